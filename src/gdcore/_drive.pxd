@@ -1,0 +1,111 @@
+# The drive: runs the kernels over arrays that _engine has checked, without the GIL.
+
+from libc.string cimport memcpy
+from numpy cimport npy_intp
+
+from ._kernels cimport Kernel
+
+cdef extern from "<assert.h>" nogil:
+    void c_assert "assert" (bint condition)
+
+cdef enum:
+    OPERANDS = 5  # the parameter, the gradient, at most three slots
+    COEFFICIENTS = 8
+    CHUNK = 512  # elements of a strided array that are copied together to the stack
+
+cdef struct Operand:
+    char* data  # NULL: the rule has no such array
+    bint flat  # contiguous in the order of the walk, and aligned
+    const npy_intp* strides
+
+cdef struct Entry:  # one parameter with its gradient and slots: x as in _kernels.pxd
+    Operand[OPERANDS] x
+    Py_ssize_t size
+    Py_ssize_t itemsize
+    int group
+    bint active  # has a gradient in this step
+    int ndim
+    bint reversed  # the walk is in Fortran order, because the parameter is
+    const npy_intp* shape
+
+cdef struct Group:
+    const Kernel* kernel
+    float[COEFFICIENTS] float32
+    double[COEFFICIENTS] float64
+
+
+cdef inline int axis(const Entry* e, int k) noexcept nogil:
+    return e.ndim - 1 - k if e.reversed else k
+
+
+cdef inline void transfer(
+    const Entry* e, const Operand* a, Py_ssize_t start, Py_ssize_t n, char* buffer, bint gather
+) noexcept nogil:
+    # Copies the elements start ... start + n of a, in the order of the walk, to buffer (gather) or back.
+    cdef npy_intp[64] index  # as many as NumPy has dimensions
+    cdef char* p = a.data
+    cdef Py_ssize_t i, rest = start
+    cdef int k, d
+    c_assert(0 <= start and n <= CHUNK and start + n <= e.size)
+    for k in range(e.ndim - 1, -1, -1):
+        d = axis(e, k)
+        index[k] = rest % e.shape[d]
+        rest = rest // e.shape[d]
+        p += index[k] * a.strides[d]
+    for i in range(n):
+        if e.itemsize == 4:
+            memcpy(buffer + 4 * i if gather else p, p if gather else buffer + 4 * i, 4)
+        else:
+            memcpy(buffer + 8 * i if gather else p, p if gather else buffer + 8 * i, 8)
+        for k in range(e.ndim - 1, -1, -1):
+            d = axis(e, k)
+            index[k] += 1
+            p += a.strides[d]
+            if index[k] < e.shape[d]:
+                break
+            p -= e.shape[d] * a.strides[d]
+            index[k] = 0
+
+
+cdef inline void call(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
+    if e.itemsize == 4:
+        group.kernel.float32(x, group.float32, n)
+    else:
+        group.kernel.float64(x, group.float64, n)
+
+
+cdef inline void drive(const Entry* e, const Group* group) noexcept nogil:
+    # One parameter's step. Strided arrays go through the stack, a chunk at a time.
+    cdef double[OPERANDS][CHUNK] buffers
+    cdef (void*)[OPERANDS] x
+    cdef bint flat = True
+    cdef Py_ssize_t start = 0, n
+    cdef int j
+    for j in range(OPERANDS):
+        x[j] = e.x[j].data
+        flat = flat and (e.x[j].flat or x[j] == NULL)
+    if flat:
+        call(e, group, x, e.size)
+        return
+    while start < e.size:
+        n = min(<Py_ssize_t> CHUNK, e.size - start)
+        for j in range(OPERANDS):
+            if e.x[j].data == NULL:
+                continue
+            if e.x[j].flat:
+                x[j] = e.x[j].data + start * e.itemsize
+            else:
+                x[j] = buffers[j]
+                transfer(e, &e.x[j], start, n, <char*> buffers[j], True)
+        call(e, group, x, n)
+        for j in range(OPERANDS):
+            if j != 1 and e.x[j].data != NULL and not e.x[j].flat:
+                transfer(e, &e.x[j], start, n, <char*> buffers[j], False)
+        start += n
+
+
+cdef inline void drive_all(const Entry* entries, const Group* groups, Py_ssize_t count) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(count):
+        if entries[i].active:
+            drive(&entries[i], &groups[entries[i].group])

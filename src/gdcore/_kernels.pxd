@@ -1,0 +1,15 @@
+# A kernel makes one step on one run of elements: kernel(x, c, n).
+#
+#   x  the arrays, each of n contiguous elements that overlap no other: x[0] the parameter, x[1] the gradient,
+#      x[2:] the slots in the order of rules.py; NULL where the rule has no such array
+#   c  the coefficients of this step in the order of rules.py, rounded to the arrays' dtype
+#
+# A kernel checks nothing: _engine is the only caller, and has checked everything.
+
+ctypedef void (*kernel32)(void** x, const float* c, Py_ssize_t n) noexcept nogil
+ctypedef void (*kernel64)(void** x, const double* c, Py_ssize_t n) noexcept nogil
+
+cdef struct Kernel:
+    const char* rule
+    kernel32 float32
+    kernel64 float64

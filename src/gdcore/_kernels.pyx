@@ -1,0 +1,152 @@
+"""The update rules as typed loops, in float and double. The formulas stand in reference.py.
+
+Every operation is written out in the order in which NumPy would do it, so that both give the same bits.
+"""
+
+from cpython.pycapsule cimport PyCapsule_New
+from libc.math cimport sqrt, sqrtf
+
+cdef extern from *:
+    """
+    #include <float.h>
+    #if FLT_EVAL_METHOD != 0
+    #error "gdcore promises the same bits everywhere: float arithmetic must not be done in a wider type"
+    #endif
+    """
+
+ctypedef fused floating:
+    float
+    double
+
+
+cdef inline floating root(floating x) noexcept nogil:
+    if floating is float:
+        return sqrtf(x)
+    else:
+        return sqrt(x)
+
+
+cdef inline floating maximum(floating a, floating b) noexcept nogil:
+    # As np.maximum: NaN wins.
+    return b if (b > a) | (b != b) else a
+
+
+cdef inline floating penalise(floating g, floating l2, floating w) noexcept nogil:
+    # Without l2 the weight must not be touched: 0 * inf is NaN.
+    return g + l2 * w if l2 != 0 else g
+
+
+cdef void decay(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] is read and written.
+    cdef floating* w = <floating*> x[0]
+    cdef floating decay = c[0]
+    cdef Py_ssize_t i
+    for i in range(n):
+        w[i] = decay * w[i]
+
+
+cdef void sgd(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] is read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2]
+    cdef floating g
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        w[i] = decay * w[i] - lr * g
+
+
+cdef void momentum(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] and v[n] are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* v = <floating*> x[2]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], beta = c[3], gain = c[4]
+    cdef bint nesterov = c[5] != 0
+    cdef floating g, step
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        v[i] = beta * v[i] + gain * g
+        step = beta * v[i] + gain * g if nesterov else v[i]
+        w[i] = decay * w[i] - lr * step
+
+
+cdef inline void rmsprop_loop(
+    void** x, const floating* c, Py_ssize_t n, bint centered, bint heavy
+) noexcept nogil:
+    # w[n], s[n], a[n] (if centered) and buf[n] (if heavy) are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* s = <floating*> x[2]
+    cdef floating* a = <floating*> x[3]
+    cdef floating* buf = <floating*> x[4]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], beta = c[3], gain = c[4], eps = c[5], momentum = c[6]
+    cdef floating g, variance
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        s[i] = beta * s[i] + gain * (g * g)
+        variance = s[i]
+        if centered:
+            a[i] = beta * a[i] + gain * g
+            variance = maximum(variance - a[i] * a[i], <floating> 0)  # rounding can make it negative
+        if heavy:
+            buf[i] = momentum * buf[i] + g / (root(variance) + eps)
+            w[i] = decay * w[i] - lr * buf[i]
+        else:
+            w[i] = decay * w[i] - lr * g / (root(variance) + eps)
+
+
+cdef void rmsprop(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # The flags are literals, so that the compiler makes four loops without a branch inside.
+    cdef bint centered = x[3] != NULL, heavy = x[4] != NULL
+    if centered and heavy:
+        rmsprop_loop(x, c, n, True, True)
+    elif centered:
+        rmsprop_loop(x, c, n, True, False)
+    elif heavy:
+        rmsprop_loop(x, c, n, False, True)
+    else:
+        rmsprop_loop(x, c, n, False, False)
+
+
+cdef inline void adam_loop(void** x, const floating* c, Py_ssize_t n, bint amsgrad) noexcept nogil:
+    # w[n], m[n], v[n] and vmax[n] (if amsgrad) are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* m = <floating*> x[2]
+    cdef floating* v = <floating*> x[3]
+    cdef floating* vmax = <floating*> x[4]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], beta1 = c[3], gain1 = c[4], beta2 = c[5], gain2 = c[6]
+    cdef floating eps = c[7]
+    cdef floating g, second
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        m[i] = beta1 * m[i] + gain1 * g
+        v[i] = beta2 * v[i] + gain2 * (g * g)
+        second = v[i]
+        if amsgrad:
+            vmax[i] = maximum(vmax[i], second)
+            second = vmax[i]
+        w[i] = decay * w[i] - lr * m[i] / (root(second) + eps)
+
+
+cdef void adam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    if x[4] != NULL:
+        adam_loop(x, c, n, True)
+    else:
+        adam_loop(x, c, n, False)
+
+
+# The table that _engine reads: a capsule of Kernel rows, closed by a row without a name.
+cdef Kernel[6] kernels
+kernels[0] = Kernel("decay", decay[float], decay[double])
+kernels[1] = Kernel("sgd", sgd[float], sgd[double])
+kernels[2] = Kernel("momentum", momentum[float], momentum[double])
+kernels[3] = Kernel("rmsprop", rmsprop[float], rmsprop[double])
+kernels[4] = Kernel("adam", adam[float], adam[double])
+kernels[5] = Kernel(NULL, NULL, NULL)
+table = PyCapsule_New(&kernels[0], "gdcore._kernels.table", NULL)

@@ -1,0 +1,91 @@
+"""Which arrays a step may write: the slow, exact half of the engine's checks, and the words for what it refuses.
+
+The engine itself tests what is quick to test in C, and turns here when an array is unusual.
+"""
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+MAX_WORK = 100_000
+"""Candidate solutions that NumPy may try before two interleaved arrays count as overlapping."""
+
+
+def describe(value: object) -> str:
+    """Return what errors say of an array: ``float32 (64, 10)``."""
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
+def check_writable(where: str, array: Any) -> None:
+    """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(
+            f"{where}: expected float32 or float64, got {array.dtype}; convert it with .astype(np.float64)"
+        )
+    if not array.dtype.isnative:
+        raise TypeError(
+            f"{where}: expected native byte order, got {array.dtype.str}; "
+            f"convert it with .astype(np.{array.dtype.name})"
+        )
+    if not array.flags.writeable:
+        raise ValueError(f"{where}: expected a writeable array, got a read-only one; pass a copy")
+    if not array.flags.aligned:
+        raise ValueError(f"{where}: expected an aligned array, got a misaligned one; pass a copy")
+    if array.size and overlaps_itself(array):
+        raise ValueError(
+            f"{where}: expected elements that share no memory, got strides {array.strides} "
+            f"for shape {array.shape}; pass a copy"
+        )
+
+
+def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
+    """Raise TypeError or ValueError unless ``array`` is an array of the dtype and the shape of ``param``."""
+    said = f"{where}: expected {describe(param)}, got {describe(array)}"
+    if not isinstance(array, np.ndarray):
+        raise TypeError(said)
+    if array.dtype != param.dtype:
+        raise TypeError(said if array.dtype.isnative else f"{said} in byte order {array.dtype.byteorder!r}")
+    if array.shape != param.shape:
+        raise ValueError(said)
+
+
+def check_disjoint(wheres: list[str], arrays: list[np.ndarray[Any, Any]]) -> None:
+    """Raise ValueError if two of the arrays share an element. Views that interleave without sharing pass."""
+    bounds = [np.lib.array_utils.byte_bounds(array) for array in arrays]
+    order = sorted((i for i, array in enumerate(arrays) if array.size), key=lambda i: bounds[i])
+    for position, i in enumerate(order):
+        for j in order[position + 1 :]:
+            if bounds[j][0] >= bounds[i][1]:
+                break  # and so does every later one
+            if shares_memory(arrays[i], arrays[j]):
+                first, second = sorted((i, j))
+                refuse_overlap(wheres[second], wheres[first], arrays[first] is arrays[second])
+
+
+def refuse_overlap(where: str, other: str, same: bool = False) -> NoReturn:
+    """Raise the ValueError for an array that shares memory with another."""
+    got = f"the same array as {other}" if same else f"memory that overlaps {other}"
+    raise ValueError(f"{where}: expected memory of its own, got {got}")
+
+
+def shares_memory(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    """Return whether two arrays share an element; True too where NumPy cannot tell in reasonable time."""
+    try:
+        return np.shares_memory(a, b, max_work=MAX_WORK)
+    except np.exceptions.TooHardError:
+        return True
+
+
+def overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
+    """Return whether two indices may reach the same memory.
+
+    Exact for every view that slicing and transposing a dense array can make; errs on the safe side otherwise.
+    """
+    reach = array.itemsize
+    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
+        if stride < reach:
+            return True
+        reach += stride * (length - 1)
+    return False

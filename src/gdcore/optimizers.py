@@ -1,0 +1,441 @@
+"""The optimizers: an update rule, the parameters it steps, and the state it keeps for them.
+
+One :class:`Optimizer` does all the work; the named ones declare their rule and their defaults.
+"""
+
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import rules
+from ._engine import Engine
+from .trees import Structure
+
+Tree = Any
+"""An array, or nested dicts, lists and tuples of arrays."""
+
+MAX_STEPS = 2**63 - 1
+
+
+class Group(MutableMapping[str, Any]):
+    """Parameters that share their hyperparameters: a mapping of ``"params"`` and of each hyperparameter.
+
+    Assignment validates. ``"params"``, and a hyperparameter that decides which state there is, are fixed.
+    """
+
+    def __init__(self, rule: rules.Rule, params: Tree, values: Mapping[str, Any], dtypes: set[np.dtype[Any]]) -> None:
+        self.rule = rule
+        self.params = params
+        self.single = np.dtype(np.float32) in dtypes
+        self._dtypes = dtypes
+        self.ordered = self._validated(values)
+        self.used_slots = rule.used_slots(self._values())
+
+    def coefficients(self, t: int) -> tuple[float, ...]:
+        """Return the coefficients of step ``t``."""
+        return self.rule.coefficients(t, *self.ordered)
+
+    def validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return new values for all hyperparameters, in order, if they can take the place of the present ones."""
+        ordered = self._validated(values)
+        wanted = self.rule.used_slots(dict(zip(self.rule.hyperparameters, ordered, strict=True)))
+        for name, asks in self.rule.slots.items():
+            if asks is not None and (name in wanted) != (name in self.used_slots):
+                raise ValueError(
+                    f"{asks}: expected a value that needs the same state as {self[asks]!r}, got {values[asks]!r}; "
+                    f"make a new optimizer"
+                )
+        return ordered
+
+    def _validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        checked = {name: rules.CHECKS[name](name, values[name]) for name in self.rule.hyperparameters}
+        self.rule.check(checked, self._dtypes)
+        return tuple(checked.values())
+
+    def _values(self) -> dict[str, Any]:
+        return dict(zip(self.rule.hyperparameters, self.ordered, strict=True))
+
+    def __getitem__(self, key: str) -> Any:
+        return self.params if key == "params" else self._values()[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key not in self.rule.hyperparameters:
+            raise KeyError(f"{key}: expected one of {', '.join(self.rule.hyperparameters)}")
+        self.ordered = self.validated({**self._values(), key: value})
+
+    def __delitem__(self, key: str) -> None:
+        raise TypeError(f"{key}: a group always has all hyperparameters of its rule")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("params", *self.rule.hyperparameters))
+
+    def __len__(self) -> int:
+        return 1 + len(self.rule.hyperparameters)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+class Optimizer:
+    """Steps parameters in place by one update rule. Made through its named declarations, such as ``Adam``."""
+
+    rule: ClassVar[rules.Rule]
+
+    def __init__(self, params: Tree, **values: Any) -> None:
+        self._grouped = grouped = _is_groups(params)
+        given = list(params) if grouped else [{"params": params}]
+        self._structure = Structure([group["params"] for group in given] if grouped else params, "params")
+        self._groups: tuple[Group, ...] = ()
+        leaves: list[Any] = []
+        members: list[int] = []
+        for index, group in enumerate(given):
+            own = {name: value for name, value in group.items() if name != "params"}
+            unknown = sorted(set(own) - set(self.rule.hyperparameters), key=str)
+            if unknown:
+                raise ValueError(
+                    f"params[{index}]: expected only 'params', {', '.join(map(repr, self.rule.hyperparameters))}; "
+                    f"got {unknown[0]!r}"
+                )
+            arrays = Structure(group["params"], "params").leaves(group["params"], "params")
+            if not arrays:
+                raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
+            leaves += arrays
+            members += [index] * len(arrays)
+            dtypes = {array.dtype for array in arrays if isinstance(array, np.ndarray)}
+            self._groups += (Group(self.rule, group["params"], {**values, **own}, dtypes),)
+        self._engine = Engine(leaves, list(self._structure.labels), members, list(self._groups))
+        self._members = members
+
+    def step(self, grads: Tree) -> None:
+        """Update the parameters in place: step ``t + 1``.
+
+        ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
+        shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
+        its state stay as they are, while ``t`` counts on for all.
+
+        Raises TypeError or ValueError, before anything is written, for a gradient of another dtype or shape, a
+        tree of another structure, and a gradient that overlaps a parameter or the state.
+        """
+        self._engine.step(self._structure.leaves(grads, "grads"))
+
+    @property
+    def t(self) -> int:
+        """The number of steps taken so far."""
+        return self._engine.t
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of all groups; assignment validates, and sets it for all of them."""
+        rates = {group["lr"] for group in self._groups}
+        if len(rates) > 1:
+            raise ValueError(f"lr: expected groups of one learning rate, got {sorted(rates)}; read opt.groups")
+        rate: float = rates.pop()
+        return rate
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        ordered = [group.validated({**group, "lr": value}) for group in self._groups]
+        for group, values in zip(self._groups, ordered, strict=True):
+            group.ordered = values
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups, each a mapping of ``"params"`` and of its hyperparameters, which can be assigned."""
+        return list(self._groups)
+
+    @property
+    def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
+        """The state arrays by parameter name and slot; views of what the next step reads and writes."""
+        slots = (MappingProxyType(slots) for slots in self._engine.slots)
+        return MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all that a resumed run needs beside the parameters, by name.
+
+        ``{"rule": "adam", "t": 3, "groups": [{"params": [names], "lr": ...}], "state": {name: {slot: array}}}``
+        """
+        t, slots, ordered = self._engine.snapshot()
+        members: list[list[str]] = [[] for _ in self._groups]
+        for name, index in zip(self._structure.names, self._members, strict=True):
+            members[index].append(name)
+        return {
+            "rule": self.rule.name,
+            "t": t,
+            "groups": [
+                {"params": names, **dict(zip(self.rule.hyperparameters, values, strict=True))}
+                for names, values in zip(members, ordered, strict=True)
+            ],
+            "state": dict(zip(self._structure.names, slots, strict=True)),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where ``state_dict`` was taken: step count, hyperparameters and state are replaced.
+
+        Raises TypeError or ValueError, before anything is replaced, if it is of another rule or of other
+        parameters, or if a value in it is out of range.
+        """
+        _expect_keys("state_dict", state_dict, ("rule", "t", "groups", "state"))
+        if state_dict["rule"] != self.rule.name:
+            raise ValueError(f"state_dict['rule']: expected {self.rule.name!r}, got {state_dict['rule']!r}")
+        t = state_dict["t"]
+        if isinstance(t, bool) or not isinstance(t, int | np.integer):
+            raise TypeError(f"state_dict['t']: expected an integer, got {t!r}")
+        if not 0 <= t <= MAX_STEPS:
+            raise ValueError(f"state_dict['t']: expected a number of steps in [0, 2**63), got {t}")
+        ordered = self._validated_groups(state_dict["groups"])
+        slots = self._validated_slots(state_dict["state"])
+        self._engine.restore(int(t), slots, ordered)
+
+    def _validated_groups(self, given: Any) -> list[tuple[Any, ...]]:
+        present = self.state_dict()["groups"]
+        if not isinstance(given, list | tuple):
+            raise TypeError(f"state_dict['groups']: expected a list, got {type(given).__name__}")
+        if len(given) != len(present):
+            raise ValueError(f"state_dict['groups']: expected {len(present)}, got {len(given)}")
+        ordered = []
+        for index, (group, old, new) in enumerate(zip(self._groups, present, given, strict=True)):
+            place = f"state_dict['groups'][{index}]"
+            _expect_keys(place, new, ("params", *self.rule.hyperparameters))
+            if list(new["params"]) != old["params"]:
+                raise ValueError(f"{place}['params']: expected {old['params']}, got {new['params']}")
+            ordered.append(group.validated(new))
+        return ordered
+
+    def _validated_slots(self, given: Any) -> list[dict[str, Any]]:
+        _expect_keys("state_dict['state']", given, self._structure.names)
+        slots = []
+        for name, present in self.state.items():
+            place = f"state_dict['state'][{name!r}]"
+            _expect_keys(place, given[name], tuple(present))
+            for slot, array in present.items():
+                new = given[name][slot]
+                if not isinstance(new, np.ndarray):
+                    raise TypeError(f"{place}[{slot!r}]: expected a NumPy array, got {type(new).__name__}")
+                if new.dtype != array.dtype or new.shape != array.shape:
+                    raise ValueError(
+                        f"{place}[{slot!r}]: expected {array.dtype} {array.shape}, got {new.dtype} {new.shape}"
+                    )
+            slots.append(dict(given[name]))
+        return slots
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copying and pickling make the parameters anew too; those copied beside the optimizer stay shared with it.
+        groups = [dict(group) for group in self._groups]
+        return _remake, (type(self), groups if self._grouped else groups[0].pop("params"), groups[0], self.state_dict())
+
+    def __repr__(self) -> str:
+        values = [{name: value for name, value in group.items() if name != "params"} for group in self._groups]
+        return f"{type(self).__name__}({len(self._structure.names)} arrays, t={self.t}, groups={values})"
+
+
+def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_dict: dict[str, Any]) -> Optimizer:
+    optimizer = kind.__new__(kind)
+    Optimizer.__init__(optimizer, params, **values)
+    optimizer.load_state_dict(state_dict)
+    return optimizer
+
+
+def _is_groups(params: Any) -> bool:
+    return (
+        isinstance(params, list | tuple)
+        and len(params) > 0
+        and all(isinstance(group, dict) and "params" in group for group in params)
+    )
+
+
+def _expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{place}: expected a dict, got {type(mapping).__name__}")
+    missing = [key for key in keys if key not in mapping]
+    unknown = [key for key in mapping if key not in keys]
+    if missing or unknown:
+        got = f"none of {missing[0]!r}" if missing else f"also {unknown[0]!r}"
+        raise ValueError(f"{place}: expected the keys {', '.join(map(repr, keys)) or '(none)'}; got {got}")
+
+
+class SGD(Optimizer):
+    """Gradient descent: ``w = w - lr * g``.
+
+    Arguments:
+        params: an array of float32 or float64, nested dicts, lists and tuples of such arrays, or groups: a list
+            of dicts ``{"params": tree, "lr": ..., ...}`` whose hyperparameters replace those given beside them.
+            The arrays are stepped in place. Contiguous ones are fastest; any strides work.
+        lr: learning rate, >= 0.
+        weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.
+        l2: coupled penalty, >= 0: ``l2 / 2 * ||w||^2`` is added to the loss, so ``g = g + l2 * w``. For SGD alone
+            it is the same as ``weight_decay``.
+
+    Raises TypeError or ValueError for a hyperparameter out of its range, and for a parameter that is no writeable,
+    aligned array of float32 or float64 in native byte order or that overlaps another.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0, 2.0])
+    >>> opt = gd.SGD(w, lr=0.1)
+    >>> opt.step(np.array([10.0, 0.0]))
+    >>> w
+    array([0., 2.])
+    """
+
+    rule = rules.SGD
+
+    def __init__(self, params: Tree, lr: float, *, weight_decay: float = 0.0, l2: float = 0.0) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay, l2=l2)
+
+
+class Momentum(Optimizer):
+    """Gradient descent along an exponentially weighted average of the gradients.
+
+    ``v = beta * v + (1 - dampening) * g``, ``w = w - lr * v``; with nesterov
+    ``w = w - lr * (beta * v + (1 - dampening) * g)``. ``v`` starts at 0.
+
+    Arguments:
+        params, lr, weight_decay, l2: as for :class:`SGD`.
+        beta: weight of the past, in [0, 1).
+        dampening: in [0, 1]. None means ``beta``: ``v`` is an average, of the size of a gradient. 0 makes the
+            heavy ball of Polyak (1964), torch's default: ``v`` is a sum, up to ``1 / (1 - beta)`` times as large.
+        nesterov: look ahead by one step, as in Sutskever et al. (2013).
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0])
+    >>> opt = gd.Momentum(w, lr=1.0, beta=0.5)
+    >>> opt.step(np.array([1.0])); opt.step(np.array([0.0]))
+    >>> w
+    array([0.25])
+    """
+
+    rule = rules.MOMENTUM
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float,
+        *,
+        beta: float = 0.9,
+        dampening: float | None = None,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params, lr=lr, beta=beta, dampening=dampening, nesterov=nesterov, weight_decay=weight_decay, l2=l2
+        )
+
+
+class RMSProp(Optimizer):
+    """Gradient descent with each element's step divided by the root mean square of its gradients.
+
+    ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``. Tieleman and Hinton (2012); eps is
+    outside the root, there is no bias correction, and ``s`` starts at 0.
+
+    Arguments:
+        params, lr, weight_decay, l2: as for :class:`SGD`.
+        beta: weight of the past, in [0, 1).
+        eps: > 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
+        centered: divide by the standard deviation, as in Graves (2013): ``a = beta * a + (1 - beta) * g``, and
+            ``sqrt(max(s - a^2, 0))`` in place of ``sqrt(s)``.
+        momentum: in [0, 1). If not 0, ``buf = momentum * buf + g / (sqrt(s) + eps)``, ``w = w - lr * buf``.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0])
+    >>> gd.RMSProp(w, lr=0.1, beta=0.75).step(np.array([-30.0]))
+    >>> w.round(6)
+    array([1.2])
+    """
+
+    rule = rules.RMSPROP
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float = 1e-3,
+        *,
+        beta: float = 0.9,
+        eps: float = 1e-8,
+        centered: bool = False,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            beta=beta,
+            eps=eps,
+            centered=centered,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            l2=l2,
+        )
+
+
+class Adam(Optimizer):
+    """Momentum and RMSProp with bias correction: Kingma and Ba (2015), algorithm 1.
+
+    ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``,
+    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``. eps is outside the root and is not scaled by
+    the bias correction; ``t`` is 1 in the first step; ``m`` and ``v`` start at 0.
+
+    Arguments:
+        params, l2: as for :class:`SGD`.
+        lr: learning rate, >= 0; about the size of each element's step.
+        betas: weights of the past of ``m`` and ``v``, each in [0, 1).
+        eps: > 0; in units of a gradient. Must not round to 0 in the dtype of a parameter, at the first step
+            after ``eps * sqrt(1 - b2)``.
+        amsgrad: divide by the largest ``v`` so far, as in Reddi et al. (2018).
+        weight_decay: decoupled decay, as in Loshchilov and Hutter (2019): ``w = (1 - lr * weight_decay) * w``. It
+            is not the same as ``l2``, which here is divided by ``sqrt(v)`` with the gradient.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> params = {"w": np.ones((2, 2), np.float32), "b": np.zeros(2, np.float32)}
+    >>> opt = gd.Adam(params, lr=0.5)
+    >>> opt.step({"w": np.full((2, 2), 3, np.float32), "b": None})
+    >>> params["w"]
+    array([[0.5, 0.5],
+           [0.5, 0.5]], dtype=float32)
+    """
+
+    rule = rules.ADAM
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2
+        )
+
+
+class AdamW(Optimizer):
+    """:class:`Adam` whose ``weight_decay`` defaults to 0.01."""
+
+    rule = rules.ADAM
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float = 1e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        amsgrad: bool = False,
+        weight_decay: float = 0.01,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2
+        )

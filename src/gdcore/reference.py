@@ -1,0 +1,139 @@
+"""The update rules in plain NumPy: the executable specification of the compiled ones.
+
+Each function has the signature of its namesake in :mod:`gdcore.updates` and leaves the same bits behind, in
+float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. The arrays
+are not checked.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from .rules import ADAM, DECAY, MOMENTUM, RMSPROP, SGD
+
+Array = np.ndarray[Any, Any]
+
+
+def _ieee(function: Callable[..., None]) -> Callable[..., None]:
+    """Let overflow and NaN pass in silence, as they do in compiled code."""
+
+    @wraps(function)
+    def quiet(*args: Any, **kwargs: Any) -> None:
+        with np.errstate(all="ignore"):
+            function(*args, **kwargs)
+
+    return quiet
+
+
+def _penalised(grad: Array, l2: Any, w: Array) -> Any:
+    return grad + l2 * w if l2 != 0 else grad
+
+
+@_ieee
+def decay(param: Array, *, lr: float, weight_decay: float) -> None:
+    """Decoupled weight decay alone: ``w = (1 - lr * weight_decay) * w``."""
+    w = param
+    (decay,) = DECAY.rounded(w.dtype, 1, lr, weight_decay)
+    w[...] = decay * w
+
+
+@_ieee
+def sgd(param: Array, grad: Array, *, lr: float, weight_decay: float = 0.0, l2: float = 0.0) -> None:
+    """Gradient descent: ``w = w - lr * g``."""
+    w = param
+    decay, l2, lr = SGD.rounded(w.dtype, 1, lr, weight_decay, l2)
+    g = _penalised(grad, l2, w)
+    w[...] = decay * w - lr * g
+
+
+@_ieee
+def momentum(
+    param: Array,
+    grad: Array,
+    v: Array,
+    *,
+    lr: float,
+    beta: float = 0.9,
+    dampening: float | None = None,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """Momentum: ``v = beta * v + (1 - dampening) * g``, ``w = w - lr * v``."""
+    w = param
+    decay, l2, lr, beta, gain, _ = MOMENTUM.rounded(
+        w.dtype, 1, lr, beta, dampening, nesterov, weight_decay, l2
+    )
+    g = _penalised(grad, l2, w)
+    v[...] = beta * v + gain * g
+    step = beta * v + gain * g if nesterov else v
+    w[...] = decay * w - lr * step
+
+
+@_ieee
+def rmsprop(
+    param: Array,
+    grad: Array,
+    s: Array,
+    *,
+    lr: float = 1e-3,
+    beta: float = 0.9,
+    eps: float = 1e-8,
+    a: Array | None = None,
+    momentum: float = 0.0,
+    buf: Array | None = None,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``."""
+    w = param
+    decay, l2, lr, beta, gain, eps, momentum = RMSPROP.rounded(
+        w.dtype, 1, lr, beta, eps, a is not None, momentum, weight_decay, l2
+    )
+    g = _penalised(grad, l2, w)
+    s[...] = beta * s + gain * (g * g)
+    variance = s
+    if a is not None:
+        a[...] = beta * a + gain * g
+        variance = np.maximum(s - a * a, 0)  # rounding can make it negative
+    if buf is not None:
+        buf[...] = momentum * buf + g / (np.sqrt(variance) + eps)
+        w[...] = decay * w - lr * buf
+    else:
+        w[...] = decay * w - lr * g / (np.sqrt(variance) + eps)
+
+
+@_ieee
+def adam(
+    param: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    *,
+    t: int,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    vmax: Array | None = None,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """Adam: ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``, bias-corrected.
+
+    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``, with the bias corrections moved into ``lr``
+    and ``eps``.
+    """
+    w = param
+    decay, l2, lr, beta1, gain1, beta2, gain2, eps = ADAM.rounded(
+        w.dtype, t, lr, betas, eps, vmax is not None, weight_decay, l2
+    )
+    g = _penalised(grad, l2, w)
+    m[...] = beta1 * m + gain1 * g
+    v[...] = beta2 * v + gain2 * (g * g)
+    second = v
+    if vmax is not None:
+        vmax[...] = np.maximum(vmax, v)
+        second = vmax
+    w[...] = decay * w - lr * m / (np.sqrt(second) + eps)

@@ -1,0 +1,295 @@
+"""The update rules as a table: hyperparameters, slots and per-step coefficients, one row a rule.
+
+The arithmetic on elements stands in two other places, and only there: in reference.py as plain NumPy, and in
+_kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, command line) walks this table.
+"""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+
+REQUIRED: Final = object()
+"""The default of a hyperparameter that has none."""
+
+BLOCK: Final = 64
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One update rule.
+
+    ``hyperparameters`` maps each name to its default, in the order in which ``coefficients`` takes them.
+    ``slots`` maps each state array, in the kernel's order, to the hyperparameter that asks for it (None: always
+    there). ``options`` are the hyperparameters that choose a formula, with a value that tests try beside the
+    default. ``coefficients(t, *hyperparameters)`` gives the numbers that are the same for all elements of step
+    ``t``, in double; ``coefficient_names`` names them, in the kernel's order.
+    """
+
+    name: str
+    hyperparameters: Mapping[str, Any]
+    slots: Mapping[str, str | None]
+    options: Mapping[str, Any]
+    coefficient_names: tuple[str, ...]
+    coefficients: Callable[..., tuple[float, ...]]
+    has_gradient: bool = True
+
+    def used_slots(self, values: Mapping[str, Any]) -> tuple[str | None, ...]:
+        """Return the slots in the kernel's order, with None for those that ``values`` does not ask for."""
+        return tuple(name if asks is None or values[asks] else None for name, asks in self.slots.items())
+
+    def rounded(self, dtype: Any, t: int, *values: Any) -> tuple[Any, ...]:
+        """Return the coefficients of step ``t``, each rounded once from double to ``dtype``."""
+        scalar = np.dtype(dtype).type
+        with np.errstate(over="ignore", under="ignore"):
+            return tuple(map(scalar, self.coefficients(t, *values)))
+
+    def check(self, values: Mapping[str, Any], dtypes: Any) -> None:
+        """Raise ValueError if a coefficient of the first step does not survive rounding to one of ``dtypes``."""
+        ordered = [values[name] for name in self.hyperparameters]
+        for dtype in dtypes:
+            for name, value in zip(self.coefficient_names, self.rounded(dtype, 1, *ordered), strict=True):
+                if not np.isfinite(value):
+                    raise ValueError(
+                        f"{name}: expected hyperparameters whose coefficients are finite in {np.dtype(dtype)}, "
+                        f"got {value} at step 1 from {dict(values)}"
+                    )
+                if name == "eps" and value == 0:
+                    raise ValueError(
+                        f"eps: expected a value that does not round to 0 in {np.dtype(dtype)} "
+                        f"(after bias correction, at step 1), got {values['eps']}"
+                    )
+
+
+# Hyperparameters: what each may be ------------------------------------------------------------------------------
+
+
+def _real(name: str, value: object, expected: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected {expected}, got {value!r} of type {type(value).__name__}")
+    return float(value)
+
+
+def _nonnegative(name: str, value: object) -> float:
+    expected = "a finite number >= 0"
+    number = _real(name, value, expected)
+    if not (0.0 <= number < math.inf):
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+    return number
+
+
+def _positive(name: str, value: object) -> float:
+    expected = "a finite number > 0"
+    number = _real(name, value, expected)
+    if not (0.0 < number < math.inf):
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+    return number
+
+
+def _decay_rate(name: str, value: object) -> float:
+    expected = "a number in [0, 1)"
+    number = _real(name, value, expected)
+    if not (0.0 <= number < 1.0):
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+    return number
+
+
+def _betas(name: str, value: object) -> tuple[float, float]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise TypeError(f"{name}: expected a pair of numbers in [0, 1), got {value!r}")
+    return _decay_rate(f"{name}[0]", value[0]), _decay_rate(f"{name}[1]", value[1])
+
+
+def _dampening(name: str, value: object) -> float | None:
+    if value is None:
+        return None
+    expected = "None or a number in [0, 1]"
+    number = _real(name, value, expected)
+    if not (0.0 <= number <= 1.0):
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+    return number
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {value!r} of type {type(value).__name__}")
+    return bool(value)
+
+
+CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
+    "lr": _nonnegative,
+    "beta": _decay_rate,
+    "betas": _betas,
+    "eps": _positive,
+    "dampening": _dampening,
+    "nesterov": _flag,
+    "centered": _flag,
+    "momentum": _decay_rate,
+    "amsgrad": _flag,
+    "weight_decay": _nonnegative,
+    "l2": _nonnegative,
+}
+
+
+# Coefficients: what depends on the step but not on the element --------------------------------------------------
+
+
+def power(base: float, exponent: int) -> float:
+    """Return ``base ** exponent`` by repeated squaring: the same bits everywhere, for any integer >= 0.
+
+    libm's ``pow`` is not used, because its last bits differ between platforms.
+    """
+    result = 1.0
+    while exponent:
+        if exponent & 1:
+            result *= base
+        base *= base
+        exponent >>= 1
+    return result
+
+
+@lru_cache(maxsize=64)
+def _bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
+    """Return ``(sqrt(1 - beta2^t) / (1 - beta1^t), sqrt(1 - beta2^t))`` for the BLOCK steps t of one block.
+
+    They do not depend on the learning rate, so that a whole block is worked out once and looked up in each step.
+    """
+    first = max(1, block * BLOCK)
+    power1, power2 = power(beta1, first), power(beta2, first)
+    corrections = [(1.0, 1.0)] * (first - block * BLOCK)  # t = 0 is no step
+    for _ in range(first, (block + 1) * BLOCK):
+        root = math.sqrt(1.0 - power2)
+        corrections.append((root / (1.0 - power1), root))
+        power1 *= beta1
+        power2 *= beta2
+    return tuple(corrections)
+
+
+def _decay_coefficients(_t: int, lr: float, weight_decay: float) -> tuple[float, ...]:
+    return (1.0 - lr * weight_decay,)
+
+
+def _sgd_coefficients(_t: int, lr: float, weight_decay: float, l2: float) -> tuple[float, ...]:
+    return (1.0 - lr * weight_decay, l2, lr)
+
+
+def _momentum_coefficients(
+    _t: int, lr: float, beta: float, dampening: float | None, nesterov: bool, weight_decay: float, l2: float
+) -> tuple[float, ...]:
+    gain = 1.0 - (beta if dampening is None else dampening)
+    return (1.0 - lr * weight_decay, l2, lr, beta, gain, float(nesterov))
+
+
+def _rmsprop_coefficients(
+    _t: int,
+    lr: float,
+    beta: float,
+    eps: float,
+    _centered: bool,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
+) -> tuple[float, ...]:
+    return (1.0 - lr * weight_decay, l2, lr, beta, 1.0 - beta, eps, momentum)
+
+
+def _adam_coefficients(
+    t: int,
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    _amsgrad: bool,
+    weight_decay: float,
+    l2: float,
+) -> tuple[float, ...]:
+    # m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) has one division and one square root an element when
+    # the bias corrections are moved into lr and eps.
+    beta1, beta2 = betas
+    correction, root = _bias_corrections(beta1, beta2, t // BLOCK)[t % BLOCK]
+    return (
+        1.0 - lr * weight_decay,
+        l2,
+        lr * correction,
+        beta1,
+        1.0 - beta1,
+        beta2,
+        1.0 - beta2,
+        eps * root,
+    )
+
+
+# The table -------------------------------------------------------------------------------------------------------
+
+DECAY = Rule(
+    name="decay",
+    hyperparameters={"lr": REQUIRED, "weight_decay": REQUIRED},
+    slots={},
+    options={},
+    coefficient_names=("decay",),
+    coefficients=_decay_coefficients,
+    has_gradient=False,
+)
+
+SGD = Rule(
+    name="sgd",
+    hyperparameters={"lr": REQUIRED, "weight_decay": 0.0, "l2": 0.0},
+    slots={},
+    options={},
+    coefficient_names=("decay", "l2", "lr"),
+    coefficients=_sgd_coefficients,
+)
+
+MOMENTUM = Rule(
+    name="momentum",
+    hyperparameters={
+        "lr": REQUIRED,
+        "beta": 0.9,
+        "dampening": None,
+        "nesterov": False,
+        "weight_decay": 0.0,
+        "l2": 0.0,
+    },
+    slots={"v": None},
+    options={"dampening": 0.0, "nesterov": True},
+    coefficient_names=("decay", "l2", "lr", "beta", "gain", "nesterov"),
+    coefficients=_momentum_coefficients,
+)
+
+RMSPROP = Rule(
+    name="rmsprop",
+    hyperparameters={
+        "lr": 1e-3,
+        "beta": 0.9,
+        "eps": 1e-8,
+        "centered": False,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "l2": 0.0,
+    },
+    slots={"s": None, "a": "centered", "buf": "momentum"},
+    options={"centered": True, "momentum": 0.9},
+    coefficient_names=("decay", "l2", "lr", "beta", "gain", "eps", "momentum"),
+    coefficients=_rmsprop_coefficients,
+)
+
+ADAM = Rule(
+    name="adam",
+    hyperparameters={
+        "lr": 1e-3,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "amsgrad": False,
+        "weight_decay": 0.0,
+        "l2": 0.0,
+    },
+    slots={"m": None, "v": None, "vmax": "amsgrad"},
+    options={"amsgrad": True},
+    coefficient_names=("decay", "l2", "lr", "beta1", "gain1", "beta2", "gain2", "eps"),
+    coefficients=_adam_coefficients,
+)
+
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM)}

@@ -1,0 +1,106 @@
+"""Nested dicts, lists and tuples of arrays <-> a flat tuple of named leaves.
+
+Keys are joined by dots: the leaf of ``{"layers": [{"w": x}]}`` is named ``"layers.0.w"``, as in a state dict of
+torch. A tree that is nothing but a leaf names it ``"param"``.
+"""
+
+from collections import Counter
+from operator import itemgetter
+from typing import Any, Final
+
+Path = tuple[str | int, ...]
+
+ROOT: Final = "param"
+
+
+class Structure:
+    """The shape of one tree: which keys stand where. It takes the leaves out of any tree of that shape.
+
+    ``names`` are the names of the leaves; ``labels`` are what errors append to the name of a tree to say which
+    leaf they mean.
+
+    Raises TypeError for a dict key that is neither a string nor an integer, and ValueError for two leaves of one
+    name; ``what`` names the tree in errors.
+    """
+
+    def __init__(self, tree: Any, what: str) -> None:
+        paths: list[Path] = []
+        self._root = _branch(tree, (), paths, what)
+        self.names = tuple(".".join(map(str, path)) or ROOT for path in paths)
+        self.labels = tuple(where("", path) for path in paths)
+        name, count = max(Counter(self.names).items(), key=itemgetter(1), default=("", 0))
+        if count > 1:
+            raise ValueError(f"{what}: expected names that differ, got {name!r} {count} times")
+
+    def leaves(self, tree: Any, what: str) -> tuple[Any, ...]:
+        """Return the leaves of ``tree`` in the order of ``names``.
+
+        Raises TypeError where a dict, list or tuple is expected and something else comes, and ValueError for a
+        missing or an unknown key and for a list of another length.
+        """
+        root = self._root
+        if root is None:
+            return (tree,)
+        if root.take is not None and type(tree) is root.kind and len(tree) == len(root.keys):
+            try:
+                leaves: tuple[Any, ...] = root.take(tree)
+            except KeyError:
+                pass  # the walk below says which
+            else:
+                return leaves
+        found: list[Any] = []
+        _collect(root, tree, (), found, what)
+        return tuple(found)
+
+
+class _Branch:
+    """A dict, or a list or tuple, and what stands at each of its keys: another branch, or None for a leaf."""
+
+    def __init__(self, kind: type, keys: tuple[str | int, ...], children: tuple["_Branch | None", ...]) -> None:
+        self.kind = kind
+        self.keys = keys
+        self.children = children
+        # The usual tree is one dict of arrays: for it, one call in C takes all leaves.
+        self.take = itemgetter(*keys) if len(keys) > 1 and not any(children) else None
+
+
+def where(what: str, path: Path) -> str:
+    """Return how errors name a place in a tree: ``grads['layers.0.w']``."""
+    return f"{what}[{'.'.join(map(str, path))!r}]" if path else what
+
+
+def _branch(tree: Any, path: Path, paths: list[Path], what: str) -> _Branch | None:
+    keys: tuple[str | int, ...]
+    if isinstance(tree, dict):
+        for key in tree:
+            if isinstance(key, bool) or not isinstance(key, str | int):
+                raise TypeError(f"{where(what, path)}: expected keys of type str or int, got {key!r}")
+        kind, keys = dict, tuple(tree)
+    elif isinstance(tree, list | tuple):
+        kind, keys = type(tree), tuple(range(len(tree)))
+    else:
+        paths.append(path)
+        return None
+    return _Branch(kind, keys, tuple(_branch(tree[key], (*path, key), paths, what) for key in keys))
+
+
+def _collect(branch: _Branch, tree: Any, path: Path, found: list[Any], what: str) -> None:
+    if branch.kind is dict:
+        if not isinstance(tree, dict):
+            raise TypeError(f"{where(what, path)}: expected a dict, got {type(tree).__name__}")
+        missing = [key for key in branch.keys if key not in tree]
+        if missing:
+            raise ValueError(f"{where(what, (*path, missing[0]))}: expected in the tree, got nothing")
+        if len(tree) > len(branch.keys):
+            unknown = next(key for key in tree if key not in branch.keys)
+            raise ValueError(f"{where(what, (*path, unknown))}: expected no such key, as the parameters have none")
+    else:
+        if not isinstance(tree, list | tuple):
+            raise TypeError(f"{where(what, path)}: expected a list or tuple, got {type(tree).__name__}")
+        if len(tree) != len(branch.keys):
+            raise ValueError(f"{where(what, path)}: expected {len(branch.keys)} items, got {len(tree)}")
+    for key, child in zip(branch.keys, branch.children, strict=True):
+        if child is None:
+            found.append(tree[key])
+        else:
+            _collect(child, tree[key], (*path, key), found, what)
