@@ -73,7 +73,7 @@ def refuse_overlap(where: str, other: str, same: bool = False) -> NoReturn:
 def shares_memory(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     """Return whether two arrays share an element; True too where NumPy cannot tell in reasonable time."""
     try:
-        return np.shares_memory(a, b, max_work=MAX_WORK)
+        return np.shares_memory(a, b, max_work=MAX_WORK)  # type: ignore[arg-type]  # NumPy's stub knows only -1 and 0
     except np.exceptions.TooHardError:
         return True
 
