@@ -95,11 +95,10 @@ def test_kernel_equals_reference_bit_for_bit_over_many_steps(rule, options, dtyp
 def test_kernel_equals_reference_bit_for_bit_on_special_values(rule, options, dtype):
     rng = np.random.default_rng(3)
     info = np.finfo(dtype)
-    special = np.array(
-        [0.0, -0.0, info.smallest_subnormal, -3 * info.smallest_subnormal, info.tiny, -info.tiny, info.eps, 1.0]
-        + [-1.0, 1e-20, -1e20, info.max, -info.max, np.inf, -np.inf, np.nan],
-        dtype,
-    )
+    tiny = [info.smallest_subnormal, -3 * info.smallest_subnormal, info.tiny, -info.tiny]
+    usual = [0.0, -0.0, 1.0, -1.0, info.eps, 1e-20, -1e20]
+    huge = [info.max, -info.max, np.inf, -np.inf, np.nan]
+    special = np.array([*tiny, *usual, *huge], dtype)
 
     def draw():
         return rng.choice(special, 515)
