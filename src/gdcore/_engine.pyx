@@ -167,6 +167,7 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
             drive(&e, &group)
 
 
+@cython.final
 cdef class Engine:
     """The arrays of one optimizer: its parameters, the state it owns, and the step over all of them.
 

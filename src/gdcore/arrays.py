@@ -20,7 +20,7 @@ def check_writable(where: str, array: Any) -> None:
     """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{where}: expected float32 or float64, got {array.dtype}; convert it with .astype(np.float64)"
         )
