@@ -3,7 +3,7 @@
 from libc.string cimport memcpy
 from numpy cimport npy_intp
 
-from ._kernels cimport Kernel
+from ._table cimport Kernel
 
 cdef extern from "<assert.h>" nogil:
     void c_assert "assert" (bint condition)

@@ -10,16 +10,16 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, strcmp
+from libc.string cimport memcpy, strcmp
 cimport numpy as cnp
 from numpy cimport npy_intp
 
 from ._drive cimport COEFFICIENTS, OPERANDS, Entry, Group, Operand, c_assert, drive, drive_all
-from ._kernels cimport Kernel
+from ._table cimport Kernel
 
 import numpy as np
 
-from . import _kernels
+from . import variants
 from .arrays import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
 
 cnp.import_array()
@@ -28,7 +28,7 @@ cdef enum:
     ALIGNMENT = 64  # bytes: a cache line, and the widest vector
     BRIEF = 10_000  # elements; a shorter step keeps the GIL: giving it away would cost more than the step
 
-cdef const Kernel* KERNELS = <const Kernel*> PyCapsule_GetPointer(_kernels.table, "gdcore._kernels.table")
+cdef const Kernel* KERNELS = <const Kernel*> PyCapsule_GetPointer(variants.table, "gdcore.kernels")
 
 
 def kernel_names():
@@ -61,9 +61,15 @@ cdef inline bint has_dtype(cnp.ndarray array, Py_ssize_t itemsize) noexcept:
 
 cdef inline bint has_geometry(cnp.ndarray array, int ndim, const npy_intp* shape, const npy_intp* strides) noexcept:
     # strides: NULL for any.
-    return cnp.PyArray_NDIM(array) == ndim and (
-        memcmp(cnp.PyArray_DIMS(array), shape, ndim * sizeof(npy_intp)) == 0
-    ) and (strides == NULL or memcmp(cnp.PyArray_STRIDES(array), strides, ndim * sizeof(npy_intp)) == 0)
+    cdef int k
+    if cnp.PyArray_NDIM(array) != ndim:
+        return False
+    for k in range(ndim):
+        if cnp.PyArray_DIM(array, k) != shape[k]:
+            return False
+        if strides != NULL and cnp.PyArray_STRIDE(array, k) != strides[k]:
+            return False
+    return True
 
 
 cdef inline bint is_plain(object array) noexcept:
@@ -203,6 +209,7 @@ cdef class Engine:
 
     def __init__(self, list params, list labels, list members, list groups):
         cdef Py_ssize_t i, g
+        cdef int k
         cdef npy_intp* geometry
         cdef Entry* e
         for label, param in zip(labels, params, strict=True):
@@ -223,8 +230,9 @@ cdef class Engine:
             e = &self.entries[i]
             enter(e, params[i])
             e.group = members[i]
-            memcpy(geometry, e.shape, e.ndim * sizeof(npy_intp))
-            memcpy(geometry + e.ndim, e.x[0].strides, e.ndim * sizeof(npy_intp))
+            for k in range(e.ndim):
+                geometry[k] = e.shape[k]
+                geometry[e.ndim + k] = e.x[0].strides[k]
             e.shape = geometry
             e.x[0].strides = geometry + e.ndim
             geometry += 2 * e.ndim
