@@ -4,5 +4,17 @@ from . import reference, updates
 from ._version import __version__ as __version__
 from .config import show_config
 from .optimizers import SGD, Adam, AdamW, Momentum, RMSProp
+from .threads import get_num_threads, set_num_threads
 
-__all__ = ["SGD", "Adam", "AdamW", "Momentum", "RMSProp", "reference", "show_config", "updates"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Momentum",
+    "RMSProp",
+    "get_num_threads",
+    "reference",
+    "set_num_threads",
+    "show_config",
+    "updates",
+]
