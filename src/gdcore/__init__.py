@@ -2,7 +2,19 @@
 
 from . import reference, updates
 from .optimizers import SGD, Adam, AdamW, Momentum, RMSProp
+from .training import History, fit, minibatches
 
-__all__ = ["SGD", "Adam", "AdamW", "Momentum", "RMSProp", "reference", "updates"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "History",
+    "Momentum",
+    "RMSProp",
+    "fit",
+    "minibatches",
+    "reference",
+    "updates",
+]
 
 __version__ = "0.1.0"
