@@ -110,7 +110,7 @@ def _train_worked_example(given: dict[str, Any]) -> int:
 def _check_options(options: argparse.Namespace) -> None:
     """Refuse what can be refused before the table is read."""
     try:
-        _optimizer(options, (np.zeros(1), np.zeros(1)))
+        make_optimizer(options, (np.zeros(1), np.zeros(1)))
     except (TypeError, ValueError) as error:
         name, _, said = str(error).partition(":")
         flag = f"--{name.replace('_', '-')}" if name in DEFAULTS else name
@@ -126,7 +126,8 @@ def _check_output(output: str, *inputs: str) -> None:
             raise CommandError(f"--output: expected another file than {path!r}, which is read", USAGE)
 
 
-def _optimizer(options: argparse.Namespace, params: tuple[Floats, Floats]) -> Optimizer:
+def make_optimizer(options: argparse.Namespace, params: tuple[Floats, Floats]) -> Optimizer:
+    """Return the optimizer that ``options`` ask for; it regularises the weights, not the bias."""
     w, b = params
     groups = [{"params": w}, {"params": b, "weight_decay": 0.0, "l2": 0.0}]
     kind, _ = OPTIMIZERS[options.optimizer]
@@ -218,7 +219,7 @@ def _descend(
 
         # Copied, so that gathering a batch reads whole rows of features and nothing beside them.
         data = (np.ascontiguousarray(z[:, :-1]), np.ascontiguousarray(z[:, -1]))
-        optimizer = _optimizer(options, params)
+        optimizer = make_optimizer(options, params)
         try:
             history = fit(
                 value_and_grad,

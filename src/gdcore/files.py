@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,9 +29,10 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """
     check_destination(path)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".gdcore-{os.getpid()}.tmp")
+    temporary = target.with_name(f".gdcore-{secrets.token_hex(8)}.tmp")
+    file = temporary.open("xb")
     try:
-        with temporary.open("xb") as file:
+        with file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -55,7 +55,8 @@ def rmse(predictions: Floats, targets: Floats) -> float:
 class Scaling:
     """Where columns lie and how far they spread: ``z = (x - center) / scale`` has mean 0 and variance 1.
 
-    ``center`` and ``scale`` are float64 (k,). A constant column has scale 1, so that its ``z`` is 0.
+    ``center`` and ``scale`` are float64 (k,). A constant column has scale 1 and its value as the center,
+    so that its ``z`` is exactly 0, and so is the gradient by its weight.
     """
 
     center: Floats
@@ -88,10 +89,8 @@ class Scaling:
         return cls(low + unit.mean(axis=0) * spread, scale, constant)
 
     def standardised(self, x: Floats) -> Floats:
-        """Return ``(x - center) / scale``, float64 (n, k); 0 in constant columns."""
-        z: Floats = (x - self.center) / self.scale
-        z[:, self.constant] = 0
-        return z
+        """Return ``(x - center) / scale``, float64 (n, k)."""
+        return (x - self.center) / self.scale
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ class LinearModel:
         *_, center_y = scaling.center
         *_, scale_y = scaling.scale
         with np.errstate(over="ignore", invalid="ignore"):
-            weights = np.where(scaling.constant[:-1], 0.0, w * (scale_y / scaling.scale[:-1]))
+            weights = w * (scale_y / scaling.scale[:-1])
             bias = float(center_y + scale_y * b[0] - weights @ scaling.center[:-1])
         if not (np.isfinite(weights).all() and np.isfinite(bias)):
             raise OverflowError("weights: expected finite numbers in the units of the table, got larger ones")

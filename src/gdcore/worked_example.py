@@ -79,4 +79,5 @@ def report(epochs: int = EPOCHS) -> str:
         lines.append(
             f"{name:<8} is at a = {last['a']:.4f} ({da:+.4f} from 2), b = {last['b']:.4f} ({db:+.4f} from 30)"
         )
+    lines += ["", "gdcore train --epochs 1000 follows them further."]
     return "\n".join(lines)
