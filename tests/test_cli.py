@@ -523,6 +523,20 @@ def test_the_library_does_not_import_what_only_the_command_line_needs():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
+def test_a_run_that_learned_nothing_is_warned_of(gdc, table):
+    status, _, err = gdc("train", table(small()), "--target", "y", "--lr", 0)
+    assert status == 0
+    assert err.startswith("gdcore: warning: the model is no better than predicting the mean alone")
+
+
+def test_a_name_that_the_output_cannot_encode_is_one_line_and_status_1(table):
+    data = table(small().replace("a,b,y", "a,b,größe"))
+    with process("train", data, "--target", "größe", env={**os.environ, "PYTHONIOENCODING": "ascii"}) as run:
+        _, err = run.communicate(timeout=20)
+    assert (run.returncode, err.count("\n")) == (1, 1)
+    assert "the output takes ascii alone" in err
+
+
 def test_version_is_that_of_the_package(gdc):
     assert gdc("--version") == (0, f"gdcore {gdcore.__version__}\n", "")
 
@@ -583,4 +597,4 @@ def test_the_unscaled_model_predicts_as_the_scaled_one():
     z = scaling.standardised(table)[:, :3]
     expected = scaling.center[3] + scaling.scale[3] * (z @ w + b)
     model = LinearModel.unscaled((w, b), scaling, ("p", "q", "r"), "s")
-    np.testing.assert_allclose(model.predict(table[:, :3]), expected, rtol=1e-12)
+    np.testing.assert_allclose(model.predict(table[:, :3]), expected, rtol=0, atol=1e-10)

@@ -42,6 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror or error}")
+    except UnicodeEncodeError as error:
+        return _fail(f"the output takes {error.encoding} alone, not {error.object[error.start : error.end]!a}")
     except (ImportError, MemoryError) as error:
         return _fail(str(error) or "out of memory")
     return status

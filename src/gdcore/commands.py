@@ -54,7 +54,6 @@ HOPELESS: Final = 2.0
 UNFINISHED: Final = 0.99
 """A run whose last tenth of epochs brings the RMSE below this part of what it was is not at its end."""
 
-
 LEAST_STEPS: Final = 2000
 LEAST_EPOCHS: Final = 20
 """What a run takes by default: small tables need many epochs, as they give few steps in each."""
@@ -245,7 +244,7 @@ def _descend(
 def _warn_of_outcome(history: History, alone: float) -> None:
     errors = history.to_dict()["rmse"]
     last, before = errors[-1], errors[-1 - len(errors) // 10]
-    if last > alone:
+    if last >= alone > 0:
         _warn(f"the model is no better than predicting the mean alone, which has RMSE {alone:.6g}")
     elif last < UNFINISHED * before:
         _warn(
