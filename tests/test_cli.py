@@ -523,6 +523,13 @@ def test_the_library_does_not_import_what_only_the_command_line_needs():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
 
 
+def test_a_run_that_wanders_is_warned_of(gdc, table):
+    status, _, err = gdc("train", table(small()), "--target", "y", "--epochs", 300, "--lr", 0.5, "--batch-size", 2)
+    assert status == 0
+    assert "above its best" in err
+    assert "try a smaller --lr or a larger --batch-size" in err
+
+
 def test_a_run_that_learned_nothing_is_warned_of(gdc, table):
     status, _, err = gdc("train", table(small()), "--target", "y", "--lr", 0)
     assert status == 0

@@ -54,6 +54,9 @@ HOPELESS: Final = 2.0
 UNFINISHED: Final = 0.99
 """A run whose last tenth of epochs brings the RMSE below this part of what it was is not at its end."""
 
+UNSTEADY: Final = 1.01
+"""A run whose last RMSE is this many times its best one wanders about the optimum."""
+
 LEAST_STEPS: Final = 2000
 LEAST_EPOCHS: Final = 20
 """What a run takes by default: small tables need many epochs, as they give few steps in each."""
@@ -250,6 +253,11 @@ def _warn_of_outcome(history: History, alone: float) -> None:
         _warn(
             f"the train RMSE still fell by {100 * (1 - last / before):.2g} % in the last tenth of the epochs; "
             f"try more --epochs or a larger --lr"
+        )
+    elif last > UNSTEADY * min(errors):
+        _warn(
+            f"the train RMSE ends {100 * (last / min(errors) - 1):.2g} % above its best, {min(errors):.6g}; "
+            f"try a smaller --lr or a larger --batch-size"
         )
 
 
