@@ -2,8 +2,9 @@
 
 The caller of ``run`` opens the gate, wakes the helpers that sleep, and works at once; whoever comes through the
 gate while there are chunks left takes some. When none are left the caller shuts the gate and waits only for helpers
-that hold a chunk: one that the system was slow to wake finds the gate shut and costs nothing. Each thread begins with
-a part of its own, the same one in every step, so that its data stay in its cache, and then takes from the others.
+that hold a chunk: one that the system was slow to wake finds the gate shut and costs nothing. Each thread begins
+with a part of its own, the same one in every step, so that its data stay in its cache, and then takes from the
+others.
 
 A helper that holds a chunk and loses its CPU to somebody else keeps the caller waiting. After such a wait the next
 steps are run without helpers, twice as many each time.
