@@ -189,6 +189,23 @@ def test_centered_rmsprop_never_takes_the_root_of_a_negative_number():
         assert np.isfinite(w).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rule", "options"), VARIANTS)
+def test_no_slot_ever_holds_a_subnormal_number(rule, options, dtype):
+    tiny = np.finfo(dtype).tiny
+    rng = np.random.default_rng(6)
+    param = rng.standard_normal(100).astype(dtype)
+    given = {**settings(rule, options), "weight_decay": 0.0}
+    if "l2" in given:
+        given["l2"] = 0.0
+    slots = make_slots(rule, options, 100, dtype, lambda: np.full(100, 3 * tiny, dtype))
+    for t in range(1, 40):
+        call(gd.updates, rule, t, param, np.zeros(100, dtype), slots, given)
+        for name, slot in slots.items():
+            assert not ((slot != 0) & (np.abs(slot) < tiny)).any(), name
+    assert not slots.get("v" if rule is rules.MOMENTUM else "m", np.zeros(1)).any()
+
+
 def test_l2_equals_weight_decay_for_sgd():
     rng = np.random.default_rng(4)
     w, g = rng.standard_normal((2, 100))

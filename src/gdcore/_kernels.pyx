@@ -4,7 +4,8 @@ Every operation is written out in the order in which NumPy would do it, so that 
 """
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport sqrt, sqrtf
+from libc.float cimport DBL_MIN, FLT_MIN
+from libc.math cimport fabs, fabsf, sqrt, sqrtf
 
 from gdcore._table cimport Kernel
 
@@ -31,6 +32,15 @@ cdef inline floating root(floating x) noexcept nogil:
 cdef inline floating maximum(floating a, floating b) noexcept nogil:
     # As np.maximum: NaN wins.
     return b if (b > a) | (b != b) else a
+
+
+cdef inline floating flush(floating x) noexcept nogil:
+    # Slots hold no subnormal numbers. A slot whose gradient is dead decays to them and stays there, and arithmetic on
+    # them is tens of times slower.
+    if floating is float:
+        return 0 if fabsf(x) < FLT_MIN else x
+    else:
+        return 0 if fabs(x) < DBL_MIN else x
 
 
 cdef inline floating penalise(floating g, floating l2, floating w) noexcept nogil:
@@ -70,7 +80,7 @@ cdef void momentum(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(n):
         g = penalise(grad[i], l2, w[i])
-        v[i] = beta * v[i] + gain * g
+        v[i] = flush(beta * v[i] + gain * g)
         step = beta * v[i] + gain * g if nesterov else v[i]
         w[i] = decay * w[i] - lr * step
 
@@ -89,13 +99,13 @@ cdef inline void rmsprop_loop(
     cdef Py_ssize_t i
     for i in range(n):
         g = penalise(grad[i], l2, w[i])
-        s[i] = beta * s[i] + gain * (g * g)
+        s[i] = flush(beta * s[i] + gain * (g * g))
         variance = s[i]
         if centered:
-            a[i] = beta * a[i] + gain * g
+            a[i] = flush(beta * a[i] + gain * g)
             variance = maximum(variance - a[i] * a[i], <floating> 0)  # rounding can make it negative
         if heavy:
-            buf[i] = momentum * buf[i] + g / (root(variance) + eps)
+            buf[i] = flush(momentum * buf[i] + g / (root(variance) + eps))
             w[i] = decay * w[i] - lr * buf[i]
         else:
             w[i] = decay * w[i] - lr * g / (root(variance) + eps)
@@ -127,11 +137,11 @@ cdef inline void adam_loop(void** x, const floating* c, Py_ssize_t n, bint amsgr
     cdef Py_ssize_t i
     for i in range(n):
         g = penalise(grad[i], l2, w[i])
-        m[i] = beta1 * m[i] + gain1 * g
-        v[i] = beta2 * v[i] + gain2 * (g * g)
+        m[i] = flush(beta1 * m[i] + gain1 * g)
+        v[i] = flush(beta2 * v[i] + gain2 * (g * g))
         second = v[i]
         if amsgrad:
-            vmax[i] = maximum(vmax[i], second)
+            vmax[i] = flush(maximum(vmax[i], second))
             second = vmax[i]
         w[i] = decay * w[i] - lr * m[i] / (root(second) + eps)
 

@@ -1,7 +1,8 @@
 """The update rules in plain NumPy: the executable specification of the compiled ones.
 
 Each function has the signature of its namesake in :mod:`gdcore.updates` and leaves the same bits behind, in
-float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. The arrays
+float32 and in float64. Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype
+becomes 0. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. The arrays
 are not checked.
 """
 
@@ -25,6 +26,14 @@ def _ieee(function: Callable[..., None]) -> Callable[..., None]:
             function(*args, **kwargs)
 
     return quiet
+
+
+def _flushed(x: Array) -> Any:
+    """Return ``x`` with subnormal numbers replaced by 0.
+
+    A slot whose gradient is dead decays to them and stays there, and arithmetic on them is tens of times slower.
+    """
+    return np.where(np.abs(x) < np.finfo(x.dtype).tiny, x.dtype.type(0), x)
 
 
 def _penalised(grad: Array, l2: Any, w: Array) -> Any:
@@ -65,7 +74,7 @@ def momentum(
     w = param
     decay, l2, lr, beta, gain, _ = MOMENTUM.rounded(w.dtype, 1, lr, beta, dampening, nesterov, weight_decay, l2)
     g = _penalised(grad, l2, w)
-    v[...] = beta * v + gain * g
+    v[...] = _flushed(beta * v + gain * g)
     step = beta * v + gain * g if nesterov else v
     w[...] = decay * w - lr * step
 
@@ -91,13 +100,13 @@ def rmsprop(
         w.dtype, 1, lr, beta, eps, a is not None, momentum, weight_decay, l2
     )
     g = _penalised(grad, l2, w)
-    s[...] = beta * s + gain * (g * g)
+    s[...] = _flushed(beta * s + gain * (g * g))
     variance = s
     if a is not None:
-        a[...] = beta * a + gain * g
+        a[...] = _flushed(beta * a + gain * g)
         variance = np.maximum(s - a * a, 0)  # rounding can make it negative
     if buf is not None:
-        buf[...] = momentum * buf + g / (np.sqrt(variance) + eps)
+        buf[...] = _flushed(momentum * buf + g / (np.sqrt(variance) + eps))
         w[...] = decay * w - lr * buf
     else:
         w[...] = decay * w - lr * g / (np.sqrt(variance) + eps)
@@ -128,10 +137,10 @@ def adam(
         w.dtype, t, lr, betas, eps, vmax is not None, weight_decay, l2
     )
     g = _penalised(grad, l2, w)
-    m[...] = beta1 * m + gain1 * g
-    v[...] = beta2 * v + gain2 * (g * g)
+    m[...] = _flushed(beta1 * m + gain1 * g)
+    v[...] = _flushed(beta2 * v + gain2 * (g * g))
     second = v
     if vmax is not None:
-        vmax[...] = np.maximum(vmax, v)
+        vmax[...] = _flushed(np.maximum(vmax, v))
         second = vmax
     w[...] = decay * w - lr * m / (np.sqrt(second) + eps)
