@@ -1,9 +1,10 @@
 """The update rules in plain NumPy: the executable specification of the compiled ones.
 
 Each function has the signature of its namesake in :mod:`gdcore.updates` and leaves the same bits behind, in
-float32 and in float64. Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype
-becomes 0. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. The arrays
-are not checked.
+float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. The arrays are
+not checked.
+
+Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype becomes 0.
 """
 
 from collections.abc import Callable
