@@ -35,8 +35,8 @@ cdef inline floating maximum(floating a, floating b) noexcept nogil:
 
 
 cdef inline floating flush(floating x) noexcept nogil:
-    # Slots hold no subnormal numbers. A slot whose gradient is dead decays to them and stays there, and arithmetic on
-    # them is tens of times slower.
+    # Slots hold no subnormal numbers. A slot whose gradient is dead decays to them and stays there, and arithmetic
+    # on them is tens of times slower.
     if floating is float:
         return 0 if fabsf(x) < FLT_MIN else x
     else:
