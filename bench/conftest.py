@@ -1,0 +1,178 @@
+"""What the benchmarks share: the ``--short`` option, a timer that alternates, and the table at the end.
+
+``pytest bench`` measures; ``pytest bench --short`` executes all of it on small arrays, for CI, and its
+figures mean nothing. No time is ever asserted: answers are, before anything is timed.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+import pytest
+
+Step = Callable[[], None]
+
+ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+HEADER = ("rule", "dtype", "elements", "ns/element", "GB/s", "x reference", "least..most")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--short", action="store_true", help="benchmarks: small arrays and few rounds; judges nothing"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ROWS] = []
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to measure: ``rounds`` blocks of at least one step and about ``block`` nanoseconds each."""
+
+    rounds: int
+    block: int
+
+    def iterations(self, step: Step) -> int:
+        """Return how many of these steps fill a block."""
+        step()  # the first step pays for page faults and cold caches
+        start = perf_counter_ns()
+        step()
+        return max(1, self.block // max(1, perf_counter_ns() - start))
+
+
+@pytest.fixture(scope="session")
+def budget(pytestconfig: pytest.Config) -> Budget:
+    return Budget(2, 100_000) if pytestconfig.getoption("short") else Budget(9, 10_000_000)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Nanoseconds a step of the kernel and of the reference, round by round."""
+
+    kernel: list[float]
+    reference: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """How many times the kernel's time the reference takes."""
+        return median(self.reference) / median(self.kernel)
+
+    @property
+    def ratios(self) -> list[float]:
+        """The same, of each round."""
+        return [reference / kernel for kernel, reference in zip(self.kernel, self.reference, strict=True)]
+
+
+def timed_block(step: Step, iterations: int) -> float:
+    """Return nanoseconds a step. One more goes before: it brings this side's arrays back into the caches."""
+    step()
+    start = perf_counter_ns()
+    for _ in range(iterations):
+        step()
+    return (perf_counter_ns() - start) / iterations
+
+
+def alternate(kernel: Step, reference: Step, budget: Budget) -> Pair:
+    """Time both in alternating blocks and order, so that a slow second of the machine hits both."""
+    sides = [(kernel, budget.iterations(kernel), []), (reference, budget.iterations(reference), [])]
+    for index in range(budget.rounds):
+        for step, iterations, times in sides if index % 2 else reversed(sides):
+            times.append(timed_block(step, iterations))
+    return Pair(sides[0][2], sides[1][2])
+
+
+@pytest.fixture
+def measure(benchmark: Any, budget: Budget, pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Return the function that times one implementation of a pair and records what it finds.
+
+    The kernel's test times the reference too, alternating with it: that is the ratio to quote. In the table
+    of pytest-benchmark itself both are in one group, but were timed one after the other.
+    """
+
+    def record(
+        *,
+        steps: dict[str, Step],
+        implementation: str,
+        label: str,
+        dtype: np.dtype[Any],
+        count: int,
+        size: int,
+        arrays: int,
+    ) -> None:
+        # count arrays of size elements; a step reads or writes so many arrays for each.
+        elements = count * size
+        shown = f"{count:,} x {size:,}" if count > 1 else f"{size:,}"
+        nbytes = elements * arrays * dtype.itemsize
+        step = steps[implementation]
+        benchmark.group = f"{label} {dtype} {shown}"
+        benchmark.extra_info.update(
+            rule=label, dtype=str(dtype), arrays=count, elements=elements, bytes_per_step=nbytes, threads=1
+        )
+        if implementation == "kernel":
+            pair = alternate(steps["kernel"], steps["reference"], budget)
+            nanoseconds = median(pair.kernel)
+            benchmark.extra_info.update(
+                ns_per_element=nanoseconds / elements,
+                bytes_per_second=nbytes / nanoseconds * 1e9,
+                ratio_to_reference=pair.ratio,
+                ratios=pair.ratios,
+            )
+            pytestconfig.stash[ROWS].append(
+                (
+                    label,
+                    str(dtype),
+                    shown,
+                    f"{nanoseconds / elements:.3f}",
+                    f"{nbytes / nanoseconds:.2f}",
+                    f"{pair.ratio:.1f}",
+                    f"{min(pair.ratios):.1f}..{max(pair.ratios):.1f}",
+                )
+            )
+        benchmark.pedantic(step, rounds=budget.rounds, iterations=budget.iterations(step))
+
+    return record
+
+
+@pytest.fixture
+def normal() -> Callable[..., np.ndarray[Any, Any]]:
+    """Return a function of shape and dtype that draws standard-normal values, none of them zero."""
+    rng = np.random.default_rng(20)
+
+    def draw(shape: int | tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+        values = rng.standard_normal(shape, dtype)
+        values[values == 0] = 1
+        return values
+
+    return draw
+
+
+@pytest.fixture
+def same_bits() -> Callable[..., bool]:
+    """Return whether two sequences of arrays hold the same bits."""
+
+    def compare(left: Iterable[np.ndarray[Any, Any]], right: Iterable[np.ndarray[Any, Any]]) -> bool:
+        return all(
+            np.array_equal(a.view(f"u{a.itemsize}"), b.view(f"u{b.itemsize}"))
+            for a, b in zip(left, right, strict=True)
+        )
+
+    return compare
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    rows = config.stash[ROWS]
+    if rows:
+        terminalreporter.section("kernel against gd.reference, one thread, medians of alternating rounds")
+        write_table(terminalreporter, HEADER, rows)
+
+
+def write_table(terminalreporter: Any, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for row in [header, *rows]:
+        terminalreporter.write_line(
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        )
