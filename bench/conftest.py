@@ -16,17 +16,20 @@ import pytest
 Step = Callable[[], None]
 
 ROWS = pytest.StashKey[list[tuple[str, ...]]]()
+PEERS = pytest.StashKey[list[dict[str, Any]]]()
 HEADER = ("rule", "dtype", "elements", "ns/element", "GB/s", "x reference", "least..most")
+PEER_HEADER = ("elements", "peer", "ns/element", "gdcore's", "x gdcore", "least..most")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--short", action="store_true", help="benchmarks: small arrays and few rounds; judges nothing"
-    )
+    group = parser.getgroup("bench")
+    group.addoption("--short", action="store_true", help="small arrays and few rounds; judges nothing")
+    group.addoption("--threads", type=int, default=1, help="threads of gdcore and of each peer (default: 1)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = []
+    config.stash[PEERS] = []
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def measure(benchmark: Any, budget: Budget, pytestconfig: pytest.Config) -> Call
     ) -> None:
         # count arrays of size elements; a step reads or writes so many arrays for each.
         elements = count * size
-        shown = f"{count:,} x {size:,}" if count > 1 else f"{size:,}"
+        shown = shape_name(count, size)
         nbytes = elements * arrays * dtype.itemsize
         step = steps[implementation]
         benchmark.group = f"{label} {dtype} {shown}"
@@ -135,6 +138,16 @@ def measure(benchmark: Any, budget: Budget, pytestconfig: pytest.Config) -> Call
         benchmark.pedantic(step, rounds=budget.rounds, iterations=budget.iterations(step))
 
     return record
+
+
+@pytest.fixture
+def record_peer(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Return the function that keeps what a comparison with a peer found, for the table and the JSON."""
+    return lambda **found: pytestconfig.stash[PEERS].append(found)
+
+
+def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
+    output_json["peers"] = config.stash[PEERS]
 
 
 @pytest.fixture
@@ -168,6 +181,31 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if rows:
         terminalreporter.section("kernel against gd.reference, one thread, medians of alternating rounds")
         write_table(terminalreporter, HEADER, rows)
+    peers = config.stash[PEERS]
+    if peers:
+        threads = config.getoption("threads")
+        terminalreporter.section(f"Adam float32 against peers, {threads} thread(s) each, medians")
+        write_table(terminalreporter, PEER_HEADER, [peer_row(**found) for found in peers])
+        for line in dict.fromkeys(
+            f"{found['peer']} ({found['version']}): {found['which']}" for found in peers
+        ):
+            terminalreporter.write_line(line)
+
+
+def peer_row(**found: Any) -> tuple[str, ...]:
+    ratios = found["ratios"]
+    return (
+        shape_name(found["arrays"], found["elements"] // found["arrays"]),
+        found["peer"],
+        f"{found['ns_per_element']:.3f}",
+        f"{found['gdcore_ns_per_element']:.3f}",
+        f"{found['ratio_to_gdcore']:.2f}",
+        f"{min(ratios):.2f}..{max(ratios):.2f}",
+    )
+
+
+def shape_name(count: int, size: int) -> str:
+    return f"{count:,} x {size:,}" if count > 1 else f"{size:,}"
 
 
 def write_table(terminalreporter: Any, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
