@@ -2,9 +2,13 @@
 
 ``pytest bench`` measures; ``pytest bench --short`` executes all of it on small arrays, for CI, and its
 figures mean nothing. No time is ever asserted: answers are, before anything is timed.
+
+The reference is timed at its best, in a process that reuses freed memory. In one that has not yet freed a
+larger array it takes up to three times as long: to see that under glibc, set MALLOC_MMAP_THRESHOLD_ and
+MALLOC_TRIM_THRESHOLD_ to 131072.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter_ns
@@ -18,6 +22,7 @@ Step = Callable[[], None]
 ROWS = pytest.StashKey[list[tuple[str, ...]]]()
 PEERS = pytest.StashKey[list[dict[str, Any]]]()
 HEADER = ("rule", "dtype", "elements", "ns/element", "GB/s", "x reference", "least..most")
+LARGE = 31 << 20  # bytes: just under the largest block that glibc ever learns to keep
 PEER_HEADER = ("elements", "peer", "ns/element", "gdcore's", "x gdcore", "least..most")
 
 
@@ -32,12 +37,25 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[PEERS] = []
 
 
+@pytest.fixture(scope="session", autouse=True)
+def reuse_freed_memory() -> None:
+    # glibc keeps freed blocks for reuse once it has seen one as large come and go: mallopt(3), M_MMAP_THRESHOLD.
+    # Otherwise the reference's temporaries are new pages in every step, or not, by which tests ran before.
+    np.empty(LARGE, np.uint8)
+
+
 @dataclass(frozen=True)
 class Budget:
-    """How long to measure: ``rounds`` blocks of at least one step and about ``block`` nanoseconds each."""
+    """How long to measure: blocks of about ``block`` ns, in rounds until ``total`` ns are over.
 
-    rounds: int
+    A block has at least one step; there are at least ``least`` rounds and at most ``most``. Many short rounds
+    give a better median than few long ones where other processes come and go.
+    """
+
     block: int
+    total: int
+    least: int
+    most: int
 
     def iterations(self, step: Step) -> int:
         """Return how many of these steps fill a block."""
@@ -46,10 +64,20 @@ class Budget:
         step()
         return max(1, self.block // max(1, perf_counter_ns() - start))
 
+    def rounds(self) -> Iterator[int]:
+        """Count the rounds, while there is time."""
+        end = perf_counter_ns() + self.total
+        for index in range(self.most):
+            if index >= self.least and perf_counter_ns() > end:
+                return
+            yield index
+
 
 @pytest.fixture(scope="session")
 def budget(pytestconfig: pytest.Config) -> Budget:
-    return Budget(2, 100_000) if pytestconfig.getoption("short") else Budget(9, 10_000_000)
+    if pytestconfig.getoption("short"):
+        return Budget(block=100_000, total=0, least=2, most=2)
+    return Budget(block=10_000_000, total=600_000_000, least=5, most=25)
 
 
 @dataclass(frozen=True)
@@ -82,7 +110,7 @@ def timed_block(step: Step, iterations: int) -> float:
 def alternate(kernel: Step, reference: Step, budget: Budget) -> Pair:
     """Time both in alternating blocks and order, so that a slow second of the machine hits both."""
     sides = [(kernel, budget.iterations(kernel), []), (reference, budget.iterations(reference), [])]
-    for index in range(budget.rounds):
+    for index in budget.rounds():
         for step, iterations, times in sides if index % 2 else reversed(sides):
             times.append(timed_block(step, iterations))
     return Pair(sides[0][2], sides[1][2])
@@ -135,7 +163,7 @@ def measure(benchmark: Any, budget: Budget, pytestconfig: pytest.Config) -> Call
                     f"{min(pair.ratios):.1f}..{max(pair.ratios):.1f}",
                 )
             )
-        benchmark.pedantic(step, rounds=budget.rounds, iterations=budget.iterations(step))
+        benchmark.pedantic(step, rounds=budget.least, iterations=budget.iterations(step))
 
     return record
 

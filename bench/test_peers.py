@@ -131,7 +131,7 @@ def test_adam(
 
     threads = pytestconfig.getoption("threads")
     times: dict[Worker, list[float]] = {gdcore: [], peer: []}
-    for index in range(budget.rounds):
+    for index in budget.rounds():
         for each in (gdcore, peer) if index % 2 else (peer, gdcore):
             if threads > 1:
                 time.sleep(SPIN)

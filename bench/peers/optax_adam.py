@@ -11,7 +11,7 @@ VERSION = f"optax {optax.__version__}, jax {jax.__version__}"
 
 
 def adam(params: list[Any], grads: list[Any], threads: int) -> problem.Adam:
-    """Follow the paper, 1 - beta2^t in float32, in one compiled step for all arrays that reuses their memory."""
+    """Follow the paper, 1 - beta2^t in float32, in one compiled step that reuses the arrays' memory."""
     del threads  # XLA takes the cores that the process may use
     rule = optax.adam(problem.LR, problem.BETA1, problem.BETA2, problem.EPS)
     weights, given = jax.device_put((params, grads))

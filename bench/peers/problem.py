@@ -22,7 +22,7 @@ class Adam:
     """One peer's optimizer on arrays of its own.
 
     ``step`` makes one step and returns when it is done. ``results`` returns the parameters as they are now,
-    as arrays or what NumPy makes arrays of. ``refill``, not timed, puts back gradients that a step overwrites.
+    as arrays or what NumPy makes arrays of. ``refill``, not timed, puts back gradients that a step spoils.
     """
 
     step: Callable[[], None]
