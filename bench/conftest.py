@@ -39,8 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def reuse_freed_memory() -> None:
-    # glibc keeps freed blocks for reuse once it has seen one as large come and go: mallopt(3), M_MMAP_THRESHOLD.
-    # Otherwise the reference's temporaries are new pages in every step, or not, by which tests ran before.
+    # glibc keeps freed blocks for reuse once it has seen one as large come and go (mallopt(3),
+    # M_MMAP_THRESHOLD). Without this, the tests that ran before would decide whether the reference's
+    # temporaries are new pages in every step.
     np.empty(LARGE, np.uint8)
 
 

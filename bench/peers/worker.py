@@ -40,7 +40,7 @@ def main(module: str, threads: int) -> None:
     except ImportError as error:
         answer({"absent": str(error)})
         return
-    np.empty(LARGE, np.uint8)
+    np.empty(LARGE, np.uint8)  # from here on freed memory is reused, as in conftest.py
     answer({"version": peer.VERSION})
     adam, iterations = None, 0
     for line in sys.stdin:
