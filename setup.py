@@ -1,4 +1,4 @@
-"""Compile the two Cython modules; everything else about the package is in pyproject.toml.
+"""Compile the Cython modules; everything else about the package is in pyproject.toml.
 
 ``GDCORE_BUILD`` chooses the kind of build:
 
@@ -11,6 +11,7 @@
 """
 
 import os
+import platform
 import sys
 
 import numpy as np
@@ -37,6 +38,16 @@ if kind == "sanitize":
     compile_args += sanitizers
     link_args += sanitizers
 
+modules = {"_kernels": [], "_cpu": [], "_pool": [], "_engine": []}
+# A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
+if platform.machine() in {"x86_64", "AMD64"} and "arm64" not in os.environ.get("ARCHFLAGS", ""):
+    if sys.platform == "win32":
+        modules |= {"_kernels_v3": ["/arch:AVX2"], "_kernels_v4": ["/arch:AVX512"]}
+    else:
+        # 256 bits: the 512-bit divider and square root are slower per element (docs/performance.md).
+        v4 = ["-march=x86-64-v4", "-mprefer-vector-width=256"]
+        modules |= {"_kernels_v3": ["-march=x86-64-v3"], "_kernels_v4": v4}
+
 extensions = [
     Extension(
         f"gdcore.{name}",
@@ -46,15 +57,16 @@ extensions = [
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
         ],
-        extra_compile_args=compile_args,
+        extra_compile_args=compile_args + isa,
         extra_link_args=link_args,
     )
-    for name in ("_kernels", "_engine")
+    for name, isa in modules.items()
 ]
 
 setup(
     ext_modules=cythonize(
         extensions,
+        build_dir=f"build/cython-{kind}",  # a kind of build has directives, and so C, of its own
         annotate=kind == "annotate",
         compiler_directives={
             "language_level": 3,

@@ -3,7 +3,7 @@
 from libc.string cimport memcpy
 from numpy cimport npy_intp
 
-from ._kernels cimport Kernel
+from ._table cimport Kernel
 
 cdef extern from "<assert.h>" nogil:
     void c_assert "assert" (bint condition)
@@ -12,6 +12,8 @@ cdef enum:
     OPERANDS = 5  # the parameter, the gradient, at most three slots
     COEFFICIENTS = 8
     CHUNK = 512  # elements of a strided array that are copied together to the stack
+    LINE = 16  # elements; a multiple of it fills whole cache lines
+    PIECE = 8192  # elements that a thread takes at a time: some microseconds
 
 cdef struct Operand:
     char* data  # NULL: the rule has no such array
@@ -23,7 +25,6 @@ cdef struct Entry:  # one parameter with its gradient and slots: x as in _kernel
     Py_ssize_t size
     Py_ssize_t itemsize
     int group
-    bint active  # has a gradient in this step
     int ndim
     bint reversed  # the walk is in Fortran order, because the parameter is
     const npy_intp* shape
@@ -74,21 +75,22 @@ cdef inline void call(const Entry* e, const Group* group, void** x, Py_ssize_t n
         group.kernel.float64(x, group.float64, n)
 
 
-cdef inline void drive(const Entry* e, const Group* group) noexcept nogil:
-    # One parameter's step. Strided arrays go through the stack, a chunk at a time.
+cdef inline void drive(const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    # One parameter's step on the elements start ... end. Strided arrays go through the stack, a chunk at a time.
     cdef double[OPERANDS][CHUNK] buffers
     cdef (void*)[OPERANDS] x
     cdef bint flat = True
-    cdef Py_ssize_t start = 0, n
+    cdef Py_ssize_t n
     cdef int j
+    c_assert(0 <= start and start <= end and end <= e.size)
     for j in range(OPERANDS):
-        x[j] = e.x[j].data
+        x[j] = NULL if e.x[j].data == NULL else e.x[j].data + start * e.itemsize
         flat = flat and (e.x[j].flat or x[j] == NULL)
     if flat:
-        call(e, group, x, e.size)
+        call(e, group, x, end - start)
         return
-    while start < e.size:
-        n = min(<Py_ssize_t> CHUNK, e.size - start)
+    while start < end:
+        n = min(<Py_ssize_t> CHUNK, end - start)
         for j in range(OPERANDS):
             if e.x[j].data == NULL:
                 continue
@@ -104,8 +106,35 @@ cdef inline void drive(const Entry* e, const Group* group) noexcept nogil:
         start += n
 
 
-cdef inline void drive_all(const Entry* entries, const Group* groups, Py_ssize_t count) noexcept nogil:
+cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
+    const Entry* entries
+    const Group* groups
+    const Py_ssize_t* starts  # where each entry begins in the row of all elements, and at last where the row ends
+    Py_ssize_t count
+
+
+cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
+    cdef const Plan* plan = <const Plan*> job
+    cdef Py_ssize_t begin = piece * PIECE, end = begin + PIECE, low = 0, high = plan.count, middle
+    while low < high:  # to the first entry that ends behind begin
+        middle = (low + high) // 2
+        if plan.starts[middle + 1] <= begin:
+            low = middle + 1
+        else:
+            high = middle
+    while low < plan.count and plan.starts[low] < end:
+        if plan.starts[low] < plan.starts[low + 1]:
+            drive(
+                &plan.entries[low],
+                &plan.groups[plan.entries[low].group],
+                max(begin - plan.starts[low], <Py_ssize_t> 0),
+                min(end - plan.starts[low], plan.entries[low].size),
+            )
+        low += 1
+
+
+cdef inline void drive_all(const Plan* plan) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(count):
-        if entries[i].active:
-            drive(&entries[i], &groups[entries[i].group])
+    for i in range(plan.count):
+        if plan.starts[i] < plan.starts[i + 1]:
+            drive(&plan.entries[i], &plan.groups[plan.entries[i].group], 0, plan.entries[i].size)

@@ -10,16 +10,18 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, strcmp
+from libc.string cimport memcpy, strcmp
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from ._drive cimport COEFFICIENTS, OPERANDS, Entry, Group, Operand, c_assert, drive, drive_all
-from ._kernels cimport Kernel
+from ._drive cimport COEFFICIENTS, LINE, OPERANDS, PIECE
+from ._drive cimport Entry, Group, Operand, Plan, c_assert, drive_all, drive_piece
+from ._pool cimport prepare, run
+from ._table cimport Kernel
 
 import numpy as np
 
-from . import _kernels
+from . import variants
 from .arrays import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
 
 cnp.import_array()
@@ -27,8 +29,9 @@ cnp.import_array()
 cdef enum:
     ALIGNMENT = 64  # bytes: a cache line, and the widest vector
     BRIEF = 10_000  # elements; a shorter step keeps the GIL: giving it away would cost more than the step
+    LONG = 100_000  # elements; only a longer step calls other threads
 
-cdef const Kernel* KERNELS = <const Kernel*> PyCapsule_GetPointer(_kernels.table, "gdcore._kernels.table")
+cdef const Kernel* KERNELS = <const Kernel*> PyCapsule_GetPointer(variants.table, "gdcore.kernels")
 
 
 def kernel_names():
@@ -61,9 +64,15 @@ cdef inline bint has_dtype(cnp.ndarray array, Py_ssize_t itemsize) noexcept:
 
 cdef inline bint has_geometry(cnp.ndarray array, int ndim, const npy_intp* shape, const npy_intp* strides) noexcept:
     # strides: NULL for any.
-    return cnp.PyArray_NDIM(array) == ndim and (
-        memcmp(cnp.PyArray_DIMS(array), shape, ndim * sizeof(npy_intp)) == 0
-    ) and (strides == NULL or memcmp(cnp.PyArray_STRIDES(array), strides, ndim * sizeof(npy_intp)) == 0)
+    cdef int k
+    if cnp.PyArray_NDIM(array) != ndim:
+        return False
+    for k in range(ndim):
+        if cnp.PyArray_DIM(array, k) != shape[k]:
+            return False
+        if strides != NULL and cnp.PyArray_STRIDE(array, k) != strides[k]:
+            return False
+    return True
 
 
 cdef inline bint is_plain(object array) noexcept:
@@ -133,6 +142,8 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
     cdef Py_ssize_t i, j
     cdef uintptr_t[OPERANDS] begin
     cdef uintptr_t[OPERANDS] end
+    cdef Py_ssize_t[2] starts
+    cdef Plan plan
     cdef bint near = False
     c_assert(len(arrays) <= OPERANDS)
     group.kernel = find(rule)
@@ -160,13 +171,29 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
     if near:
         present = [i for i in range(len(arrays)) if names[i] is not None]
         check_disjoint([names[i] for i in present], [arrays[i] for i in present])
-    if e.size < BRIEF:
-        drive(&e, &group)
-    else:
+    e.group = 0
+    starts[0] = 0
+    starts[1] = e.size
+    plan.entries, plan.groups, plan.starts, plan.count = &e, &group, starts, 1
+    drive_plan(&plan)
+
+
+cdef int drive_plan(const Plan* plan) except -1:
+    # All of a step. Nothing can go wrong once the first element is written.
+    cdef Py_ssize_t total = plan.starts[plan.count]
+    if total < BRIEF:
+        drive_all(plan)
+    elif total < LONG:
         with nogil:
-            drive(&e, &group)
+            drive_all(plan)
+    else:
+        prepare()
+        with nogil:
+            run(drive_piece, <void*> plan, (total + PIECE - 1) // PIECE)
+    return 0
 
 
+@cython.final
 cdef class Engine:
     """The arrays of one optimizer: its parameters, the state it owns, and the step over all of them.
 
@@ -181,6 +208,8 @@ cdef class Engine:
     cdef Py_ssize_t count
     cdef Entry* entries
     cdef Group* groups
+    cdef Py_ssize_t* starts  # as in a Plan
+    cdef Plan plan
     cdef npy_intp* geometry  # shapes and strides of the parameters as they were at construction
     cdef uintptr_t* regions  # what steps write, as sorted pairs (begin, end)
     cdef Py_ssize_t region_count
@@ -191,17 +220,20 @@ cdef class Engine:
     def __cinit__(self):
         self.entries = NULL
         self.groups = NULL
+        self.starts = NULL
         self.geometry = NULL
         self.regions = NULL
 
     def __dealloc__(self):
         free(self.entries)
         free(self.groups)
+        free(self.starts)
         free(self.geometry)
         free(self.regions)
 
     def __init__(self, list params, list labels, list members, list groups):
         cdef Py_ssize_t i, g
+        cdef int k
         cdef npy_intp* geometry
         cdef Entry* e
         for label, param in zip(labels, params, strict=True):
@@ -211,10 +243,13 @@ cdef class Engine:
         self.count = len(params)
         self.entries = <Entry*> calloc(self.count, sizeof(Entry))
         self.groups = <Group*> calloc(len(groups), sizeof(Group))
+        self.starts = <Py_ssize_t*> calloc(self.count + 1, sizeof(Py_ssize_t))
         self.geometry = <npy_intp*> calloc(1 + 2 * sum(param.ndim for param in params), sizeof(npy_intp))
         self.regions = <uintptr_t*> calloc(2 * (self.count + 1), sizeof(uintptr_t))
-        if not (self.entries and self.groups and self.geometry and self.regions):
+        if not (self.entries and self.groups and self.starts and self.geometry and self.regions):
             raise MemoryError()
+        self.plan.entries, self.plan.groups, self.plan.starts = self.entries, self.groups, self.starts
+        self.plan.count = self.count
         for g in range(len(groups)):
             self.groups[g].kernel = find(groups[g].rule.name)
         geometry = self.geometry
@@ -222,8 +257,9 @@ cdef class Engine:
             e = &self.entries[i]
             enter(e, params[i])
             e.group = members[i]
-            memcpy(geometry, e.shape, e.ndim * sizeof(npy_intp))
-            memcpy(geometry + e.ndim, e.x[0].strides, e.ndim * sizeof(npy_intp))
+            for k in range(e.ndim):
+                geometry[k] = e.shape[k]
+                geometry[e.ndim + k] = e.x[0].strides[k]
             e.shape = geometry
             e.x[0].strides = geometry + e.ndim
             geometry += 2 * e.ndim
@@ -303,11 +339,10 @@ cdef class Engine:
                     refuse_overlap(f"grads{label}", f"the optimizer's state {name!r} of params{other}")
         return 0
 
-    cdef int bind(self, Py_ssize_t i, object grad) except -1:
-        # Checks parameter i and its gradient of this step; enters the gradient.
+    cdef Py_ssize_t bind(self, Py_ssize_t i, object grad) except -1:
+        # Checks parameter i and its gradient of this step, enters the gradient, returns the number of its elements.
         cdef Entry* e = &self.entries[i]
         cdef cnp.ndarray param = <cnp.ndarray> self.params[i]
-        e.active = False
         if cnp.PyArray_BYTES(param) != e.x[0].data or not has_dtype(param, e.itemsize) or not has_geometry(
             param, e.ndim, e.shape, e.x[0].strides
         ):
@@ -327,26 +362,20 @@ cdef class Engine:
         if self.is_near(grad):
             self.check_apart(self.labels[i], grad)
         view(&e.x[1], e, grad)
-        e.active = True
-        return 0
+        return e.size
 
     def step(self, tuple grads):
         """Make one step. ``grads`` holds an array for each parameter, or None to skip it."""
-        cdef Py_ssize_t i, g, total = 0
+        cdef Py_ssize_t i, g, size
         c_assert(len(grads) == self.count)
         with self.lock:
             for g in range(len(self.owners)):
                 load(&self.groups[g], self.owners[g].coefficients(self.steps + 1), self.owners[g].single)
             try:
                 for i in range(self.count):
-                    self.bind(i, grads[i])
-                    if self.entries[i].active:
-                        total += self.entries[i].size
-                if total < BRIEF:
-                    drive_all(self.entries, self.groups, self.count)
-                else:
-                    with nogil:
-                        drive_all(self.entries, self.groups, self.count)
+                    size = self.bind(i, grads[i])
+                    self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+                drive_plan(&self.plan)
                 self.steps += 1
             finally:
                 self.kept.clear()

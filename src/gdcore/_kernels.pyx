@@ -6,6 +6,8 @@ Every operation is written out in the order in which NumPy would do it, so that 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport sqrt, sqrtf
 
+from gdcore._table cimport Kernel
+
 cdef extern from *:
     """
     #include <float.h>
@@ -149,4 +151,4 @@ kernels[2] = Kernel("momentum", momentum[float], momentum[double])
 kernels[3] = Kernel("rmsprop", rmsprop[float], rmsprop[double])
 kernels[4] = Kernel("adam", adam[float], adam[double])
 kernels[5] = Kernel(NULL, NULL, NULL)
-table = PyCapsule_New(&kernels[0], "gdcore._kernels.table", NULL)
+table = PyCapsule_New(&kernels[0], "gdcore.kernels", NULL)

@@ -20,7 +20,7 @@ def check_writable(where: str, array: Any) -> None:
     """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{where}: expected float32 or float64, got {array.dtype}; convert it with .astype(np.float64)"
         )
@@ -73,7 +73,7 @@ def refuse_overlap(where: str, other: str, same: bool = False) -> NoReturn:
 def shares_memory(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     """Return whether two arrays share an element; True too where NumPy cannot tell in reasonable time."""
     try:
-        return np.shares_memory(a, b, max_work=MAX_WORK)
+        return np.shares_memory(a, b, max_work=MAX_WORK)  # type: ignore[arg-type]  # NumPy's stub knows only -1 and 0
     except np.exceptions.TooHardError:
         return True
 

@@ -25,12 +25,12 @@ class Group(MutableMapping[str, Any]):
     Assignment validates. ``"params"``, and a hyperparameter that decides which state there is, are fixed.
     """
 
-    def __init__(self, rule: rules.Rule, params: Tree, values: Mapping[str, Any], dtypes: set[np.dtype[Any]]) -> None:
+    def __init__(self, rule: rules.Rule, params: Tree, values: Mapping[str, Any], dtypes: set[Any]) -> None:
         self.rule = rule
         self.params = params
         self.single = np.dtype(np.float32) in dtypes
         self._dtypes = dtypes
-        self.ordered = self._validated(values)
+        self.ordered = rule.check(values, dtypes)
         self.used_slots = rule.used_slots(self._values())
 
     def coefficients(self, t: int) -> tuple[float, ...]:
@@ -39,7 +39,7 @@ class Group(MutableMapping[str, Any]):
 
     def validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return new values for all hyperparameters, in order, if they can take the place of the present ones."""
-        ordered = self._validated(values)
+        ordered = self.rule.check(values, self._dtypes)
         wanted = self.rule.used_slots(dict(zip(self.rule.hyperparameters, ordered, strict=True)))
         for name, asks in self.rule.slots.items():
             if asks is not None and (name in wanted) != (name in self.used_slots):
@@ -49,10 +49,9 @@ class Group(MutableMapping[str, Any]):
                 )
         return ordered
 
-    def _validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        checked = {name: rules.CHECKS[name](name, values[name]) for name in self.rule.hyperparameters}
-        self.rule.check(checked, self._dtypes)
-        return tuple(checked.values())
+    def changed(self, key: str, value: Any) -> tuple[Any, ...]:
+        """Return the hyperparameters in order with one replaced, if that is possible."""
+        return self.validated({**self._values(), key: value})
 
     def _values(self) -> dict[str, Any]:
         return dict(zip(self.rule.hyperparameters, self.ordered, strict=True))
@@ -63,7 +62,7 @@ class Group(MutableMapping[str, Any]):
     def __setitem__(self, key: str, value: Any) -> None:
         if key not in self.rule.hyperparameters:
             raise KeyError(f"{key}: expected one of {', '.join(self.rule.hyperparameters)}")
-        self.ordered = self.validated({**self._values(), key: value})
+        self.ordered = self.changed(key, value)
 
     def __delitem__(self, key: str) -> None:
         raise TypeError(f"{key}: a group always has all hyperparameters of its rule")
@@ -87,7 +86,7 @@ class Optimizer:
         self._grouped = grouped = _is_groups(params)
         given = list(params) if grouped else [{"params": params}]
         self._structure = Structure([group["params"] for group in given] if grouped else params, "params")
-        self._groups: tuple[Group, ...] = ()
+        self._groups: list[Group] = []
         leaves: list[Any] = []
         members: list[int] = []
         for index, group in enumerate(given):
@@ -103,9 +102,9 @@ class Optimizer:
                 raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
             leaves += arrays
             members += [index] * len(arrays)
-            dtypes = {array.dtype for array in arrays if isinstance(array, np.ndarray)}
-            self._groups += (Group(self.rule, group["params"], {**values, **own}, dtypes),)
-        self._engine = Engine(leaves, list(self._structure.labels), members, list(self._groups))
+            dtypes = {getattr(array, "dtype", None) for array in arrays}
+            self._groups.append(Group(self.rule, group["params"], {**values, **own}, dtypes))
+        self._engine = Engine(leaves, list(self._structure.labels), members, self._groups)
         self._members = members
 
     def step(self, grads: Tree) -> None:
@@ -136,7 +135,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        ordered = [group.validated({**group, "lr": value}) for group in self._groups]
+        ordered = [group.changed("lr", value) for group in self._groups]
         for group, values in zip(self._groups, ordered, strict=True):
             group.ordered = values
 
@@ -157,15 +156,12 @@ class Optimizer:
         ``{"rule": "adam", "t": 3, "groups": [{"params": [names], "lr": ...}], "state": {name: {slot: array}}}``
         """
         t, slots, ordered = self._engine.snapshot()
-        members: list[list[str]] = [[] for _ in self._groups]
-        for name, index in zip(self._structure.names, self._members, strict=True):
-            members[index].append(name)
         return {
             "rule": self.rule.name,
             "t": t,
             "groups": [
                 {"params": names, **dict(zip(self.rule.hyperparameters, values, strict=True))}
-                for names, values in zip(members, ordered, strict=True)
+                for names, values in zip(self._names_of_groups(), ordered, strict=True)
             ],
             "state": dict(zip(self._structure.names, slots, strict=True)),
         }
@@ -188,18 +184,21 @@ class Optimizer:
         slots = self._validated_slots(state_dict["state"])
         self._engine.restore(int(t), slots, ordered)
 
+    def _names_of_groups(self) -> list[list[str]]:
+        named = list(zip(self._structure.names, self._members, strict=True))
+        return [[name for name, member in named if member == index] for index in range(len(self._groups))]
+
     def _validated_groups(self, given: Any) -> list[tuple[Any, ...]]:
-        present = self.state_dict()["groups"]
         if not isinstance(given, list | tuple):
             raise TypeError(f"state_dict['groups']: expected a list, got {type(given).__name__}")
-        if len(given) != len(present):
-            raise ValueError(f"state_dict['groups']: expected {len(present)}, got {len(given)}")
+        if len(given) != len(self._groups):
+            raise ValueError(f"state_dict['groups']: expected {len(self._groups)} groups, got {len(given)}")
         ordered = []
-        for index, (group, old, new) in enumerate(zip(self._groups, present, given, strict=True)):
+        for index, (group, names, new) in enumerate(zip(self._groups, self._names_of_groups(), given, strict=True)):
             place = f"state_dict['groups'][{index}]"
             _expect_keys(place, new, ("params", *self.rule.hyperparameters))
-            if list(new["params"]) != old["params"]:
-                raise ValueError(f"{place}['params']: expected {old['params']}, got {new['params']}")
+            if not isinstance(new["params"], list | tuple) or list(new["params"]) != names:
+                raise ValueError(f"{place}['params']: expected {names}, got {new['params']}")
             ordered.append(group.validated(new))
         return ordered
 
@@ -223,7 +222,12 @@ class Optimizer:
     def __reduce__(self) -> tuple[Any, ...]:
         # Copying and pickling make the parameters anew too; those copied beside the optimizer stay shared with it.
         groups = [dict(group) for group in self._groups]
-        return _remake, (type(self), groups if self._grouped else groups[0].pop("params"), groups[0], self.state_dict())
+        return _remake, (
+            type(self),
+            groups if self._grouped else groups[0].pop("params"),
+            groups[0],
+            self.state_dict(),
+        )
 
     def __repr__(self) -> str:
         values = [{name: value for name, value in group.items() if name != "params"} for group in self._groups]
@@ -415,9 +419,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         l2: float = 0.0,
     ) -> None:
-        super().__init__(
-            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2
-        )
+        super().__init__(params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2)
 
 
 class AdamW(Optimizer):
@@ -436,6 +438,4 @@ class AdamW(Optimizer):
         weight_decay: float = 0.01,
         l2: float = 0.0,
     ) -> None:
-        super().__init__(
-            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2
-        )
+        super().__init__(params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2)

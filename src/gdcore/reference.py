@@ -63,9 +63,7 @@ def momentum(
 ) -> None:
     """Momentum: ``v = beta * v + (1 - dampening) * g``, ``w = w - lr * v``."""
     w = param
-    decay, l2, lr, beta, gain, _ = MOMENTUM.rounded(
-        w.dtype, 1, lr, beta, dampening, nesterov, weight_decay, l2
-    )
+    decay, l2, lr, beta, gain, _ = MOMENTUM.rounded(w.dtype, 1, lr, beta, dampening, nesterov, weight_decay, l2)
     g = _penalised(grad, l2, w)
     v[...] = beta * v + gain * g
     step = beta * v + gain * g if nesterov else v

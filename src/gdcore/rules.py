@@ -6,7 +6,7 @@ _kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, 
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -15,8 +15,6 @@ import numpy as np
 
 REQUIRED: Final = object()
 """The default of a hyperparameter that has none."""
-
-BLOCK: Final = 64
 
 
 @dataclass(frozen=True)
@@ -48,27 +46,42 @@ class Rule:
         with np.errstate(over="ignore", under="ignore"):
             return tuple(map(scalar, self.coefficients(t, *values)))
 
-    def check(self, values: Mapping[str, Any], dtypes: Any) -> None:
-        """Raise ValueError if a coefficient of the first step does not survive rounding to one of ``dtypes``."""
-        ordered = [values[name] for name in self.hyperparameters]
+    def check(self, values: Mapping[str, Any], dtypes: Iterable[Any]) -> tuple[Any, ...]:
+        """Return valid hyperparameters in order, each as a float, bool, pair of floats or None.
+
+        Raises TypeError or ValueError for one that is out of its range, and ValueError if a coefficient of the
+        first step does not survive rounding to one of ``dtypes``, of which those that no rule steps are ignored.
+        """
+        ordered = tuple([CHECKS[name](name, values[name]) for name in self.hyperparameters])
+        coefficients = self.coefficients(1, *ordered)
         for dtype in dtypes:
-            for name, value in zip(self.coefficient_names, self.rounded(dtype, 1, *ordered), strict=True):
-                if not np.isfinite(value):
+            zero, infinity = ROUNDING.get(dtype, (-math.inf, math.inf))
+            for name, value in zip(self.coefficient_names, coefficients, strict=True):
+                if not abs(value) < infinity:
                     raise ValueError(
-                        f"{name}: expected hyperparameters whose coefficients are finite in {np.dtype(dtype)}, "
-                        f"got {value} at step 1 from {dict(values)}"
+                        f"lr: expected a step that is finite in {dtype}, got {name} = {value} at step 1"
                     )
-                if name == "eps" and value == 0:
+                if name == "eps" and value <= zero:
                     raise ValueError(
-                        f"eps: expected a value that does not round to 0 in {np.dtype(dtype)} "
-                        f"(after bias correction, at step 1), got {values['eps']}"
+                        f"eps: expected a value that does not round to 0 in {dtype}, got {values['eps']}, "
+                        f"which is {value:.3g} in step 1"
                     )
+        return ordered
+
+
+ROUNDING: Final = {
+    np.dtype(np.float32): (2.0**-150, (2.0 - 2.0**-24) * 2.0**127),
+    np.dtype(np.float64): (0.0, math.inf),
+}
+"""By dtype: the largest double that rounds to 0, and the smallest one that rounds to infinity."""
 
 
 # Hyperparameters: what each may be ------------------------------------------------------------------------------
 
 
 def _real(name: str, value: object, expected: str) -> float:
+    if type(value) is float:  # spares the usual value the slow test
+        return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {expected}, got {value!r} of type {type(value).__name__}")
     return float(value)
@@ -138,18 +151,22 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
 # Coefficients: what depends on the step but not on the element --------------------------------------------------
 
 
-def power(base: float, exponent: int) -> float:
-    """Return ``base ** exponent`` by repeated squaring: the same bits everywhere, for any integer >= 0.
+BLOCK: Final = 64
+"""Steps whose bias corrections are worked out together."""
 
+
+def one_minus_power(beta: float, t: int) -> float:
+    """Return ``1 - beta ** t`` for any integer ``t >= 0``: the same bits everywhere, and no cancellation.
+
+    Works on ``q(t) = 1 - beta^t`` alone, by ``q(2 t) = q(t) (2 - q(t))`` and ``q(t + 1) = beta q(t) + 1 - beta``.
     libm's ``pow`` is not used, because its last bits differ between platforms.
     """
-    result = 1.0
-    while exponent:
-        if exponent & 1:
-            result *= base
-        base *= base
-        exponent >>= 1
-    return result
+    q = 0.0
+    for bit in f"{t:b}":
+        q = q * (2.0 - q)
+        if bit == "1":
+            q = beta * q + (1.0 - beta)
+    return q
 
 
 @lru_cache(maxsize=64)
@@ -158,14 +175,14 @@ def _bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[flo
 
     They do not depend on the learning rate, so that a whole block is worked out once and looked up in each step.
     """
-    first = max(1, block * BLOCK)
-    power1, power2 = power(beta1, first), power(beta2, first)
-    corrections = [(1.0, 1.0)] * (first - block * BLOCK)  # t = 0 is no step
-    for _ in range(first, (block + 1) * BLOCK):
-        root = math.sqrt(1.0 - power2)
-        corrections.append((root / (1.0 - power1), root))
-        power1 *= beta1
-        power2 *= beta2
+    first = block * BLOCK
+    q1, q2 = one_minus_power(beta1, first), one_minus_power(beta2, first)
+    corrections = []
+    for t in range(first, first + BLOCK):
+        root = math.sqrt(q2)
+        corrections.append((root / q1 if t else math.nan, root))  # there is no step 0
+        q1 = beta1 * q1 + (1.0 - beta1)
+        q2 = beta2 * q2 + (1.0 - beta2)
     return tuple(corrections)
 
 

@@ -56,7 +56,9 @@ class Structure:
 class _Branch:
     """A dict, or a list or tuple, and what stands at each of its keys: another branch, or None for a leaf."""
 
-    def __init__(self, kind: type, keys: tuple[str | int, ...], children: tuple["_Branch | None", ...]) -> None:
+    def __init__(
+        self, kind: type[Any], keys: tuple[str | int, ...], children: tuple["_Branch | None", ...]
+    ) -> None:
         self.kind = kind
         self.keys = keys
         self.children = children
@@ -70,6 +72,7 @@ def where(what: str, path: Path) -> str:
 
 
 def _branch(tree: Any, path: Path, paths: list[Path], what: str) -> _Branch | None:
+    kind: type[Any]
     keys: tuple[str | int, ...]
     if isinstance(tree, dict):
         for key in tree:

@@ -101,5 +101,6 @@ def adam(
 def _update(
     rule: rules.Rule, t: int, values: tuple[Any, ...], names: tuple[str | None, ...], arrays: tuple[Any, ...]
 ) -> None:
-    checked = [rules.CHECKS[name](name, value) for name, value in zip(rule.hyperparameters, values, strict=True)]
-    _engine.update(rule.name, rule.coefficients(t, *checked), names, arrays)
+    given = dict(zip(rule.hyperparameters, values, strict=True))
+    ordered = rule.check(given, (getattr(arrays[0], "dtype", None),))
+    _engine.update(rule.name, rule.coefficients(t, *ordered), names, arrays)

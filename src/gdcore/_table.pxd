@@ -1,3 +1,5 @@
+# The table of kernels: how _engine finds them, in whichever build of them runs here.
+#
 # A kernel makes one step on one run of elements: kernel(x, c, n).
 #
 #   x  the arrays, each of n contiguous elements that overlap no other: x[0] the parameter, x[1] the gradient,

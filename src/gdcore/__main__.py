@@ -1,0 +1,7 @@
+"""``python -m gdcore`` is ``gdcore``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,42 @@
+"""Files that are written whole or not at all."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+
+def check_destination(path: str | Path) -> None:
+    """Raise OSError unless a file can be put at ``path``: a new one, or in place of a regular one."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise IsADirectoryError(f"{path}: expected a file to write, got a directory")
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path}: expected a regular file to replace, got a device or a pipe")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{path}: expected a directory that exists, got {str(target.parent)!r}")
+    if not os.access(target.parent, os.W_OK):
+        raise PermissionError(f"{path}: expected a directory that can be written, got {str(target.parent)!r}")
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes the place of ``path`` when the block ends, and leaves no trace when it raises.
+
+    A symbolic link stays, and what it points to is replaced. Raises OSError as :func:`check_destination` does.
+    """
+    check_destination(path)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".gdcore-{secrets.token_hex(8)}.tmp")
+    file = temporary.open("xb")
+    try:
+        with file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,41 @@
+"""What the documentation shows is what happens."""
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import gdcore as gd
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(module.name for module in pkgutil.iter_modules(gd.__path__) if not module.name.startswith("_"))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings_run(name):
+    module = importlib.import_module(f"gdcore.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))])
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {}
+    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE):
+        exec(compile(block, page, "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", gd.__all__)
+def test_every_public_name_is_documented(name):
+    thing = getattr(gd, name)
+    assert inspect.getdoc(thing)
+    assert name in (ROOT / "README.md").read_text()
+
+
+def test_everything_public_is_exported():
+    public = {name for name, thing in vars(gd).items() if not name.startswith("_") and getattr(thing, "rule", None)}
+    assert public <= set(gd.__all__)

@@ -1,0 +1,51 @@
+"""The worked example y = 2x + 30, held to figures that another program wrote down."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdcore as gd
+from gdcore import worked_example
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "line_fit.json").read_text())
+
+
+def settings(run):
+    return {name: value for name, value in run.items() if name not in ("optimizer", "epochs")}
+
+
+def title(run):
+    return f"{run['optimizer']}-{settings(run)}"
+
+
+@pytest.mark.parametrize("run", GOLDEN["runs"], ids=title)
+def test_the_line_fit_is_reproduced(run):
+    history = worked_example.follow(getattr(gd, run["optimizer"]), settings(run), len(run["epochs"]))
+    assert len(history) == len(run["epochs"]) >= 5
+    columns = history.to_dict()
+    expected = {key: [epoch[key] for epoch in run["epochs"]] for key in run["epochs"][0]}
+    assert columns["epoch"] == expected["epoch"]
+    for ours, theirs in (("a", "a"), ("b", "b"), ("rmse", "full_rmse")):
+        np.testing.assert_allclose(columns[ours], expected[theirs], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(np.sqrt(columns["loss"]), expected["online_rmse"], rtol=0, atol=1e-9)
+
+
+def test_the_worked_example_has_the_golden_data_and_settings():
+    assert worked_example.X.tolist() == GOLDEN["x"]
+    np.testing.assert_array_equal(worked_example.Y, 2 * np.array(GOLDEN["x"]) + 30)
+    known = [(run["optimizer"], settings(run)) for run in GOLDEN["runs"]]
+    for name, (kind, values) in worked_example.RUNS.items():
+        assert kind.__name__ == name
+        assert (name, json.loads(json.dumps(dict(values)))) in known
+    assert list(worked_example.RUNS) == ["SGD", "Momentum", "RMSProp", "Adam"]
+    assert max(len(run["epochs"]) for run in GOLDEN["runs"]) == worked_example.EPOCHS
+
+
+@pytest.mark.parametrize("name", worked_example.RUNS)
+def test_every_optimizer_closes_in_on_the_line(name):
+    kind, values = worked_example.RUNS[name]
+    errors = worked_example.follow(kind, values, 1000).to_dict()["rmse"]
+    assert errors[-1] < 4.0
+    assert errors[-1] < 0.25 * errors[4]

@@ -1,0 +1,317 @@
+"""What every optimizer does, whatever its rule."""
+
+import copy
+import inspect
+import pickle
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import gdcore as gd
+from gdcore import rules
+
+KINDS = {
+    "SGD": lambda params: gd.SGD(params, lr=0.01, weight_decay=0.1),
+    "Momentum": lambda params: gd.Momentum(params, lr=0.01, nesterov=True),
+    "RMSProp": lambda params: gd.RMSProp(params, lr=0.01, centered=True, momentum=0.5),
+    "Adam": lambda params: gd.Adam(params, lr=0.01, amsgrad=True, l2=0.1),
+    "AdamW": lambda params: gd.AdamW(params, lr=0.01),
+}
+every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+
+
+def new_params():
+    rng = np.random.default_rng(0)
+    return {
+        "layers": [
+            {"w": rng.standard_normal((7, 5)), "b": rng.standard_normal(5, dtype=np.float32)},
+            {"w": rng.standard_normal((5, 3), dtype=np.float32), "b": np.zeros(())},
+        ],
+        "scale": (np.ones(1), np.empty((0, 4), np.float32)),
+    }
+
+
+def leaves(tree):
+    if isinstance(tree, dict):
+        return [leaf for child in tree.values() for leaf in leaves(child)]
+    if isinstance(tree, list | tuple):
+        return [leaf for child in tree for leaf in leaves(child)]
+    return [tree]
+
+
+def like(tree, rng):
+    if isinstance(tree, dict):
+        return {key: like(child, rng) for key, child in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(like(child, rng) for child in tree)
+    return np.asarray(rng.standard_normal(tree.shape), tree.dtype)
+
+
+def train(opt, params, steps, seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        opt.step(like(params, rng))
+
+
+def assert_same(ours, theirs):
+    for a, b in zip(leaves(ours), leaves(theirs), strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+
+
+def assert_same_state(ours, theirs):
+    for name, slots in ours.state.items():
+        for slot, array in slots.items():
+            np.testing.assert_array_equal(array, theirs.state[name][slot], strict=True)
+    assert ours.t == theirs.t
+
+
+def test_every_optimizer_is_tested():
+    kinds = {name for name, kind in vars(gd).items() if inspect.isclass(kind) and hasattr(kind, "rule")}
+    assert kinds == set(KINDS)
+
+
+@every_kind
+def test_step_on_a_tree_equals_steps_on_its_arrays(make):
+    params, apart = new_params(), new_params()
+    opt = make(params)
+    opts = [make(array) for array in leaves(apart)]
+    rng = np.random.default_rng(1)
+    for _ in range(5):
+        grads = like(params, rng)
+        opt.step(grads)
+        for one, grad in zip(opts, leaves(grads), strict=True):
+            one.step(grad)
+    assert_same(params, apart)
+    assert opt.t == 5
+
+
+@every_kind
+def test_step_is_in_place(make):
+    params = new_params()
+    before, addresses = leaves(params), [leaf.ctypes.data for leaf in leaves(params)]
+    view = params["layers"][0]["w"][2:4]
+    train(make(params), params, 2, 1)
+    assert all(a is b for a, b in zip(before, leaves(params), strict=True))
+    assert addresses == [leaf.ctypes.data for leaf in leaves(params)]
+    assert np.shares_memory(view, params["layers"][0]["w"])
+
+
+@every_kind
+def test_gradients_are_only_read(make):
+    params = new_params()
+    grads = like(params, np.random.default_rng(1))
+    kept = copy.deepcopy(grads)
+    for leaf in leaves(grads):
+        leaf.flags.writeable = False
+    make(params).step(grads)
+    assert_same(grads, kept)
+
+
+@every_kind
+def test_zero_learning_rate_changes_nothing(make):
+    params = new_params()
+    kept = copy.deepcopy(params)
+    opt = make(params)
+    opt.lr = 0.0
+    train(opt, params, 3, 1)
+    assert_same(params, kept)
+
+
+@every_kind
+def test_none_skips_a_parameter_and_its_state(make):
+    params = new_params()
+    kept = copy.deepcopy(params["layers"][0])
+    opt = make(params)
+    grads = like(params, np.random.default_rng(1))
+    grads["layers"][0] = {"w": None, "b": None}
+    opt.step(grads)
+    assert_same(params["layers"][0], kept)
+    assert not any(array.any() for array in opt.state["layers.0.w"].values())
+    assert opt.t == 1
+    np.testing.assert_array_equal(params["scale"][0] != 1, True)
+
+
+@every_kind
+def test_resume_equals_uninterrupted(make):
+    straight, params = new_params(), new_params()
+    opt = make(straight)
+    train(opt, straight, 70, 1)
+    train(opt, straight, 70, 2)
+
+    first = make(params)
+    train(first, params, 70, 1)
+    saved = pickle.loads(pickle.dumps(first.state_dict()))
+    resumed_params = copy.deepcopy(params)
+    resumed = make(resumed_params)
+    resumed.lr = 0.5  # which the state dict sets right
+    resumed.load_state_dict(saved)
+    train(resumed, resumed_params, 70, 2)
+    assert_same(resumed_params, straight)
+    assert_same_state(resumed, opt)
+
+
+@every_kind
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_copies_are_independent_and_work(make, duplicate):
+    params = new_params()
+    opt = make(params)
+    train(opt, params, 3, 1)
+    other, other_params = duplicate((opt, params))
+    before, state = copy.deepcopy(params), opt.state_dict()
+    train(other, other_params, 3, 2)
+    assert_same(params, before)
+    assert opt.t == 3
+    for name, slots in state["state"].items():
+        for slot, array in slots.items():
+            np.testing.assert_array_equal(opt.state[name][slot], array)
+    train(opt, params, 3, 2)
+    assert_same(params, other_params)
+    assert type(other) is type(opt)
+    assert_same_state(opt, other)
+
+
+@every_kind
+def test_state_has_dtype_and_shape_of_its_parameter(make):
+    params = new_params()
+    opt = make(params)
+    names = ["layers.0.w", "layers.0.b", "layers.1.w", "layers.1.b", "scale.0", "scale.1"]
+    assert list(opt.state) == names
+    for name, leaf in zip(names, leaves(params), strict=True):
+        for array in opt.state[name].values():
+            assert (array.dtype, array.shape) == (leaf.dtype, leaf.shape)
+            assert array.ctypes.data % 64 == 0
+            assert not array.any()
+
+
+def test_state_slots_follow_the_options():
+    w = np.ones(2)
+    assert set(gd.SGD(w, 0.1).state["param"]) == set()
+    assert set(gd.Momentum(w, 0.1).state["param"]) == {"v"}
+    assert set(gd.RMSProp(w).state["param"]) == {"s"}
+    assert set(gd.RMSProp(w, centered=True).state["param"]) == {"s", "a"}
+    assert set(gd.RMSProp(w, momentum=0.9).state["param"]) == {"s", "buf"}
+    assert set(gd.Adam(w).state["param"]) == {"m", "v"}
+    assert set(gd.Adam(w, amsgrad=True).state["param"]) == {"m", "v", "vmax"}
+
+
+def test_groups_have_their_own_hyperparameters():
+    rng = np.random.default_rng(0)
+    w, b, alone_w, alone_b = np.ones(5), np.ones(3), np.ones(5), np.ones(3)
+    opt = gd.Adam([{"params": {"w": w}, "lr": 0.1, "betas": (0.5, 0.9)}, {"params": b}], lr=0.01, weight_decay=0.5)
+    one, other = gd.Adam(alone_w, 0.1, betas=(0.5, 0.9), weight_decay=0.5), gd.Adam(alone_b, 0.01, weight_decay=0.5)
+    for _ in range(4):
+        grad_w, grad_b = rng.standard_normal(5), rng.standard_normal(3)
+        opt.step([{"w": grad_w}, grad_b])
+        one.step(grad_w)
+        other.step(grad_b)
+    assert_same([w, b], [alone_w, alone_b])
+    assert list(opt.state) == ["0.w", "1"]
+    assert [group["lr"] for group in opt.groups] == [0.1, 0.01]
+    assert opt.groups[0]["params"] == {"w": w}
+    assert set(opt.groups[0]) == {"params", *rules.ADAM.hyperparameters}
+
+
+def test_learning_rate_can_be_set_for_all_groups_and_for_one():
+    opt = gd.SGD([{"params": np.zeros(1)}, {"params": np.zeros(1)}], lr=0.1)
+    assert opt.lr == 0.1
+    opt.lr = 0.2
+    assert [group["lr"] for group in opt.groups] == [0.2, 0.2]
+    opt.groups[1]["lr"] = 0.3
+    with pytest.raises(ValueError, match=r"lr: expected groups of one learning rate, got \[0.2, 0.3\]"):
+        _ = opt.lr
+    opt.step([np.ones(1), np.ones(1)])
+    assert [float(group["params"][0]) for group in opt.groups] == [-0.2, -0.3]
+
+
+def test_adamw_is_adam_with_another_default():
+    a, b = np.ones(3), np.ones(3)
+    gd.AdamW(a).step(np.ones(3))
+    gd.Adam(b, weight_decay=0.01).step(np.ones(3))
+    assert_same(a, b)
+
+
+def test_scalars_that_numpy_reductions_return_are_gradients_of_0d_arrays():
+    w = np.array(1.0, np.float32)
+    opt = gd.SGD(w, lr=0.5)
+    opt.step(np.float32(3) * w)
+    assert w == -0.5
+    with pytest.raises(TypeError, match=r"grads: expected float32 \(\), got float64 \(\)"):
+        opt.step(np.float64(1))
+
+
+def test_threads_that_step_one_optimizer_are_serialised():
+    w = np.zeros(20_000)
+    opt = gd.SGD(w, lr=1.0)
+    grad = np.ones(20_000)
+    threads = [threading.Thread(target=lambda: [opt.step(grad) for _ in range(100)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opt.t == 400
+    assert (w == -400).all()
+
+
+def test_other_threads_run_during_a_step():
+    # With a switch interval this long a thread hands over only where it gives the GIL away.
+    w, grad = np.zeros(3_000_000), np.ones(3_000_000)
+    opt = gd.Adam(w)
+    started, stop = threading.Event(), []
+
+    def work():
+        started.set()
+        while not stop and opt.t < 300:
+            opt.step(grad)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+        started.wait()
+        seen = opt.t
+        stop.append(True)
+        thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert seen < 300
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+@every_kind
+def test_interrupt_comes_before_or_after_a_step_but_never_within(make):
+    params = {"a": np.zeros(5_000), "b": np.zeros(30_000), "c": np.zeros(5_000)}
+    grads = like(params, np.random.default_rng(1))
+    opt = make(params)
+    caught = 0
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    old = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        while caught < 20:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.002)
+                while True:
+                    opt.step(grads)
+            except KeyboardInterrupt:
+                caught += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    again_params = {name: np.zeros_like(array) for name, array in params.items()}
+    again = make(again_params)
+    for _ in range(opt.t):
+        again.step(grads)
+    assert_same(params, again_params)
+    assert_same_state(opt, again)
+
+
+def test_repr_says_what_it_is():
+    assert repr(gd.SGD({"w": np.zeros(2)}, lr=0.5)) == (
+        "SGD(1 arrays, t=0, groups=[{'lr': 0.5, 'weight_decay': 0.0, 'l2': 0.0}])"
+    )
