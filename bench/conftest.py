@@ -17,6 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gdcore as gd
+from gdcore import variants
+
 Step = Callable[[], None]
 
 ROWS = pytest.StashKey[list[tuple[str, ...]]]()
@@ -43,6 +46,15 @@ def reuse_freed_memory() -> None:
     # M_MMAP_THRESHOLD). Without this, the tests that ran before would decide whether the reference's
     # temporaries are new pages in every step.
     np.empty(LARGE, np.uint8)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def threads(pytestconfig: pytest.Config) -> Iterator[int]:
+    """Return how many threads the kernels may use, and let them."""
+    before, count = gd.get_num_threads(), pytestconfig.getoption("threads")
+    gd.set_num_threads(count)
+    yield count
+    gd.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -118,7 +130,7 @@ def alternate(kernel: Step, reference: Step, budget: Budget) -> Pair:
 
 
 @pytest.fixture
-def measure(benchmark: Any, budget: Budget, pytestconfig: pytest.Config) -> Callable[..., None]:
+def measure(benchmark: Any, budget: Budget, threads: int, pytestconfig: pytest.Config) -> Callable[..., None]:
     """Return the function that times one implementation of a pair and records what it finds.
 
     The kernel's test times the reference too, alternating with it: that is the ratio to quote. In the table
@@ -142,7 +154,13 @@ def measure(benchmark: Any, budget: Budget, pytestconfig: pytest.Config) -> Call
         step = steps[implementation]
         benchmark.group = f"{label} {dtype} {shown}"
         benchmark.extra_info.update(
-            rule=label, dtype=str(dtype), arrays=count, elements=elements, bytes_per_step=nbytes, threads=1
+            rule=label,
+            dtype=str(dtype),
+            arrays=count,
+            elements=elements,
+            bytes_per_step=nbytes,
+            threads=threads,
+            variant=variants.chosen.name,
         )
         if implementation == "kernel":
             pair = alternate(steps["kernel"], steps["reference"], budget)
@@ -208,16 +226,15 @@ def same_bits() -> Callable[..., bool]:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     rows = config.stash[ROWS]
     if rows:
-        terminalreporter.section("kernel against gd.reference, one thread, medians of alternating rounds")
+        kernel = f"{variants.chosen.name} kernel, {config.getoption('threads')} thread(s)"
+        terminalreporter.section(f"{kernel}, against gd.reference: medians of alternating rounds")
         write_table(terminalreporter, HEADER, rows)
     peers = config.stash[PEERS]
     if peers:
         threads = config.getoption("threads")
         terminalreporter.section(f"Adam float32 against peers, {threads} thread(s) each, medians")
         write_table(terminalreporter, PEER_HEADER, [peer_row(**found) for found in peers])
-        for line in dict.fromkeys(
-            f"{found['peer']} ({found['version']}): {found['which']}" for found in peers
-        ):
+        for line in dict.fromkeys(f"{found['peer']} ({found['version']}): {found['which']}" for found in peers):
             terminalreporter.write_line(line)
 
 
@@ -240,6 +257,4 @@ def shape_name(count: int, size: int) -> str:
 def write_table(terminalreporter: Any, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in [header, *rows]:
-        terminalreporter.write_line(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        )
+        terminalreporter.write_line("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))

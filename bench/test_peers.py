@@ -93,16 +93,13 @@ class Worker:
 
 
 @pytest.fixture(scope="module")
-def worker(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], Worker]]:
+def worker(threads: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Worker]]:
     """Return the function that gives the process of a peer, started when it is first asked for."""
     workers: dict[str, Worker] = {}
     logs = tmp_path_factory.mktemp("peers")
 
     def started(library: str) -> Worker:
         if library not in workers:
-            threads = pytestconfig.getoption("threads")
             workers[library] = Worker(f"{library}_adam", threads, logs / f"{library}.log")
         if "absent" in workers[library].greeting:
             pytest.skip(workers[library].greeting["absent"])
@@ -122,14 +119,13 @@ def test_adam(
     size: int,
     worker: Any,
     budget: Any,
-    pytestconfig: pytest.Config,
+    threads: int,
     record_peer: Any,
 ) -> None:
     gdcore, peer = worker("gdcore"), worker(library)
     gdcore.prepare("", count, size, budget.block)
     prepared = peer.prepare(variant, count, size, budget.block)
 
-    threads = pytestconfig.getoption("threads")
     times: dict[Worker, list[float]] = {gdcore: [], peer: []}
     for index in budget.rounds():
         for each in (gdcore, peer) if index % 2 else (peer, gdcore):
@@ -141,6 +137,7 @@ def test_adam(
     record_peer(
         peer=f"{library} {variant}".strip(),
         version=peer.greeting["version"],
+        gdcore_version=gdcore.greeting["version"],
         which=prepared["which"],
         arrays=count,
         elements=count * size,

@@ -25,9 +25,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("size", sizes)
 
 
-def bound(
-    function: Callable[..., None], rule: Rule, arrays: list[np.ndarray[Any, Any]]
-) -> Callable[[], None]:
+def bound(function: Callable[..., None], rule: Rule, arrays: list[np.ndarray[Any, Any]]) -> Callable[[], None]:
     # The function as a step without arguments.
     values = {name: HYPERPARAMETERS[name] for name in rule.hyperparameters if is_given(rule, name)}
     if "t" not in inspect.signature(function).parameters:

@@ -7,9 +7,7 @@ import problem
 from problem import BETA1, BETA2, EPS, LR
 
 VERSION = f"numpy {np.__version__}"
-PIECE = (
-    16_384  # elements: such pieces of four arrays and the buffer are 320 KiB, which stay in a core's cache
-)
+PIECE = 16_384  # elements: such pieces of four arrays and the buffer are 320 KiB, which stay in a core's cache
 
 
 def formula(params: list[Any], grads: list[Any], threads: int) -> problem.Adam:

@@ -18,9 +18,7 @@ import numpy as np
 import problem
 
 CHECKED_STEPS = 2
-LARGE = (
-    31 << 20
-)  # bytes: glibc reuses freed blocks once it has seen one as large come and go (see conftest.py)
+LARGE = 31 << 20  # bytes: glibc reuses freed blocks once it has seen one as large come and go (see conftest.py)
 
 
 def main(module: str, threads: int) -> None:
@@ -31,9 +29,7 @@ def main(module: str, threads: int) -> None:
     def answer(message: dict[str, Any]) -> None:
         print(json.dumps(message), file=answers, flush=True)
 
-    if (
-        sys.platform == "linux"
-    ):  # some peers make a thread for each core that they may use, whatever they are told
+    if sys.platform == "linux":  # some peers make a thread for each core that they may use, whatever they are told
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     try:
         peer = importlib.import_module(module)
