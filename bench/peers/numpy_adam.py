@@ -30,7 +30,7 @@ def formula(params: list[Any], grads: list[Any], threads: int) -> problem.Adam:
 
 
 def buffered(params: list[Any], grads: list[Any], threads: int) -> problem.Adam:
-    """Follow the paper, bias corrections moved into lr and eps, through one small buffer that exists."""
+    """Follow the paper, bias corrections moved into lr and eps, through one preallocated buffer."""
     del threads
     scratch = np.empty(PIECE, np.float32)
     pieces = []
