@@ -10,8 +10,8 @@ from problem import BETA1, BETA2, EPS, LR
 VERSION = f"numba {numba.__version__}"
 
 
-def loop(arrays: Any, coefficients: Any) -> None:
-    w, g, m, v = arrays
+def loop(w: Any, g: Any, m: Any, v: Any, coefficients: Any) -> None:
+    # The arrays are not one tuple: numba 0.68 with parallel=True then leaves wrong numbers in them.
     a, eps, beta1, gain1, beta2, gain2 = coefficients
     for i in numba.prange(w.size):
         m[i] = beta1 * m[i] + gain1 * g[i]
@@ -32,7 +32,7 @@ def adam(params: list[Any], grads: list[Any], threads: int) -> problem.Adam:
         numbers = (LR * root / (1 - BETA1**t), EPS * root, BETA1, 1 - BETA1, BETA2, 1 - BETA2)
         coefficients = tuple(map(np.float32, numbers))
         for arrays in quads:
-            compiled(arrays, coefficients)
+            compiled(*arrays, coefficients)
 
     return problem.Adam(step, lambda: params)
 
