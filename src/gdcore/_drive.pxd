@@ -94,8 +94,8 @@ cdef inline void call(const Entry* e, const Group* group, void** x, Py_ssize_t n
 
 
 cdef inline void call_far(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
-    # The same for arrays that no cache holds. A square root and a division an element fill the CPU's window with work
-    # that waits, so that it sees too little of what is to be loaded next: it is told.
+    # The same for arrays that no cache holds. A square root and a division an element fill the CPU's window with
+    # work that waits, so that it sees too little of what is to be loaded next: it is told.
     cdef Py_ssize_t strip = STRIP // e.itemsize
     cdef int j, k
     while n > 0:

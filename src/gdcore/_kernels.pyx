@@ -154,8 +154,8 @@ cdef void adam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
 
 
 cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
-    # No rule: reads and writes what a rule with these slots does, and computes next to nothing. How fast memory lets
-    # this go is the limit to which benchmarks compare the rules.
+    # No rule: reads and writes what a rule with these slots does, and computes next to nothing. How fast memory
+    # lets this go is the limit to which benchmarks compare the rules.
     cdef floating* w = <floating*> x[0]
     cdef const floating* grad = <const floating*> x[1]
     cdef floating* a = <floating*> x[2]
