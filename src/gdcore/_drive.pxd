@@ -37,7 +37,7 @@ cdef struct Operand:
     bint flat  # contiguous in the order of the walk, and aligned
     const npy_intp* strides
 
-cdef struct Entry:  # one parameter with its gradient and slots: x as in _kernels.pxd
+cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.pxd
     Operand[OPERANDS] x
     Py_ssize_t size
     Py_ssize_t itemsize
