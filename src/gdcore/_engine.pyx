@@ -6,7 +6,11 @@ comes before a step or after it.
 """
 
 cimport cython
+from cpython.dict cimport PyDict_CheckExact, PyDict_GetItemWithError
+from cpython.list cimport PyList_CheckExact
+from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.tuple cimport PyTuple_CheckExact
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
@@ -14,8 +18,9 @@ from libc.string cimport memcpy, strcmp
 cimport numpy as cnp
 from numpy cimport npy_intp
 
+from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_like, is_plain, view
 from ._drive cimport COEFFICIENTS, FAR, LINE, OPERANDS, PIECE
-from ._drive cimport Entry, Group, Operand, Plan, c_assert, drive_all, drive_piece
+from ._drive cimport Entry, Group, Plan, c_assert, drive_all, drive_piece
 from ._pool cimport prepare, run
 from ._table cimport Kernel
 
@@ -26,8 +31,15 @@ from .arrays import check_disjoint, check_like, check_writable, refuse_overlap, 
 
 cnp.import_array()
 
+cdef extern from "Python.h":
+    PyObject* PyList_GET_ITEM(object, Py_ssize_t)  # borrowed
+    PyObject* PyTuple_GET_ITEM(object, Py_ssize_t)
+
 cdef enum:
     ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+    PAGE = 4096  # bytes: a store makes loads wait that are a multiple of it away
+    STAGGER = 1088  # bytes by which the beginnings of large slots differ within pages: 17 cache lines
+    STAGGERED = 65536  # bytes of a slot that is worth it
     BRIEF = 10_000  # elements; a shorter step keeps the GIL: giving it away would cost more than the step
     LONG = 100_000  # elements; only a longer step calls other threads
 
@@ -54,70 +66,37 @@ cdef const Kernel* find(str rule) except NULL:
     raise LookupError(f"rule: expected one of {kernel_names()}, got {rule!r}")
 
 
-# What can be tested of an array in a few nanoseconds; what is unusual goes to arrays.py ---------------------------
-
-cdef inline bint has_dtype(cnp.ndarray array, Py_ssize_t itemsize) noexcept:
-    return cnp.PyArray_ISNOTSWAPPED(array) and cnp.PyArray_TYPE(array) == (
-        <int> cnp.NPY_FLOAT if itemsize == sizeof(float) else <int> cnp.NPY_DOUBLE
-    )
-
-
-cdef inline bint has_geometry(cnp.ndarray array, int ndim, const npy_intp* shape, const npy_intp* strides) noexcept:
-    # strides: NULL for any.
-    cdef int k
-    if cnp.PyArray_NDIM(array) != ndim:
-        return False
-    for k in range(ndim):
-        if cnp.PyArray_DIM(array, k) != shape[k]:
-            return False
-        if strides != NULL and cnp.PyArray_STRIDE(array, k) != strides[k]:
-            return False
-    return True
-
-
-cdef inline bint is_plain(object array) noexcept:
-    return cnp.PyArray_Check(array) and cnp.PyArray_ISBEHAVED(<cnp.ndarray> array) and (
-        has_dtype(<cnp.ndarray> array, sizeof(float)) or has_dtype(<cnp.ndarray> array, sizeof(double))
-    ) and (cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray> array) or cnp.PyArray_IS_F_CONTIGUOUS(<cnp.ndarray> array))
-
-
-cdef inline bint is_like(object array, const Entry* e) noexcept:
-    return cnp.PyArray_Check(array) and has_dtype(<cnp.ndarray> array, e.itemsize) and has_geometry(
-        <cnp.ndarray> array, e.ndim, e.shape, NULL
-    )
-
-
-cdef inline void find_extent(cnp.ndarray array, uintptr_t* begin, uintptr_t* end) noexcept:
-    # The first byte of an array that is not empty, and the first one behind it.
-    cdef npy_intp reach
-    cdef int k
-    begin[0] = <uintptr_t> cnp.PyArray_BYTES(array)
-    end[0] = begin[0] + cnp.PyArray_ITEMSIZE(array)
-    for k in range(cnp.PyArray_NDIM(array)):
-        reach = (cnp.PyArray_DIM(array, k) - 1) * cnp.PyArray_STRIDE(array, k)
-        if reach > 0:
-            end[0] += reach
+cdef Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t at) except -2:
+    # Puts the leaves of a tree where they belong, from at on, and returns where they end; -1 if the tree is of
+    # another structure, or one that trees.py has to look at.
+    cdef PyObject* item = NULL
+    cdef Py_ssize_t k, count
+    cdef tuple keys, children
+    if branch is None:
+        leaves[at] = tree
+        return at + 1
+    keys, children = (<tuple> branch)[1], (<tuple> branch)[2]
+    count = len(keys)
+    if not ((<tuple> branch)[0] is dict and PyDict_CheckExact(tree) and len(<dict> tree) == count) and not (
+        type(tree) is (<tuple> branch)[0] and (
+            (PyList_CheckExact(tree) and len(<list> tree) == count) or
+            (PyTuple_CheckExact(tree) and len(<tuple> tree) == count)
+        )
+    ):
+        return -1
+    for k in range(count):
+        if PyDict_CheckExact(tree):
+            item = PyDict_GetItemWithError(tree, keys[k])
+            if item == NULL:
+                return -1
+        elif PyList_CheckExact(tree):
+            item = PyList_GET_ITEM(tree, k)
         else:
-            begin[0] += reach
-
-
-# From arrays to what the loops see -------------------------------------------------------------------------------
-
-cdef inline void enter(Entry* e, cnp.ndarray param) noexcept:
-    e.size = cnp.PyArray_SIZE(param)
-    e.itemsize = cnp.PyArray_ITEMSIZE(param)
-    e.width = 2 * e.itemsize
-    e.ndim = cnp.PyArray_NDIM(param)
-    e.shape = cnp.PyArray_DIMS(param)
-    e.reversed = cnp.PyArray_IS_F_CONTIGUOUS(param) and not cnp.PyArray_IS_C_CONTIGUOUS(param)
-    view(&e.x[0], e, param)
-
-
-cdef inline void view(Operand* operand, const Entry* e, cnp.ndarray array) noexcept:
-    cdef int order = cnp.NPY_ARRAY_F_CONTIGUOUS if e.reversed else cnp.NPY_ARRAY_C_CONTIGUOUS
-    operand.data = cnp.PyArray_BYTES(array)
-    operand.flat = cnp.PyArray_CHKFLAGS(array, order | cnp.NPY_ARRAY_ALIGNED)
-    operand.strides = cnp.PyArray_STRIDES(array)
+            item = PyTuple_GET_ITEM(tree, k)
+        at = take(leaves, children[k], <object> item, at)
+        if at < 0:
+            return -1
+    return at
 
 
 cdef int load(Group* group, tuple coefficients, bint single) except -1:
@@ -201,8 +180,7 @@ cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
 cdef class Engine:
     """The arrays of one optimizer: its parameters, the state it owns, and the step over all of them.
 
-    ``params`` are the arrays; ``labels`` are what errors append to "params" and "grads" to name each; ``members``
-    are the index of each one's group. A group has ``rule``, ``used_slots`` (names in the kernel's order, None
+    ``params`` are the leaves of a tree of the structure; ``members`` are the index of each one's group. A group has ``rule``, ``used_slots`` (names in the kernel's order, None
     where there is none), ``single`` (whether some parameter is of float32), ``ordered`` (its hyperparameters)
     and ``coefficients(t)``.
     """
@@ -217,7 +195,9 @@ cdef class Engine:
     cdef npy_intp* geometry  # shapes and strides of the parameters as they were at construction
     cdef uintptr_t* regions  # what steps write, as sorted pairs (begin, end)
     cdef Py_ssize_t region_count
-    cdef list params, labels, owners, layout, kept
+    cdef object structure
+    cdef list params, labels, owners, layout
+    cdef list grads  # of the step that is being made
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
 
@@ -235,15 +215,17 @@ cdef class Engine:
         free(self.geometry)
         free(self.regions)
 
-    def __init__(self, list params, list labels, list members, list groups):
+    def __init__(self, object structure, list params, list members, list groups):
         cdef Py_ssize_t i, g
         cdef int k
         cdef npy_intp* geometry
         cdef Entry* e
+        labels = list(structure.labels)
         for label, param in zip(labels, params, strict=True):
             check_writable(f"params{label}", param)
         check_disjoint([f"params{label}" for label in labels], params)
-        self.params, self.labels, self.owners, self.kept = params, labels, groups, []
+        self.structure, self.params, self.labels, self.owners = structure, params, labels, groups
+        self.grads = [None] * len(params)
         self.count = len(params)
         self.entries = <Entry*> calloc(self.count, sizeof(Entry))
         self.groups = <Group*> calloc(len(groups), sizeof(Group))
@@ -271,7 +253,7 @@ cdef class Engine:
         self.note_regions()
 
     cdef int allocate_state(self) except -1:
-        # One block for the slots of all parameters; each begins on a cache line.
+        # One block for the slots of all parameters; each begins on a cache line. NumPy asks for huge pages.
         cdef Py_ssize_t i, size = 0
         cdef Entry* e
         self.layout = []
@@ -280,6 +262,8 @@ cdef class Engine:
             offsets = {}
             for name in self.owners[e.group].used_slots:
                 if name is not None:
+                    if e.size * e.itemsize >= STAGGERED:
+                        size += (PAGE + (1 + len(offsets)) * STAGGER - size % PAGE) % PAGE
                     offsets[name] = size
                     size += (e.size * e.itemsize + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
             self.layout.append(offsets)
@@ -344,8 +328,9 @@ cdef class Engine:
                     refuse_overlap(f"grads{label}", f"the optimizer's state {name!r} of params{other}")
         return 0
 
-    cdef Py_ssize_t bind(self, Py_ssize_t i, object grad) except -1:
+    cdef Py_ssize_t bind(self, Py_ssize_t i) except -1:
         # Checks parameter i and its gradient of this step, enters the gradient, returns the number of its elements.
+        cdef object grad = self.grads[i]
         cdef Entry* e = &self.entries[i]
         cdef cnp.ndarray param = <cnp.ndarray> self.params[i]
         if cnp.PyArray_BYTES(param) != e.x[0].data or not has_dtype(param, e.itemsize) or not has_geometry(
@@ -359,8 +344,7 @@ cdef class Engine:
             return 0
         if not is_like(grad, e):
             if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
-                grad = np.asarray(grad)
-                self.kept.append(grad)
+                grad = self.grads[i] = np.asarray(grad)
             check_like(f"grads{self.labels[i]}", grad, param)
         if e.size == 0:
             return 0
@@ -369,22 +353,24 @@ cdef class Engine:
         view(&e.x[1], e, grad)
         return e.size
 
-    def step(self, tuple grads):
-        """Make one step. ``grads`` holds an array for each parameter, or None to skip it."""
+    def step(self, grads):
+        """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip."""
         cdef Py_ssize_t i, g, size, total = 0
-        c_assert(len(grads) == self.count)
         with self.lock:
-            for g in range(len(self.owners)):
-                load(&self.groups[g], self.owners[g].coefficients(self.steps + 1), self.owners[g].single)
             try:
+                if take(self.grads, self.structure.root, grads, 0) != self.count:
+                    self.grads[:] = self.structure.leaves(grads, "grads")
+                for g in range(len(self.owners)):
+                    load(&self.groups[g], self.owners[g].coefficients(self.steps + 1), self.owners[g].single)
                 for i in range(self.count):
-                    size = self.bind(i, grads[i])
+                    size = self.bind(i)
                     total += size * self.entries[i].width
                     self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
                 drive_plan(&self.plan, total)
                 self.steps += 1
             finally:
-                self.kept.clear()
+                for i in range(self.count):
+                    self.grads[i] = None
 
     @property
     def t(self):
@@ -413,7 +399,7 @@ cdef class Engine:
 
 
 cdef cnp.ndarray new_arena(Py_ssize_t size):
-    # size zeroed bytes that begin on a cache line.
-    block = np.zeros(size + ALIGNMENT, np.uint8)
-    start = -block.ctypes.data % ALIGNMENT
+    # size zeroed bytes that begin on a page.
+    block = np.zeros(size + PAGE, np.uint8)
+    start = -block.ctypes.data % PAGE
     return block[start : start + size]

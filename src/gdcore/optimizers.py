@@ -104,7 +104,7 @@ class Optimizer:
             members += [index] * len(arrays)
             dtypes = {getattr(array, "dtype", None) for array in arrays}
             self._groups.append(Group(self.rule, group["params"], {**values, **own}, dtypes))
-        self._engine = Engine(leaves, list(self._structure.labels), members, self._groups)
+        self._engine = Engine(self._structure, leaves, members, self._groups)
         self._members = members
 
     def step(self, grads: Tree) -> None:
@@ -117,7 +117,7 @@ class Optimizer:
         Raises TypeError or ValueError, before anything is written, for a gradient of another dtype or shape, a
         tree of another structure, and a gradient that overlaps a parameter or the state.
         """
-        self._engine.step(self._structure.leaves(grads, "grads"))
+        self._engine.step(grads)
 
     @property
     def t(self) -> int:

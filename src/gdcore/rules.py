@@ -169,7 +169,7 @@ def one_minus_power(beta: float, t: int) -> float:
     return q
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
     """Return ``(sqrt(1 - beta2^t) / (1 - beta1^t), sqrt(1 - beta2^t))`` for the BLOCK steps t of one block.
 

@@ -6,7 +6,7 @@ torch. A tree that is nothing but a leaf names it ``"param"``.
 
 from collections import Counter
 from operator import itemgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 Path = tuple[str | int, ...]
 
@@ -16,8 +16,8 @@ ROOT: Final = "param"
 class Structure:
     """The shape of one tree: which keys stand where. It takes the leaves out of any tree of that shape.
 
-    ``names`` are the names of the leaves; ``labels`` are what errors append to the name of a tree to say which
-    leaf they mean.
+    ``root`` is the branch at the top, None for a leaf; ``names`` are the names of the leaves; ``labels`` are what
+    errors append to the name of a tree to say which leaf they mean.
 
     Raises TypeError for a dict key that is neither a string nor an integer, and ValueError for two leaves of one
     name; ``what`` names the tree in errors.
@@ -25,7 +25,7 @@ class Structure:
 
     def __init__(self, tree: Any, what: str) -> None:
         paths: list[Path] = []
-        self._root = _branch(tree, (), paths, what)
+        self.root = _branch(tree, (), paths, what)
         self.names = tuple(".".join(map(str, path)) or ROOT for path in paths)
         self.labels = tuple(where("", path) for path in paths)
         name, count = max(Counter(self.names).items(), key=itemgetter(1), default=("", 0))
@@ -38,37 +38,19 @@ class Structure:
         Raises TypeError where a dict, list or tuple is expected and something else comes, and ValueError for a
         missing or an unknown key and for a list of another length.
         """
-        if self._root is None:
+        if self.root is None:
             return (tree,)
-        leaves = self._root.taken(tree)
-        if leaves is not None:
-            return leaves
         found: list[Any] = []
-        _collect(self._root, tree, (), found, what)
+        _collect(self.root, tree, (), found, what)
         return tuple(found)
 
 
-class _Branch:
+class Branch(NamedTuple):
     """A dict, or a list or tuple, and what stands at each of its keys: another branch, or None for a leaf."""
 
-    def __init__(
-        self, kind: type[Any], keys: tuple[str | int, ...], children: tuple["_Branch | None", ...]
-    ) -> None:
-        self.kind = kind
-        self.keys = keys
-        self.children = children
-        # One call in C takes all arrays of a dict or list of arrays.
-        self._take = itemgetter(*keys) if keys and not any(children) else None
-
-    def taken(self, tree: Any) -> tuple[Any, ...] | None:
-        """Return the leaves of a tree of this very shape; None if it is of another, or has branches of its own."""
-        if self._take is None or type(tree) is not self.kind or len(tree) != len(self.keys):
-            return None
-        try:
-            leaves = self._take(tree)
-        except KeyError:
-            return None
-        return leaves if len(self.keys) > 1 else (leaves,)
+    kind: type[Any]
+    keys: tuple[str | int, ...]
+    children: tuple["Branch | None", ...]
 
 
 def where(what: str, path: Path) -> str:
@@ -76,7 +58,7 @@ def where(what: str, path: Path) -> str:
     return f"{what}[{'.'.join(map(str, path))!r}]" if path else what
 
 
-def _branch(tree: Any, path: Path, paths: list[Path], what: str) -> _Branch | None:
+def _branch(tree: Any, path: Path, paths: list[Path], what: str) -> Branch | None:
     kind: type[Any]
     keys: tuple[str | int, ...]
     if isinstance(tree, dict):
@@ -89,14 +71,10 @@ def _branch(tree: Any, path: Path, paths: list[Path], what: str) -> _Branch | No
     else:
         paths.append(path)
         return None
-    return _Branch(kind, keys, tuple(_branch(tree[key], (*path, key), paths, what) for key in keys))
+    return Branch(kind, keys, tuple(_branch(tree[key], (*path, key), paths, what) for key in keys))
 
 
-def _collect(branch: _Branch, tree: Any, path: Path, found: list[Any], what: str) -> None:
-    leaves = branch.taken(tree)
-    if leaves is not None:
-        found += leaves
-        return
+def _collect(branch: Branch, tree: Any, path: Path, found: list[Any], what: str) -> None:
     _check(branch, tree, path, what)
     for key, child in zip(branch.keys, branch.children, strict=True):
         if child is None:
@@ -105,7 +83,7 @@ def _collect(branch: _Branch, tree: Any, path: Path, found: list[Any], what: str
             _collect(child, tree[key], (*path, key), found, what)
 
 
-def _check(branch: _Branch, tree: Any, path: Path, what: str) -> None:
+def _check(branch: Branch, tree: Any, path: Path, what: str) -> None:
     if branch.kind is dict:
         if not isinstance(tree, dict):
             raise TypeError(f"{where(what, path)}: expected a dict, got {type(tree).__name__}")
