@@ -180,9 +180,9 @@ cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
 cdef class Engine:
     """The arrays of one optimizer: its parameters, the state it owns, and the step over all of them.
 
-    ``params`` are the leaves of a tree of the structure; ``members`` are the index of each one's group. A group has ``rule``, ``used_slots`` (names in the kernel's order, None
-    where there is none), ``single`` (whether some parameter is of float32), ``ordered`` (its hyperparameters)
-    and ``coefficients(t)``.
+    ``params`` are the leaves of a tree of the structure; ``members`` are the index of each one's group. A group has
+    ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
+    parameter is of float32), ``ordered`` (its hyperparameters) and ``coefficients(t)``.
     """
 
     cdef cython.pymutex lock
