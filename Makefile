@@ -20,7 +20,8 @@ lint:
 	ruff format --check .
 	cython-lint src
 	mypy
-	python -m mypy.stubtest gdcore._engine gdcore._kernels gdcore._cpu gdcore._pool --concise --allowlist tests/stubtest-allowlist.txt
+	python -m mypy.stubtest $(addprefix gdcore._, engine coefficients kernels cpu pool) \
+		--concise --allowlist tests/stubtest-allowlist.txt
 
 bench:
 	python -m pytest bench

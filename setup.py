@@ -38,7 +38,7 @@ if kind == "sanitize":
     compile_args += sanitizers
     link_args += sanitizers
 
-modules = {"_kernels": [], "_cpu": [], "_pool": [], "_engine": []}
+modules = {"_kernels": [], "_cpu": [], "_pool": [], "_coefficients": [], "_engine": []}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 if platform.machine() in {"x86_64", "AMD64"} and "arm64" not in os.environ.get("ARCHFLAGS", ""):
     if sys.platform == "win32":

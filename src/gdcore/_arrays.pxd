@@ -52,10 +52,15 @@ cdef inline void find_extent(cnp.ndarray array, uintptr_t* begin, uintptr_t* end
             begin[0] += reach
 
 
-cdef inline void view(Operand* operand, const Entry* e, cnp.ndarray array) noexcept:
+cdef inline bint is_flat(cnp.ndarray array, const Entry* e) noexcept:
+    # Whether the walk through the array is one through its memory.
     cdef int order = cnp.NPY_ARRAY_F_CONTIGUOUS if e.reversed else cnp.NPY_ARRAY_C_CONTIGUOUS
+    return cnp.PyArray_CHKFLAGS(array, order | cnp.NPY_ARRAY_ALIGNED)
+
+
+cdef inline void view(Operand* operand, const Entry* e, cnp.ndarray array) noexcept:
     operand.data = cnp.PyArray_BYTES(array)
-    operand.flat = cnp.PyArray_CHKFLAGS(array, order | cnp.NPY_ARRAY_ALIGNED)
+    operand.flat = is_flat(array, e)
     operand.strides = cnp.PyArray_STRIDES(array)
 
 

@@ -49,6 +49,8 @@ cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.
 
 cdef struct Group:
     const Kernel* kernel
+    bint single  # some array of the group is of float32
+    int count  # of coefficients
     float[COEFFICIENTS] float32
     double[COEFFICIENTS] float64
 

@@ -11,15 +11,15 @@ from cpython.list cimport PyList_CheckExact
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.tuple cimport PyTuple_CheckExact
-from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, strcmp
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_like, is_plain, view
-from ._drive cimport COEFFICIENTS, FAR, LINE, OPERANDS, PIECE
+from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_like, is_plain, view
+from ._coefficients cimport Coefficients, put, round_off
+from ._drive cimport FAR, LINE, OPERANDS, PIECE
 from ._drive cimport Entry, Group, Plan, c_assert, drive_all, drive_piece
 from ._pool cimport prepare, run
 from ._table cimport Kernel
@@ -99,18 +99,6 @@ cdef Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t at) exc
     return at
 
 
-cdef int load(Group* group, tuple coefficients, bint single) except -1:
-    # single: some array of the group is of float32.
-    cdef Py_ssize_t k
-    c_assert(len(coefficients) <= COEFFICIENTS)
-    for k in range(len(coefficients)):
-        group.float64[k] = coefficients[k]
-        group.float32[k] = <float> group.float64[k]
-        if not isfinite(group.float64[k]) or (single and not isfinite(group.float32[k])):
-            raise ValueError(f"lr: expected a step whose coefficients are finite, got {coefficients}")
-    return 0
-
-
 def update(str rule, tuple coefficients, tuple names, tuple arrays):
     """Make one step of a rule on arrays that the caller holds.
 
@@ -147,7 +135,9 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
             find_extent(arrays[j], &begin[j], &end[j])
             for i in range(j):
                 near = near or (e.x[i].data != NULL and begin[i] < end[j] and begin[j] < end[i])
-    load(&group, coefficients, e.itemsize == sizeof(float))
+    group.single = e.itemsize == sizeof(float)
+    put(&group, coefficients)
+    round_off(&group)
     if e.size == 0:
         return
     if near:
@@ -182,7 +172,7 @@ cdef class Engine:
 
     ``params`` are the leaves of a tree of the structure; ``members`` are the index of each one's group. A group has
     ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
-    parameter is of float32), ``ordered`` (its hyperparameters) and ``coefficients(t)``.
+    parameter is of float32) and ``ordered`` (its hyperparameters; another tuple when one is changed).
     """
 
     cdef cython.pymutex lock
@@ -197,6 +187,7 @@ cdef class Engine:
     cdef Py_ssize_t region_count
     cdef object structure
     cdef list params, labels, owners, layout
+    cdef list coefficients  # one Coefficients a group
     cdef list grads  # of the step that is being made
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
@@ -236,8 +227,10 @@ cdef class Engine:
             raise MemoryError()
         self.plan.entries, self.plan.groups, self.plan.starts = self.entries, self.groups, self.starts
         self.plan.count = self.count
+        self.coefficients = [Coefficients() for _ in groups]
         for g in range(len(groups)):
             self.groups[g].kernel = find(groups[g].rule.name)
+            self.groups[g].single = groups[g].single
         geometry = self.geometry
         for i in range(self.count):
             e = &self.entries[i]
@@ -348,9 +341,11 @@ cdef class Engine:
             check_like(f"grads{self.labels[i]}", grad, param)
         if e.size == 0:
             return 0
-        if self.is_near(grad):
-            self.check_apart(self.labels[i], grad)
-        view(&e.x[1], e, grad)
+        if cnp.PyArray_BYTES(grad) != e.x[1].data or not e.x[1].flat or not is_flat(grad, e):
+            if self.is_near(grad):
+                e.x[1].data = NULL
+                self.check_apart(self.labels[i], grad)
+            view(&e.x[1], e, grad)
         return e.size
 
     def step(self, grads):
@@ -361,7 +356,7 @@ cdef class Engine:
                 if take(self.grads, self.structure.root, grads, 0) != self.count:
                     self.grads[:] = self.structure.leaves(grads, "grads")
                 for g in range(len(self.owners)):
-                    load(&self.groups[g], self.owners[g].coefficients(self.steps + 1), self.owners[g].single)
+                    (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
                 for i in range(self.count):
                     size = self.bind(i)
                     total += size * self.entries[i].width

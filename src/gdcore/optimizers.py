@@ -33,10 +33,6 @@ class Group(MutableMapping[str, Any]):
         self.ordered = rule.check(values, dtypes)
         self.used_slots = rule.used_slots(self._values())
 
-    def coefficients(self, t: int) -> tuple[float, ...]:
-        """Return the coefficients of step ``t``."""
-        return self.rule.coefficients(t, *self.ordered)
-
     def validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return new values for all hyperparameters, in order, if they can take the place of the present ones."""
         ordered = self.rule.check(values, self._dtypes)

@@ -24,8 +24,12 @@ class Rule:
     ``hyperparameters`` maps each name to its default, in the order in which ``coefficients`` takes them.
     ``slots`` maps each state array, in the kernel's order, to the hyperparameter that asks for it (None: always
     there). ``options`` are the hyperparameters that choose a formula, with a value that tests try beside the
-    default. ``coefficients(t, *hyperparameters)`` gives the numbers that are the same for all elements of step
-    ``t``, in double; ``coefficient_names`` names them, in the kernel's order.
+    default.
+
+    ``constants(*hyperparameters)`` gives, in double, the numbers that are the same for all elements;
+    ``coefficient_names`` names them, in the kernel's order. ``corrected`` names those that depend on the step, and
+    ``corrections(block, *hyperparameters)`` gives the factors for them in each of the BLOCK steps from
+    ``t = block * BLOCK`` on.
     """
 
     name: str
@@ -33,12 +37,23 @@ class Rule:
     slots: Mapping[str, str | None]
     options: Mapping[str, Any]
     coefficient_names: tuple[str, ...]
-    coefficients: Callable[..., tuple[float, ...]]
+    constants: Callable[..., tuple[float, ...]]
+    corrected: tuple[str, ...] = ()
+    corrections: Callable[..., tuple[tuple[float, ...], ...]] | None = None
     has_gradient: bool = True
 
     def used_slots(self, values: Mapping[str, Any]) -> tuple[str | None, ...]:
         """Return the slots in the kernel's order, with None for those that ``values`` does not ask for."""
         return tuple(name if asks is None or values[asks] else None for name, asks in self.slots.items())
+
+    def coefficients(self, t: int, *values: Any) -> tuple[float, ...]:
+        """Return the coefficients of step ``t``, in double."""
+        coefficients = self.constants(*values)
+        if self.corrections is None:
+            return coefficients
+        factors = dict(zip(self.corrected, self.corrections(t // BLOCK, *values)[t % BLOCK], strict=True))
+        named = zip(self.coefficient_names, coefficients, strict=True)
+        return tuple([value * factors[name] if name in factors else value for name, value in named])
 
     def rounded(self, dtype: Any, t: int, *values: Any) -> tuple[Any, ...]:
         """Return the coefficients of step ``t``, each rounded once from double to ``dtype``."""
@@ -173,7 +188,8 @@ def one_minus_power(beta: float, t: int) -> float:
 def _bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
     """Return ``(sqrt(1 - beta2^t) / (1 - beta1^t), sqrt(1 - beta2^t))`` for the BLOCK steps t of one block.
 
-    They do not depend on the learning rate, so that a whole block is worked out once and looked up in each step.
+    Adam's ``m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)`` has one division and one square root an element
+    when the first is a factor of lr and the second one of eps. A block is worked out once, to be looked up.
     """
     first = block * BLOCK
     q1, q2 = one_minus_power(beta1, first), one_minus_power(beta2, first)
@@ -186,57 +202,38 @@ def _bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[flo
     return tuple(corrections)
 
 
-def _decay_coefficients(_t: int, lr: float, weight_decay: float) -> tuple[float, ...]:
+def _adam_corrections(
+    block: int, _lr: float, betas: tuple[float, float], *_others: object
+) -> tuple[tuple[float, ...], ...]:
+    return _bias_corrections(*betas, block)
+
+
+def _decay_constants(lr: float, weight_decay: float) -> tuple[float, ...]:
     return (1.0 - lr * weight_decay,)
 
 
-def _sgd_coefficients(_t: int, lr: float, weight_decay: float, l2: float) -> tuple[float, ...]:
+def _sgd_constants(lr: float, weight_decay: float, l2: float) -> tuple[float, ...]:
     return (1.0 - lr * weight_decay, l2, lr)
 
 
-def _momentum_coefficients(
-    _t: int, lr: float, beta: float, dampening: float | None, nesterov: bool, weight_decay: float, l2: float
+def _momentum_constants(
+    lr: float, beta: float, dampening: float | None, nesterov: bool, weight_decay: float, l2: float
 ) -> tuple[float, ...]:
     gain = 1.0 - (beta if dampening is None else dampening)
     return (1.0 - lr * weight_decay, l2, lr, beta, gain, float(nesterov))
 
 
-def _rmsprop_coefficients(
-    _t: int,
-    lr: float,
-    beta: float,
-    eps: float,
-    _centered: bool,
-    momentum: float,
-    weight_decay: float,
-    l2: float,
+def _rmsprop_constants(
+    lr: float, beta: float, eps: float, _centered: bool, momentum: float, weight_decay: float, l2: float
 ) -> tuple[float, ...]:
     return (1.0 - lr * weight_decay, l2, lr, beta, 1.0 - beta, eps, momentum)
 
 
-def _adam_coefficients(
-    t: int,
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    _amsgrad: bool,
-    weight_decay: float,
-    l2: float,
+def _adam_constants(
+    lr: float, betas: tuple[float, float], eps: float, _amsgrad: bool, weight_decay: float, l2: float
 ) -> tuple[float, ...]:
-    # m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps) has one division and one square root an element when
-    # the bias corrections are moved into lr and eps.
     beta1, beta2 = betas
-    correction, root = _bias_corrections(beta1, beta2, t // BLOCK)[t % BLOCK]
-    return (
-        1.0 - lr * weight_decay,
-        l2,
-        lr * correction,
-        beta1,
-        1.0 - beta1,
-        beta2,
-        1.0 - beta2,
-        eps * root,
-    )
+    return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
 
 
 # The table -------------------------------------------------------------------------------------------------------
@@ -247,7 +244,7 @@ DECAY = Rule(
     slots={},
     options={},
     coefficient_names=("decay",),
-    coefficients=_decay_coefficients,
+    constants=_decay_constants,
     has_gradient=False,
 )
 
@@ -257,7 +254,7 @@ SGD = Rule(
     slots={},
     options={},
     coefficient_names=("decay", "l2", "lr"),
-    coefficients=_sgd_coefficients,
+    constants=_sgd_constants,
 )
 
 MOMENTUM = Rule(
@@ -273,7 +270,7 @@ MOMENTUM = Rule(
     slots={"v": None},
     options={"dampening": 0.0, "nesterov": True},
     coefficient_names=("decay", "l2", "lr", "beta", "gain", "nesterov"),
-    coefficients=_momentum_coefficients,
+    constants=_momentum_constants,
 )
 
 RMSPROP = Rule(
@@ -290,7 +287,7 @@ RMSPROP = Rule(
     slots={"s": None, "a": "centered", "buf": "momentum"},
     options={"centered": True, "momentum": 0.9},
     coefficient_names=("decay", "l2", "lr", "beta", "gain", "eps", "momentum"),
-    coefficients=_rmsprop_coefficients,
+    constants=_rmsprop_constants,
 )
 
 ADAM = Rule(
@@ -306,7 +303,9 @@ ADAM = Rule(
     slots={"m": None, "v": None, "vmax": "amsgrad"},
     options={"amsgrad": True},
     coefficient_names=("decay", "l2", "lr", "beta1", "gain1", "beta2", "gain2", "eps"),
-    coefficients=_adam_coefficients,
+    constants=_adam_constants,
+    corrected=("lr", "eps"),
+    corrections=_adam_corrections,
 )
 
 RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM)}
