@@ -15,8 +15,8 @@ cdef int64_t BLOCK = rules.BLOCK
 cdef class Coefficients:
     """What was worked out of one group's hyperparameters, and holds until they change.
 
-    ``corrected`` are the indices of the coefficients that depend on the step, ``table`` the factors by which they do
-    in the steps of ``block``.
+    ``corrected`` are the indices of the coefficients that depend on the step, ``table`` the factors by which they
+    do in the steps of ``block``.
     """
 
     cdef int load(self, Group* group, object owner, int64_t t) except -1:
