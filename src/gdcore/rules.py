@@ -51,9 +51,10 @@ class Rule:
         coefficients = self.constants(*values)
         if self.corrections is None:
             return coefficients
-        factors = dict(zip(self.corrected, self.corrections(t // BLOCK, *values)[t % BLOCK], strict=True))
-        named = zip(self.coefficient_names, coefficients, strict=True)
-        return tuple([value * factors[name] if name in factors else value for name, value in named])
+        corrected = list(coefficients)
+        for name, factor in zip(self.corrected, self.corrections(t // BLOCK, *values)[t % BLOCK], strict=True):
+            corrected[self.coefficient_names.index(name)] *= factor
+        return tuple(corrected)
 
     def rounded(self, dtype: Any, t: int, *values: Any) -> tuple[Any, ...]:
         """Return the coefficients of step ``t``, each rounded once from double to ``dtype``."""
