@@ -13,6 +13,7 @@
 import os
 import platform
 import sys
+import sysconfig
 
 import numpy as np
 from Cython.Build import cythonize
@@ -40,7 +41,8 @@ if kind == "sanitize":
 
 modules = {"_kernels": [], "_cpu": [], "_pool": [], "_coefficients": [], "_engine": []}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
-if platform.machine() in {"x86_64", "AMD64"} and "arm64" not in os.environ.get("ARCHFLAGS", ""):
+universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
+if platform.machine() in {"x86_64", "AMD64"} and not universal:
     if sys.platform == "win32":
         modules |= {"_kernels_v3": ["/arch:AVX2"], "_kernels_v4": ["/arch:AVX512"]}
     else:
@@ -59,14 +61,16 @@ extensions = [
         ],
         extra_compile_args=compile_args + isa,
         extra_link_args=link_args,
+        depends=["setup.py"],
     )
     for name, isa in modules.items()
 ]
 
 setup(
+    options={"build": {"build_base": f"build/{kind}"}},  # what one kind of build made is not fresh for another
     ext_modules=cythonize(
         extensions,
-        build_dir=f"build/cython-{kind}",  # a kind of build has directives, and so C, of its own
+        build_dir=f"build/{kind}/cython",
         annotate=kind == "annotate",
         compiler_directives={
             "language_level": 3,
@@ -76,5 +80,5 @@ setup(
             "cdivision": True,
             "embedsignature": True,
         },
-    )
+    ),
 )

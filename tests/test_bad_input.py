@@ -348,6 +348,47 @@ def test_0d_and_0_size_arrays_memory_maps_and_subclasses_work(make, tmp_path):
     np.testing.assert_allclose(np.fromfile(tmp_path / "w.bin", np.float32), expected[0], rtol=1e-6)
 
 
+@every_kind
+def test_state_is_that_of_the_parameters_as_they_were(make):
+    params = [np.zeros(4), np.zeros(4)]
+    opt = make(params)
+    opt.step([np.ones(4), np.ones(4)])
+    params[0].resize(16, refcheck=False)
+    for slots in opt.state_dict()["state"].values():
+        for array in slots.values():
+            assert array.shape == (4,)
+    opt.load_state_dict(opt.state_dict())
+
+
+@every_kind
+def test_masked_arrays_are_refused(make):
+    masked = np.ma.array([1.0, 2.0], mask=[True, False])
+    with pytest.raises(TypeError, match="params: expected an array without a mask, got a masked one"):
+        make(masked)
+    with pytest.raises(TypeError, match="grads: expected an array without a mask, got a masked one"):
+        make(np.ones(2)).step(masked)
+    with pytest.raises(TypeError, match="grad: expected an array without a mask, got a masked one"):
+        gd.updates.sgd(np.ones(2), masked, lr=1)
+
+
+@every_kind
+def test_attributes_of_a_subclass_are_not_trusted(make):
+    class Liar(np.ndarray):
+        shape = (3,)
+        ndim = 1
+
+    flat = np.ones(9).reshape(3, 3).view(Liar)
+    with pytest.raises((TypeError, ValueError), match="grads: expected"):
+        make(np.ones(3)).step(flat)
+    w = np.ones((2,) * 20).view(Liar)
+    make(w).step(np.ones((2,) * 20))
+
+
+def test_an_item_that_is_no_group_among_groups_is_refused():
+    with pytest.raises(ValueError, match=r"params\[1\]: expected a dict with the key 'params', as other items are"):
+        gd.SGD([{"params": np.ones(1)}, {"param": np.ones(1)}], lr=1)
+
+
 # Hyperparameters ------------------------------------------------------------------------------------------------
 
 NUMBERS = ["lr", "beta", "eps", "dampening", "momentum", "weight_decay", "l2"]
@@ -431,9 +472,14 @@ def test_eps_of_adam_must_survive_the_bias_correction():
 
 
 @every_kind
-def test_learning_rate_that_is_infinite_in_the_dtype_is_refused(make):
-    with pytest.raises(ValueError, match="lr: expected a step that is finite in float32"):
-        make(np.ones(1, np.float32), lr=1e40)
+def test_what_is_infinite_in_the_dtype_is_refused_by_its_name(make):
+    for name in ("lr", "l2"):
+        with pytest.raises(ValueError, match=f"{name}: expected a value that is finite in float32, got "):
+            make(np.ones(1, np.float32), **{name: 1e40})
+    with pytest.raises(ValueError, match=r"weight_decay: expected 1 - lr \* weight_decay to be finite in float32"):
+        make(np.ones(1, np.float32), weight_decay=1e60)
+    with pytest.raises(ValueError, match=r"lr: expected a finite number >= 0, got a larger one"):
+        make(np.ones(1), lr=10**400)
     make(np.ones(1), lr=1e40, weight_decay=0.0)
 
 

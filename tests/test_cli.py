@@ -460,7 +460,7 @@ def test_ctrl_c_is_one_line_status_130_and_no_model(diabetes, tmp_path):
             run.stdout.readline()
         run.send_signal(signal.SIGINT)
         _, err = run.communicate(timeout=20)
-    assert (run.returncode, err) == (130, "gdcore: interrupted; nothing was saved\n")
+    assert (run.returncode, err) == (130, "gdcore: interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -45,8 +45,10 @@ def test_bench_prints_a_line_for_each_rule_and_size_and_draws_them(gdc, monkeypa
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        (["--sizes", "0"], 2, "argument --sizes: expected integers >= 1 with commas between, got '0'"),
-        (["--sizes", "a"], 2, "argument --sizes: expected integers >= 1 with commas between, got 'a'"),
+        (["--sizes", "0"], 2, "argument --sizes: expected integers from 1 to 1e+10, got '0'"),
+        (["--sizes", "a"], 2, "argument --sizes: expected integers from 1 to 1e+10, got 'a'"),
+        (["--sizes", "10,1.5"], 2, "argument --sizes: expected integers from 1 to 1e+10, got '10,1.5'"),
+        (["--sizes", "1e30"], 2, "argument --sizes: expected integers from 1 to 1e+10, got '1e30'"),
         (["--threads", "0"], 2, "argument --threads: expected an integer >= 1, got '0'"),
         (["--plot", "roof.bmp"], 2, "--plot: expected a file named *.png, *.pdf, *.svg, got 'roof.bmp'"),
         (["--plot", "no/roof.png"], 1, "no/roof.png: expected a directory that exists"),

@@ -214,6 +214,112 @@ def test_groups_have_their_own_hyperparameters():
     assert set(opt.groups[0]) == {"params", *rules.ADAM.hyperparameters}
 
 
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
+def test_copies_of_groups_are_independent_and_work(duplicate):
+    params = [np.ones(3), np.ones(2, np.float32)]
+    opt = gd.Adam([{"params": params[0], "lr": 0.5}, {"params": {"b": params[1]}}], lr=0.1)
+    grads = [np.full(3, 0.5), {"b": np.full(2, -1, np.float32)}]
+    opt.step(grads)
+    other, other_params = duplicate((opt, params))
+    assert [group["lr"] for group in other.groups] == [0.5, 0.1]
+    for _ in range(2):
+        opt.step(grads)
+        other.step(grads)
+    assert_same(params, other_params)
+    assert_same_state(other, opt)
+    assert not np.shares_memory(params[0], other_params[0])
+
+
+def test_state_of_groups_is_resumed():
+    def make(lr):
+        return gd.RMSProp([{"params": np.ones(3), "lr": lr}, {"params": np.ones(2)}], lr=0.1)
+
+    first, second = make(0.5), make(0.25)
+    first.step([np.ones(3), np.ones(2)])
+    second.load_state_dict(first.state_dict())
+    assert second.groups[0]["lr"] == 0.5
+    assert_same_state(second, first)
+
+
+def test_new_optimizer_can_be_made_of_the_groups_of_another():
+    first = gd.Momentum([{"params": np.ones(3), "lr": 0.5}, {"params": np.ones(2)}], lr=0.1, beta=0.5)
+    second = gd.Momentum(first.groups, lr=7.0)
+    assert [group["lr"] for group in second.groups] == [0.5, 0.1]
+    assert [group["beta"] for group in second.groups] == [0.5, 0.5]
+
+
+def test_several_hyperparameters_are_assigned_all_or_none():
+    (group,) = gd.Adam(np.ones(1), lr=0.25).groups
+    with pytest.raises(ValueError, match="eps"):
+        group.update(lr=0.5, eps=-1)
+    assert group["lr"] == 0.25
+    group.update({"lr": 0.5}, eps=1e-3)
+    assert (group["lr"], group["eps"]) == (0.5, 1e-3)
+    with pytest.raises(KeyError, match="rate"):
+        group.update(lr=0.125, rate=1)
+    assert group["lr"] == 0.5
+
+
+def test_a_subclass_keeps_its_attributes_when_copied():
+    class Tagged(gd.Adam):
+        def __init__(self, params, tag):
+            super().__init__(params)
+            self.tag = tag
+
+    assert copy.deepcopy(Tagged(np.ones(1), "mine")).tag == "mine"
+
+
+def test_a_step_from_within_a_step_is_refused_and_a_state_dict_is_that_before_it():
+    w = np.ones(3)
+    opt = gd.Adam({"w": w})
+    seen = []
+
+    class Curious(dict):
+        def __getitem__(self, key):
+            seen.append(opt.state_dict())
+            with pytest.raises(RuntimeError, match="from within a step of this optimizer"):
+                opt.step({"w": np.ones(3)})
+            with pytest.raises(RuntimeError, match="from within a step"):
+                opt.load_state_dict(seen[-1])
+            return super().__getitem__(key)
+
+    opt.step(Curious(w=np.ones(3)))
+    assert [state["t"] for state in seen] == [0]
+    assert opt.t == 1
+    opt.step({"w": np.ones(3)})
+    assert opt.t == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
+def test_a_signal_handler_may_save_the_state():
+    params = {f"p{i}": np.zeros(10) for i in range(300)}
+    grads = like(params, np.random.default_rng(0))
+    opt = gd.Adam(params)
+    saved = []
+    old = signal.signal(signal.SIGALRM, lambda *_: saved.append(opt.state_dict()["t"]))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        while len(saved) < 50:
+            opt.step(grads)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, old)
+    assert saved == sorted(saved)
+
+
+def test_the_step_count_does_not_overflow():
+    w = np.ones(2)
+    opt = gd.Adam(w)
+    opt.load_state_dict({**opt.state_dict(), "t": 2**63 - 2})
+    opt.step(np.ones(2))
+    assert opt.t == 2**63 - 1
+    before = w.copy()
+    with pytest.raises(OverflowError, match=r"t: expected a step count below 2\*\*63"):
+        opt.step(np.ones(2))
+    np.testing.assert_array_equal(w, before)
+    opt.load_state_dict(opt.state_dict())
+
+
 def test_learning_rate_can_be_set_for_all_groups_and_for_one():
     opt = gd.SGD([{"params": np.zeros(1)}, {"params": np.zeros(1)}], lr=0.1)
     assert opt.lr == 0.1

@@ -227,3 +227,20 @@ def test_weight_decay_is_decay_before_the_step():
             gd.updates.decay(apart, **given)
             call(gd.updates, rule, 1, apart, g, make_slots(rule, {}, 50, w.dtype), {"lr": 0.1})
             np.testing.assert_allclose(together, apart, rtol=1e-14, atol=1e-15)
+
+
+def test_reference_refuses_the_hyperparameters_that_the_kernel_refuses():
+    arrays = [np.ones(2) for _ in range(3)]
+    for module in (gd.reference, gd.updates):
+        with pytest.raises(TypeError, match=r"buf: expected an array, as momentum is 0\.9, got None"):
+            module.rmsprop(*arrays, momentum=0.9)
+        with pytest.raises(ValueError, match="lr: expected a finite number >= 0, got -1"):
+            module.sgd(*arrays[:2], lr=-1)
+        with pytest.raises(TypeError, match="momentum: expected a number"):
+            module.rmsprop(*arrays, momentum=np.ones(2))
+
+
+def test_scalars_are_gradients_of_0d_arrays_for_updates_too():
+    w = np.ones(())
+    gd.updates.sgd(w, np.float64(2), lr=0.25)
+    assert w == 0.5

@@ -1,6 +1,7 @@
 """Threads change how long a step takes, and nothing else."""
 
 import os
+import platform
 import subprocess
 import sys
 import textwrap
@@ -138,6 +139,65 @@ def test_a_child_steps_after_a_fork_and_so_does_its_parent():
     assert (out, status) == ("done", 0), err
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_waits_for_the_step_of_another_thread():
+    out, err, status = run(
+        """
+        import os, signal, threading
+        import numpy as np, gdcore as gd
+        w, g = np.zeros(3_000_000), np.ones(3_000_000)
+        opt = gd.SGD(w, lr=1.0)
+        stop = []
+        def work():
+            while not stop:
+                opt.step(g)
+        thread = threading.Thread(target=work)
+        thread.start()
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                t = opt.state_dict()["t"]
+                whole = (w == -t).all()
+                opt.step(g)
+                os._exit(0 if whole and (w == -t - 1).all() else 1)
+            assert os.waitpid(child, 0)[1] == 0
+        stop.append(True)
+        thread.join()
+        print("done")
+        """
+    )
+    assert (out, status) == ("done", 0), err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc's fesetround")
+def test_helpers_compute_in_the_floating_point_environment_of_the_caller():
+    out, err, _ = run(
+        """
+        import ctypes, ctypes.util
+        import numpy as np, gdcore as gd
+        gd.set_num_threads(3)
+        libm = ctypes.CDLL(ctypes.util.find_library("m"))
+        rng = np.random.default_rng(0)
+        w, g = rng.standard_normal((2, 1_000_000))
+        gd.updates.sgd(w.copy(), g, lr=0.1)
+        libm.fesetround(0x800)  # upward, on x86
+        expected = w.copy()
+        gd.reference.sgd(expected, g, lr=0.1)
+        for _ in range(20):
+            ours = w.copy()
+            gd.updates.sgd(ours, g, lr=0.1)
+            assert (ours == expected).all()
+        libm.fesetround(0)
+        nearest = w.copy()
+        gd.reference.sgd(nearest, g, lr=0.1)
+        print((expected == nearest).all())
+        """
+    )
+    assert out == ("False" if platform.machine() == "x86_64" else out), err
+    assert "Error" not in err
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="needs /proc")  # noqa: PTH112
 def test_only_a_large_step_starts_threads():
     out, err, _ = run(
@@ -170,6 +230,7 @@ def test_bad_numbers_of_threads_are_refused(set_num_threads):
     for bad in (0, -1):
         with pytest.raises(ValueError, match=f"count: expected an integer >= 1, got {bad}"):
             set_num_threads(bad)
+    set_num_threads(np.int64(before))
     for bad in (1.0, "2", None, True):
         with pytest.raises(TypeError, match="count: expected an integer >= 1, got"):
             set_num_threads(bad)

@@ -265,8 +265,8 @@ def test_an_interrupted_fit_leaves_whole_steps(line):
         ({"batch_size": 0}, ValueError, "batch_size: expected an int >= 1, got 0"),
         ({"rng": 3}, TypeError, "rng: expected a numpy.random.Generator"),
         ({"data": np.zeros(3)}, TypeError, "data: expected a tuple of arrays, got ndarray"),
-        ({"data": ()}, ValueError, "arrays: expected at least one array, got none"),
-        ({"data": (np.zeros(2), np.zeros(3))}, ValueError, r"arrays\[1\]: expected 2 samples"),
+        ({"data": ()}, ValueError, "data: expected at least one array, got none"),
+        ({"data": (np.zeros(2), np.zeros(3))}, ValueError, r"data\[1\]: expected 2 samples"),
         ({"optimizer": object()}, TypeError, r"optimizer: expected an object with step\(grads\), got object"),
         ({"value_and_grad": 3}, TypeError, "value_and_grad: expected a callable, got int"),
         ({"callback": 3}, TypeError, "callback: expected a callable or None, got int"),
@@ -296,3 +296,27 @@ def test_history_has_columns_even_of_keys_that_some_records_lack():
     )
     assert history.to_dict() == {"epoch": [1, 2], "loss": [2.0, 1.0], "seconds": [0.5, 0.5], "a": [None, 3]}
     assert repr(history) == "History(2 epochs, loss 2 -> 1, 1 s)"
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (1.5, "value_and_grad: expected to return a loss and its gradients, got float"),
+        ((1.5,), "value_and_grad: expected to return a loss and its gradients, got 1 items"),
+        (("1.5", np.zeros(1)), "value_and_grad: expected a loss that is one real number, got str"),
+        ((None, np.zeros(1)), "value_and_grad: expected a loss that is one real number, got NoneType"),
+        ((True, np.zeros(1)), "value_and_grad: expected a loss that is one real number, got bool"),
+        ((np.ones(2), np.zeros(1)), r"value_and_grad: expected a loss that is one real number, got float64 \(2,\)"),
+    ],
+)
+def test_fit_says_what_a_gradient_must_return(returned, message):
+    w = np.zeros(1)
+    with pytest.raises(TypeError, match=message):
+        gd.fit(
+            lambda *_: returned, w, (np.ones(3),), gd.SGD(w, 0.1), epochs=1, batch_size=1, rng=None, shuffle=False
+        )
+    assert w == 0
+
+
+def test_history_without_the_usual_keys_has_a_repr():
+    assert repr(gd.History([{"epoch": 1}])) == "History(1 epoch, loss nan -> nan, 0 s)"

@@ -27,7 +27,7 @@ cdef inline bint has_geometry(cnp.ndarray array, int ndim, const npy_intp* shape
 
 
 cdef inline bint is_plain(object array) noexcept:
-    return cnp.PyArray_Check(array) and cnp.PyArray_ISBEHAVED(<cnp.ndarray> array) and (
+    return cnp.PyArray_CheckExact(array) and cnp.PyArray_ISBEHAVED(<cnp.ndarray> array) and (
         has_dtype(<cnp.ndarray> array, sizeof(float)) or has_dtype(<cnp.ndarray> array, sizeof(double))
     ) and (cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray> array) or cnp.PyArray_IS_F_CONTIGUOUS(<cnp.ndarray> array))
 

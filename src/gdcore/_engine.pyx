@@ -24,16 +24,21 @@ from ._drive cimport Entry, Group, Plan, c_assert, drive_all, drive_piece
 from ._pool cimport prepare, run
 from ._table cimport Kernel
 
+import os
+from weakref import WeakSet
+
 import numpy as np
 
 from . import variants
-from .arrays import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
+from .arrays import check_disjoint, check_like, check_unmasked, check_writable, refuse_overlap, shares_memory
 
 cnp.import_array()
 
-cdef extern from "Python.h":
-    PyObject* PyList_GET_ITEM(object, Py_ssize_t)  # borrowed
-    PyObject* PyTuple_GET_ITEM(object, Py_ssize_t)
+
+cdef extern from "pythread.h":
+    unsigned long PyThread_get_thread_ident()
+
+cdef int64_t MAX_STEPS = 2**63 - 1
 
 cdef enum:
     ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -69,34 +74,45 @@ cdef const Kernel* find(str rule) except NULL:
 cdef Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t at) except -2:
     # Puts the leaves of a tree where they belong, from at on, and returns where they end; -1 if the tree is of
     # another structure, or one that trees.py has to look at.
-    cdef PyObject* item = NULL
-    cdef Py_ssize_t k, count
+    cdef object item
+    cdef PyObject* found
+    cdef Py_ssize_t k
     cdef tuple keys, children
     if branch is None:
         leaves[at] = tree
         return at + 1
     keys, children = (<tuple> branch)[1], (<tuple> branch)[2]
-    count = len(keys)
-    if not ((<tuple> branch)[0] is dict and PyDict_CheckExact(tree) and len(<dict> tree) == count) and not (
-        type(tree) is (<tuple> branch)[0] and (
-            (PyList_CheckExact(tree) and len(<list> tree) == count) or
-            (PyTuple_CheckExact(tree) and len(<tuple> tree) == count)
-        )
-    ):
+    if type(tree) is not (<tuple> branch)[0] or not keys:
         return -1
-    for k in range(count):
-        if PyDict_CheckExact(tree):
-            item = PyDict_GetItemWithError(tree, keys[k])
-            if item == NULL:
+    for k in range(len(keys)):
+        with cython.critical_section(tree):  # without a GIL another thread may be changing it
+            if PyDict_CheckExact(tree):
+                found = PyDict_GetItemWithError(tree, keys[k])
+                if found == NULL or len(<dict> tree) != len(keys):
+                    return -1
+                item = <object> found
+            elif PyList_CheckExact(tree):
+                if len(<list> tree) != len(keys):
+                    return -1
+                item = (<list> tree)[k]
+            elif PyTuple_CheckExact(tree) and len(<tuple> tree) == len(keys):
+                item = (<tuple> tree)[k]
+            else:
                 return -1
-        elif PyList_CheckExact(tree):
-            item = PyList_GET_ITEM(tree, k)
-        else:
-            item = PyTuple_GET_ITEM(tree, k)
-        at = take(leaves, children[k], <object> item, at)
+        at = take(leaves, children[k], item, at)
         if at < 0:
             return -1
     return at
+
+
+cdef int check_operand(str where, object array, const Entry* e, object param) except -1:
+    # A gradient, or a slot that the caller holds: of the parameter's dtype and shape.
+    if is_like(array, e):
+        if not cnp.PyArray_CheckExact(array):
+            check_unmasked(where, array)
+        return 0
+    check_like(where, array, param)
+    raise TypeError(f"{where}: expected an array that is what its attributes say, got {type(array).__name__}")
 
 
 def update(str rule, tuple coefficients, tuple names, tuple arrays):
@@ -124,8 +140,7 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
         e.x[j].data = NULL
         if j >= len(arrays) or names[j] is None:
             continue
-        if not is_like(arrays[j], &e):
-            check_like(names[j], arrays[j], arrays[0])
+        check_operand(names[j], arrays[j], &e, arrays[0])
         if j > 1 and not is_plain(arrays[j]):
             check_writable(names[j], arrays[j])
         view(&e.x[j], &e, arrays[j])
@@ -162,7 +177,7 @@ cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
     else:
         prepare()
         with nogil:
-            run(drive_piece, <void*> plan, (total + PIECE - 1) // PIECE)
+            run(drive_piece, <void*> plan, (total + PIECE - 1) // PIECE, size)
     return 0
 
 
@@ -175,7 +190,9 @@ cdef class Engine:
     parameter is of float32) and ``ordered`` (its hyperparameters; another tuple when one is changed).
     """
 
+    cdef object __weakref__
     cdef cython.pymutex lock
+    cdef unsigned long holder  # the thread that has the lock
     cdef int64_t steps
     cdef Py_ssize_t count
     cdef Entry* entries
@@ -189,24 +206,11 @@ cdef class Engine:
     cdef list params, labels, owners, layout
     cdef list coefficients  # one Coefficients a group
     cdef list grads  # of the step that is being made
+    cdef readonly list specs  # shape, dtype and order of each parameter, and so of its slots
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
 
-    def __cinit__(self):
-        self.entries = NULL
-        self.groups = NULL
-        self.starts = NULL
-        self.geometry = NULL
-        self.regions = NULL
-
-    def __dealloc__(self):
-        free(self.entries)
-        free(self.groups)
-        free(self.starts)
-        free(self.geometry)
-        free(self.regions)
-
-    def __init__(self, object structure, list params, list members, list groups):
+    def __cinit__(self, object structure, list params, list members, list groups):
         cdef Py_ssize_t i, g
         cdef int k
         cdef npy_intp* geometry
@@ -217,11 +221,16 @@ cdef class Engine:
         check_disjoint([f"params{label}" for label in labels], params)
         self.structure, self.params, self.labels, self.owners = structure, params, labels, groups
         self.grads = [None] * len(params)
+        self.specs = [
+            (param.shape, param.dtype, "C" if param.flags.c_contiguous or not param.flags.f_contiguous else "F")
+            for param in map(np.asarray, params)
+        ]
         self.count = len(params)
         self.entries = <Entry*> calloc(self.count, sizeof(Entry))
         self.groups = <Group*> calloc(len(groups), sizeof(Group))
         self.starts = <Py_ssize_t*> calloc(self.count + 1, sizeof(Py_ssize_t))
-        self.geometry = <npy_intp*> calloc(1 + 2 * sum(param.ndim for param in params), sizeof(npy_intp))
+        dims = sum((<cnp.ndarray> param).ndim for param in params)
+        self.geometry = <npy_intp*> calloc(1 + 2 * <size_t> dims, sizeof(npy_intp))
         self.regions = <uintptr_t*> calloc(2 * (self.count + 1), sizeof(uintptr_t))
         if not (self.entries and self.groups and self.starts and self.geometry and self.regions):
             raise MemoryError()
@@ -244,6 +253,14 @@ cdef class Engine:
             geometry += 2 * e.ndim
         self.allocate_state()
         self.note_regions()
+        engines.add(self)
+
+    def __dealloc__(self):
+        free(self.entries)
+        free(self.groups)
+        free(self.starts)
+        free(self.geometry)
+        free(self.regions)
 
     cdef int allocate_state(self) except -1:
         # One block for the slots of all parameters; each begins on a cache line. NumPy asks for huge pages.
@@ -273,13 +290,8 @@ cdef class Engine:
     cdef list views(self, cnp.ndarray arena):
         # The slots of each parameter in a block that is laid out like the arena.
         return [
-            {
-                name: np.ndarray(
-                    param.shape, param.dtype, arena, offset, order="F" if self.entries[i].reversed else "C"
-                )
-                for name, offset in self.layout[i].items()
-            }
-            for i, param in enumerate(self.params)
+            {name: np.ndarray(shape, dtype, arena, offset, order=order) for name, offset in offsets.items()}
+            for (shape, dtype, order), offsets in zip(self.specs, self.layout, strict=True)
         ]
 
     cdef int note_regions(self) except -1:
@@ -335,10 +347,10 @@ cdef class Engine:
             raise ValueError(f"params{self.labels[i]}: expected a writeable array, got a read-only one")
         if grad is None:
             return 0
-        if not is_like(grad, e):
+        if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
             if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
-            check_like(f"grads{self.labels[i]}", grad, param)
+            check_operand(f"grads{self.labels[i]}", grad, e, param)
         if e.size == 0:
             return 0
         if cnp.PyArray_BYTES(grad) != e.x[1].data or not e.x[1].flat or not is_flat(grad, e):
@@ -348,24 +360,38 @@ cdef class Engine:
             view(&e.x[1], e, grad)
         return e.size
 
+    cdef bint is_mine(self) noexcept:
+        # Whether this very thread is in a step: in Python code that the step called, before its first write.
+        return self.holder == PyThread_get_thread_ident()
+
     def step(self, grads):
         """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip."""
-        cdef Py_ssize_t i, g, size, total = 0
+        if self.is_mine():
+            raise RuntimeError("step: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
+            self.holder = PyThread_get_thread_ident()
             try:
-                if take(self.grads, self.structure.root, grads, 0) != self.count:
-                    self.grads[:] = self.structure.leaves(grads, "grads")
-                for g in range(len(self.owners)):
-                    (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
-                for i in range(self.count):
-                    size = self.bind(i)
-                    total += size * self.entries[i].width
-                    self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
-                drive_plan(&self.plan, total)
-                self.steps += 1
+                self.make_step(grads)
             finally:
+                self.holder = 0
                 for i in range(self.count):
                     self.grads[i] = None
+
+    cdef int make_step(self, object grads) except -1:
+        cdef Py_ssize_t i, g, size, total = 0
+        if self.steps == MAX_STEPS:
+            raise OverflowError(f"t: expected a step count below 2**63, got {self.steps} steps already")
+        if take(self.grads, self.structure.root, grads, 0) != self.count:
+            self.grads[:] = self.structure.leaves(grads, "grads")
+        for g in range(len(self.owners)):
+            (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
+        for i in range(self.count):
+            size = self.bind(i)
+            total += size * self.entries[i].width
+            self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+        drive_plan(&self.plan, total)
+        self.steps += 1
+        return 0
 
     @property
     def t(self):
@@ -374,15 +400,21 @@ cdef class Engine:
 
     def snapshot(self):
         """Return the step count, a copy of all slots and each group's hyperparameters, all of one moment."""
-        cdef cnp.ndarray image = new_arena(self.arena.size)
+        if self.is_mine():  # a signal handler, say: nothing has been written yet
+            return self.copied()
         with self.lock:
-            memcpy(cnp.PyArray_BYTES(image), cnp.PyArray_BYTES(self.arena), cnp.PyArray_SIZE(image))
-            t, ordered = self.steps, [group.ordered for group in self.owners]
-        return t, self.views(image), ordered
+            return self.copied()
+
+    cdef tuple copied(self):
+        cdef cnp.ndarray image = new_arena(self.arena.size)
+        memcpy(cnp.PyArray_BYTES(image), cnp.PyArray_BYTES(self.arena), cnp.PyArray_SIZE(image))
+        return self.steps, self.views(image), [group.ordered for group in self.owners]
 
     def restore(self, int64_t t, list slots, list ordered):
         """Replace what ``snapshot`` returns, all or nothing. The arrays must have the right names and shapes."""
         cdef cnp.ndarray image = new_arena(self.arena.size)
+        if self.is_mine():
+            raise RuntimeError("load_state_dict: expected a call from outside, got one from within a step")
         for views, arrays in zip(self.views(image), slots, strict=True):
             for name, array in views.items():
                 array[...] = arrays[name]
@@ -392,9 +424,40 @@ cdef class Engine:
             for group, values in zip(self.owners, ordered, strict=True):
                 group.ordered = values
 
+    def hold(self):
+        """Keep other threads out until ``let_go``, and return True; return False within a step of this thread."""
+        if self.is_mine():
+            return False
+        self.lock.acquire()
+        return True
+
+    def let_go(self):
+        """Let other threads in again."""
+        self.lock.release()
+
 
 cdef cnp.ndarray new_arena(Py_ssize_t size):
     # size zeroed bytes that begin on a page.
     block = np.zeros(size + PAGE, np.uint8)
     start = -block.ctypes.data % PAGE
     return block[start : start + size]
+
+
+# A fork copies memory as it stands: it waits until no other thread is in a step.
+engines = WeakSet()
+held = []
+
+
+def before_fork():
+    """Wait for the steps that other threads are in, and keep others from beginning."""
+    held.extend([engine for engine in list(engines) if engine.hold()])
+
+
+def after_fork():
+    """Let steps begin again, in the parent and in the child."""
+    while held:
+        held.pop().let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork)

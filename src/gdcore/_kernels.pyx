@@ -12,6 +12,9 @@ from gdcore._table cimport Kernel
 cdef extern from *:
     """
     #include <float.h>
+    #if defined(_MSC_VER)
+    #pragma fp_contract(off)
+    #endif
     #if FLT_EVAL_METHOD != 0
     #error "gdcore promises the same bits everywhere: float arithmetic must not be done in a wider type"
     #endif

@@ -1,4 +1,6 @@
+from libc.stdint cimport int64_t
+
 ctypedef void (*Task)(void* job, Py_ssize_t chunk) noexcept nogil
 
 cdef int prepare() except -1
-cdef void run(Task task, void* job, Py_ssize_t chunks) noexcept nogil
+cdef void run(Task task, void* job, Py_ssize_t chunks, int64_t size) noexcept nogil

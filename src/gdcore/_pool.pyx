@@ -6,10 +6,13 @@ that hold a chunk: one that the system was slow to wake finds the gate shut and 
 with a part of its own, the same one in every step, so that its data stay in its cache, and then takes from the
 others.
 
-A helper that holds a chunk and loses its CPU to somebody else keeps the caller waiting. After such a wait the next
-steps are run without helpers, twice as many each time.
+Whether helpers help depends on what else runs here, and on how fast the system wakes them: one that holds a chunk
+and loses its CPU to somebody else keeps the caller waiting. So it is measured: for jobs of each size the last times
+with helpers and without are kept, the better way is taken, and the other is tried now and then, less often each
+time that it loses.
 
-There is one pool a process. A second caller at the same time works alone. Helpers never touch Python.
+There is one pool a process. A second caller at the same time works alone. Helpers never touch Python, and compute
+in the caller's floating-point environment.
 """
 
 cimport cython
@@ -74,6 +77,12 @@ cdef extern from *:
     int64_t gd_pid() noexcept nogil
     int64_t gd_now() noexcept nogil  # nanoseconds
 
+cdef extern from "<fenv.h>" nogil:
+    ctypedef struct fenv_t:
+        pass
+    int fegetenv(fenv_t* environment)
+    int fesetenv(const fenv_t* environment)
+
 cdef extern from "pythread.h" nogil:
     ctypedef void* PyThread_type_lock
     unsigned long PyThread_start_new_thread(void (*function)(void*) noexcept nogil, void* argument)
@@ -81,13 +90,16 @@ cdef extern from "pythread.h" nogil:
     PyThread_type_lock PyThread_allocate_lock()
     int PyThread_acquire_lock(PyThread_type_lock lock, int wait)
     void PyThread_release_lock(PyThread_type_lock lock)
+    void PyThread_free_lock(PyThread_type_lock lock)
 
 cdef enum:
     MAX_THREADS = 64
     SHUT = -1
     AWAKE_NS = 50_000  # a helper looks out for the next step so long before it sleeps
-    PATIENCE_NS = 20_000  # a wait that is no longer is not held against the helpers
-    MAX_STRIKES = 10
+    RECENT = 3  # times of each way that are kept: their median outlives one that was disturbed
+    TRIAL = RECENT + 1
+    OFTEN = 16  # jobs until the other way is tried, at first
+    SELDOM = 2048  # and at last
 
 cdef struct Part:
     int64_t next  # the first chunk that nobody has taken
@@ -113,9 +125,17 @@ cdef cython.pymutex starting
 cdef Task the_task
 cdef void* the_job
 cdef int64_t part_count
+cdef fenv_t the_environment
 
-# The caller's, guarded by busy.
-cdef int64_t strikes = 0, alone = 0
+cdef struct Habit:  # what is known of jobs of about one size; index 0 is the way alone, 1 that with helpers
+    double[2][RECENT] recent  # ns a byte
+    int64_t[2] seen
+    int64_t choice
+    bint trying  # the other way, for TRIAL jobs: the first of them wakes the helpers or brings data back
+    int64_t interval  # between two trials
+    int64_t left  # jobs of this period
+
+cdef Habit[64] habits  # by the logarithm of the size; guarded by busy
 
 
 def set_threads(int count):
@@ -130,22 +150,25 @@ def threads():
 
 cdef int prepare() except -1:
     # Starts the helpers that are missing: all of them after a fork, which leaves a child without any.
-    global owner, started
-    if gd_load(&started) >= gd_load(&wanted) and owner == gd_pid():
+    cdef PyThread_type_lock lock
+    if gd_load(&started) >= gd_load(&wanted) and gd_load(&owner) == gd_pid():
         return 0
     with starting:
-        if owner != gd_pid():
-            owner = gd_pid()
+        if gd_load(&owner) != gd_pid():
+            gd_store(&started, 1)
             gd_store(&gate, SHUT)
             gd_store(&busy, 0)
-            gd_store(&started, 1)
+            gd_store(&owner, gd_pid())
         while started < gd_load(&wanted):
-            helpers[started].asleep = 0
-            helpers[started].lock = PyThread_allocate_lock()
-            if helpers[started].lock == NULL:
+            lock = PyThread_allocate_lock()
+            if lock == NULL:
                 raise MemoryError()
-            PyThread_acquire_lock(helpers[started].lock, 1)
+            PyThread_acquire_lock(lock, 1)
+            helpers[started].asleep = 0
+            helpers[started].lock = lock
             if PyThread_start_new_thread(help, <void*> <intptr_t> started) == PYTHREAD_INVALID_THREAD_ID:
+                PyThread_release_lock(lock)
+                PyThread_free_lock(lock)
                 return 0  # the system has no thread to give: the step is made by those that there are
             gd_add(&started, 1)
     return 0
@@ -165,13 +188,17 @@ cdef void work(int64_t me) noexcept nogil:
 cdef void help(void* argument) noexcept nogil:
     # The life of a helper.
     cdef int64_t me = <intptr_t> argument, seen = 0, inside
+    cdef fenv_t own
     while True:
         seen = next_generation(me, seen)
         inside = gd_load(&gate)
         while inside != SHUT:
             if gd_swap(&gate, inside, inside + 1):
                 if me < part_count:
+                    fegetenv(&own)
+                    fesetenv(&the_environment)
                     work(me)
+                    fesetenv(&own)
                 gd_add(&gate, -1)
                 break
             inside = gd_load(&gate)
@@ -192,42 +219,70 @@ cdef int64_t next_generation(int64_t me, int64_t seen) noexcept nogil:
     return gd_load(&generation)
 
 
-cdef void run(Task task, void* job, Py_ssize_t chunks) noexcept nogil:
-    # Does all chunks of a job, each once. Call prepare() first.
-    global the_task, the_job, part_count, strikes, alone
+cdef double median(const double* x) noexcept nogil:
+    return max(min(x[0], x[1]), min(max(x[0], x[1]), x[2]))
+
+
+cdef int64_t choose(Habit* habit) noexcept nogil:
+    # Returns 1 if the next job is to be done with helpers, else 0.
+    cdef int64_t better
+    if habit.left == 0:  # a period is over: judge, and begin another
+        better = habit.seen[0] == 0 or median(habit.recent[1]) < 0.97 * median(habit.recent[0])
+        if habit.trying:
+            habit.interval = OFTEN if better != habit.choice else min(2 * habit.interval, <int64_t> SELDOM)
+            habit.choice = better
+            habit.trying = False
+            habit.left = habit.interval
+        else:
+            habit.trying = True
+            habit.left = TRIAL
+    habit.left -= 1
+    return habit.choice != habit.trying
+
+
+cdef Habit* habit_of(int64_t size) noexcept nogil:
+    cdef int k = 0
+    while size > 1:
+        size >>= 1
+        k += 1
+    return &habits[k]
+
+
+cdef void run(Task task, void* job, Py_ssize_t chunks, int64_t size) noexcept nogil:
+    # Does all chunks of a job of so many bytes, each chunk once. Call prepare() first.
+    global the_task, the_job, part_count
     cdef int64_t count = min(gd_load(&wanted), gd_load(&started), <int64_t> chunks)
-    cdef int64_t k, begun, done
+    cdef int64_t k, begun, together
     cdef int spins = 0
+    cdef Habit* habit
     if count < 2 or not gd_swap(&busy, 0, 1):
         for k in range(chunks):
             task(job, k)
         return
-    if alone > 0:
-        alone -= 1
+    habit = habit_of(size)
+    together = choose(habit)
+    if not together:
         count = 1
     the_task, the_job, part_count = task, job, count
     for k in range(count):
         parts[k].next = k * chunks // count
         parts[k].end = (k + 1) * chunks // count
     begun = gd_now()
-    if count > 1:
+    if together:
+        fegetenv(&the_environment)
         gd_store(&gate, 0)
         gd_add(&generation, 1)
         for k in range(1, count):
             if gd_swap(&helpers[k].asleep, 1, 0):
                 PyThread_release_lock(helpers[k].lock)
     work(0)
-    if count > 1:
-        done = gd_now()
+    if together:
         while not gd_swap(&gate, 0, SHUT):
             spins += 1
             if spins < 1000:
                 gd_pause()
             else:
                 gd_yield()
-        if gd_now() - done > PATIENCE_NS + (done - begun) // 16:
-            strikes = min(strikes + 1, <int64_t> MAX_STRIKES)
-            alone = 1 << strikes
-        elif strikes > 0:
-            strikes -= 1
+    habit.recent[together][habit.seen[together] % RECENT] = <double> (gd_now() - begun) / <double> size
+    habit.seen[together] += 1
     gd_store(&busy, 0)

@@ -20,6 +20,8 @@ def check_writable(where: str, array: Any) -> None:
     """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
+    check_unmasked(where, array)
+    array = np.asarray(array)  # what a subclass says of itself may be something else
     if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{where}: expected float32 or float64, got {array.dtype}; convert it with .astype(np.float64)"
@@ -40,11 +42,20 @@ def check_writable(where: str, array: Any) -> None:
         )
 
 
+def check_unmasked(where: str, array: object) -> None:
+    """Raise TypeError for a masked array: a step would go through the mask."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{where}: expected an array without a mask, got a masked one; fill it, or pass its .data")
+
+
 def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
     """Raise TypeError or ValueError unless ``array`` is an array of the dtype and the shape of ``param``."""
     said = f"{where}: expected {describe(param)}, got {describe(array)}"
     if not isinstance(array, np.ndarray):
         raise TypeError(said)
+    check_unmasked(where, array)
+    array, param = np.asarray(array), np.asarray(param)
+    said = f"{where}: expected {describe(param)}, got {describe(array)}"
     if array.dtype != param.dtype:
         raise TypeError(said if array.dtype.isnative else f"{said} in byte order {array.dtype.byteorder!r}")
     if array.shape != param.shape:
@@ -53,6 +64,7 @@ def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
 
 def check_disjoint(wheres: list[str], arrays: list[np.ndarray[Any, Any]]) -> None:
     """Raise ValueError if two of the arrays share an element. Views that interleave without sharing pass."""
+    given, arrays = arrays, [np.asarray(array) for array in arrays]
     bounds = [np.lib.array_utils.byte_bounds(array) for array in arrays]
     order = sorted((i for i, array in enumerate(arrays) if array.size), key=lambda i: bounds[i])
     for position, i in enumerate(order):
@@ -61,7 +73,7 @@ def check_disjoint(wheres: list[str], arrays: list[np.ndarray[Any, Any]]) -> Non
                 break  # and so does every later one
             if shares_memory(arrays[i], arrays[j]):
                 first, second = sorted((i, j))
-                refuse_overlap(wheres[second], wheres[first], arrays[first] is arrays[second])
+                refuse_overlap(wheres[second], wheres[first], given[first] is given[second])
 
 
 def refuse_overlap(where: str, other: str, same: bool = False) -> NoReturn:

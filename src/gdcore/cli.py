@@ -13,6 +13,8 @@ from .machine import bench, info
 
 INTERRUPTED: Final = 130
 
+MOST_ELEMENTS: Final = 10_000_000_000
+
 EXIT_STATUSES: Final = """\
 exit status:
     0  success
@@ -35,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _fail(str(error), error.status)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was saved", INTERRUPTED)
+        return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has seen enough. What is left must not fail again when Python flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -183,6 +185,8 @@ def _add_info(commands: Any) -> None:
     parser = commands.add_parser(
         "info",
         help="say which kernels and how many threads run here, and why",
+        description="Say which kernels and how many threads run here, and why, with the versions that a\n"
+        "report of a problem needs.",
         epilog=EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -191,12 +195,12 @@ def _add_info(commands: Any) -> None:
 
 def _sizes(text: str) -> tuple[int, ...]:
     try:
-        sizes = tuple(int(float(part)) for part in text.split(","))
-    except (ValueError, OverflowError):
-        sizes = (0,)
-    if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"expected integers >= 1 with commas between, got {text!r}")
-    return sizes
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(1 <= number <= MOST_ELEMENTS and number == int(number) for number in numbers):
+        raise argparse.ArgumentTypeError(f"expected integers from 1 to {MOST_ELEMENTS:g}, got {text!r}")
+    return tuple(map(int, numbers))
 
 
 def _int_from(least: int) -> Callable[[str], int]:

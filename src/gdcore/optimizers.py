@@ -3,7 +3,7 @@
 One :class:`Optimizer` does all the work; the named ones declare their rule and their defaults.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -11,66 +11,13 @@ import numpy as np
 
 from . import rules
 from ._engine import Engine
+from .groups import Group, Tree, split
 from .trees import Structure
-
-Tree = Any
-"""An array, or nested dicts, lists and tuples of arrays."""
 
 MAX_STEPS = 2**63 - 1
 
-
-class Group(MutableMapping[str, Any]):
-    """Parameters that share their hyperparameters: a mapping of ``"params"`` and of each hyperparameter.
-
-    Assignment validates. ``"params"``, and a hyperparameter that decides which state there is, are fixed.
-    """
-
-    def __init__(self, rule: rules.Rule, params: Tree, values: Mapping[str, Any], dtypes: set[Any]) -> None:
-        self.rule = rule
-        self.params = params
-        self.single = np.dtype(np.float32) in dtypes
-        self._dtypes = dtypes
-        self.ordered = rule.check(values, dtypes)
-        self.used_slots = rule.used_slots(self._values())
-
-    def validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return new values for all hyperparameters, in order, if they can take the place of the present ones."""
-        ordered = self.rule.check(values, self._dtypes)
-        wanted = self.rule.used_slots(dict(zip(self.rule.hyperparameters, ordered, strict=True)))
-        for name, asks in self.rule.slots.items():
-            if asks is not None and (name in wanted) != (name in self.used_slots):
-                raise ValueError(
-                    f"{asks}: expected a value that needs the same state as {self[asks]!r}, got {values[asks]!r}; "
-                    f"make a new optimizer"
-                )
-        return ordered
-
-    def changed(self, key: str, value: Any) -> tuple[Any, ...]:
-        """Return the hyperparameters in order with one replaced, if that is possible."""
-        return self.validated({**self._values(), key: value})
-
-    def _values(self) -> dict[str, Any]:
-        return dict(zip(self.rule.hyperparameters, self.ordered, strict=True))
-
-    def __getitem__(self, key: str) -> Any:
-        return self.params if key == "params" else self._values()[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if key not in self.rule.hyperparameters:
-            raise KeyError(f"{key}: expected one of {', '.join(self.rule.hyperparameters)}")
-        self.ordered = self.changed(key, value)
-
-    def __delitem__(self, key: str) -> None:
-        raise TypeError(f"{key}: a group always has all hyperparameters of its rule")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(("params", *self.rule.hyperparameters))
-
-    def __len__(self) -> int:
-        return 1 + len(self.rule.hyperparameters)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
+OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_structure"})
+"""The attributes of every optimizer."""
 
 
 class Optimizer:
@@ -79,27 +26,20 @@ class Optimizer:
     rule: ClassVar[rules.Rule]
 
     def __init__(self, params: Tree, **values: Any) -> None:
-        self._grouped = grouped = _is_groups(params)
-        given = list(params) if grouped else [{"params": params}]
+        given, self._grouped = split(params, self.rule)
+        grouped = self._grouped
         self._structure = Structure([group["params"] for group in given] if grouped else params, "params")
         self._groups: list[Group] = []
         leaves: list[Any] = []
         members: list[int] = []
         for index, group in enumerate(given):
-            own = {name: value for name, value in group.items() if name != "params"}
-            unknown = sorted(set(own) - set(self.rule.hyperparameters), key=str)
-            if unknown:
-                raise ValueError(
-                    f"params[{index}]: expected only 'params', {', '.join(map(repr, self.rule.hyperparameters))}; "
-                    f"got {unknown[0]!r}"
-                )
             arrays = Structure(group["params"], "params").leaves(group["params"], "params")
             if not arrays:
                 raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
             leaves += arrays
             members += [index] * len(arrays)
             dtypes = {getattr(array, "dtype", None) for array in arrays}
-            self._groups.append(Group(self.rule, group["params"], {**values, **own}, dtypes))
+            self._groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes))
         self._engine = Engine(self._structure, leaves, members, self._groups)
         self._members = members
 
@@ -136,9 +76,9 @@ class Optimizer:
             group.ordered = values
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> tuple[Group, ...]:
         """The groups, each a mapping of ``"params"`` and of its hyperparameters, which can be assigned."""
-        return list(self._groups)
+        return tuple(self._groups)
 
     @property
     def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
@@ -199,31 +139,28 @@ class Optimizer:
         return ordered
 
     def _validated_slots(self, given: Any) -> list[dict[str, Any]]:
-        _expect_keys("state_dict['state']", given, self._structure.names)
-        slots = []
-        for name, present in self.state.items():
+        names = self._structure.names
+        _expect_keys("state_dict['state']", given, names)
+        validated = []
+        for name, slots, (shape, dtype, _) in zip(names, self._engine.slots, self._engine.specs, strict=True):
             place = f"state_dict['state'][{name!r}]"
-            _expect_keys(place, given[name], tuple(present))
-            for slot, array in present.items():
+            _expect_keys(place, given[name], tuple(slots))
+            for slot in slots:
                 new = given[name][slot]
                 if not isinstance(new, np.ndarray):
                     raise TypeError(f"{place}[{slot!r}]: expected a NumPy array, got {type(new).__name__}")
-                if new.dtype != array.dtype or new.shape != array.shape:
-                    raise ValueError(
-                        f"{place}[{slot!r}]: expected {array.dtype} {array.shape}, got {new.dtype} {new.shape}"
-                    )
-            slots.append(dict(given[name]))
-        return slots
+                if new.dtype != dtype or new.shape != shape:
+                    raise ValueError(f"{place}[{slot!r}]: expected {dtype} {shape}, got {new.dtype} {new.shape}")
+            validated.append(dict(given[name]))
+        return validated
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Copying and pickling make the parameters anew too; those copied beside the optimizer stay shared with it.
         groups = [dict(group) for group in self._groups]
-        return _remake, (
-            type(self),
-            groups if self._grouped else groups[0].pop("params"),
-            groups[0],
-            self.state_dict(),
-        )
+        params = groups if self._grouped else groups[0]["params"]
+        values = {name: groups[0][name] for name in self.rule.hyperparameters}
+        added = {name: value for name, value in vars(self).items() if name not in OWN}  # by a subclass
+        return _remake, (type(self), params, values, self.state_dict()), added or None
 
     def __repr__(self) -> str:
         values = [{name: value for name, value in group.items() if name != "params"} for group in self._groups]
@@ -235,14 +172,6 @@ def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_d
     Optimizer.__init__(optimizer, params, **values)
     optimizer.load_state_dict(state_dict)
     return optimizer
-
-
-def _is_groups(params: Any) -> bool:
-    return (
-        isinstance(params, list | tuple)
-        and len(params) > 0
-        and all(isinstance(group, dict) and "params" in group for group in params)
-    )
 
 
 def _expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:

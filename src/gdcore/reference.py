@@ -1,8 +1,8 @@
 """The update rules in plain NumPy: the executable specification of the compiled ones.
 
 Each function has the signature of its namesake in :mod:`gdcore.updates` and leaves the same bits behind, in
-float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. The arrays are
-not checked.
+float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. Hyperparameters
+are checked alike, arrays are not.
 
 Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype becomes 0.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .rules import ADAM, DECAY, MOMENTUM, RMSPROP, SGD
+from .rules import ADAM, DECAY, MOMENTUM, RMSPROP, SGD, check_buf
 
 Array = np.ndarray[Any, Any]
 
@@ -100,6 +100,7 @@ def rmsprop(
     decay, l2, lr, beta, gain, eps, momentum = RMSPROP.rounded(
         w.dtype, 1, lr, beta, eps, a is not None, momentum, weight_decay, l2
     )
+    check_buf(momentum, buf)
     g = _penalised(grad, l2, w)
     s[...] = _flushed(beta * s + gain * (g * g))
     variance = s

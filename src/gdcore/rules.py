@@ -57,10 +57,11 @@ class Rule:
         return tuple(corrected)
 
     def rounded(self, dtype: Any, t: int, *values: Any) -> tuple[Any, ...]:
-        """Return the coefficients of step ``t``, each rounded once from double to ``dtype``."""
+        """Return the coefficients of step ``t``, rounded once from double to ``dtype``. Raises as ``check``."""
         scalar = np.dtype(dtype).type
-        with np.errstate(over="ignore", under="ignore"):
-            return tuple(map(scalar, self.coefficients(t, *values)))
+        ordered = self.check(dict(zip(self.hyperparameters, values, strict=True)), (np.dtype(dtype),))
+        with np.errstate(under="ignore"):
+            return tuple(map(scalar, self.coefficients(t, *ordered)))
 
     def check(self, values: Mapping[str, Any], dtypes: Iterable[Any]) -> tuple[Any, ...]:
         """Return valid hyperparameters in order, each as a float, bool, pair of floats or None.
@@ -74,15 +75,19 @@ class Rule:
             zero, infinity = ROUNDING.get(dtype, (-math.inf, math.inf))
             for name, value in zip(self.coefficient_names, coefficients, strict=True):
                 if not abs(value) < infinity:
-                    raise ValueError(
-                        f"lr: expected a step that is finite in {dtype}, got {name} = {value} at step 1"
-                    )
+                    raise ValueError(_overflow(name, value, dtype))
                 if name == "eps" and value <= zero:
                     raise ValueError(
                         f"eps: expected a value that does not round to 0 in {dtype}, got {values['eps']}, "
                         f"which is {value:.3g} in step 1"
                     )
         return ordered
+
+
+def _overflow(coefficient: str, value: float, dtype: object) -> str:
+    if coefficient == "decay":
+        return f"weight_decay: expected 1 - lr * weight_decay to be finite in {dtype}, got {value}"
+    return f"{coefficient}: expected a value that is finite in {dtype}, got {value:g} in step 1"
 
 
 ROUNDING: Final = {
@@ -100,7 +105,10 @@ def _real(name: str, value: object, expected: str) -> float:
         return value
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name}: expected {expected}, got {value!r} of type {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected {expected}, got a larger one") from None
 
 
 def _nonnegative(name: str, value: object) -> float:
@@ -147,6 +155,12 @@ def _flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name}: expected True or False, got {value!r} of type {type(value).__name__}")
     return bool(value)
+
+
+def check_buf(momentum: object, buf: object) -> None:
+    """Raise TypeError if RMSProp's ``momentum``, a valid one, needs the slot ``buf`` and there is none."""
+    if momentum and buf is None:
+        raise TypeError(f"buf: expected an array, as momentum is {momentum}, got None")
 
 
 CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {

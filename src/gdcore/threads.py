@@ -5,6 +5,7 @@ The environment variable ``GDCORE_NUM_THREADS`` gives another number. Small step
 """
 
 import math
+import numbers
 import os
 from pathlib import Path
 from typing import Final
@@ -26,11 +27,11 @@ def set_num_threads(count: int) -> None:
     1
     >>> gd.set_num_threads(before)
     """
-    if isinstance(count, bool) or not isinstance(count, int):
+    if isinstance(count, bool) or not isinstance(count, numbers.Integral):
         raise TypeError(f"count: expected an integer >= 1, got {count!r}")
     if count < 1:
         raise ValueError(f"count: expected an integer >= 1, got {count}")
-    _pool.set_threads(min(count, 2**31 - 1))
+    _pool.set_threads(min(int(count), 2**31 - 1))
 
 
 def get_num_threads() -> int:

@@ -4,6 +4,7 @@ It is given the optimizer and the gradient, and knows neither.
 """
 
 import math
+import numbers
 import operator
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -47,8 +48,8 @@ class History:
     def __repr__(self) -> str:
         if not self.records:
             return "History(0 epochs)"
-        seconds = sum(record["seconds"] for record in self.records)
-        first, last = self.records[0]["loss"], self.records[-1]["loss"]
+        seconds = sum(record.get("seconds", 0.0) for record in self.records)
+        first, last = (self.records[index].get("loss", math.nan) for index in (0, -1))
         plural = "" if len(self.records) == 1 else "s"
         return f"History({len(self.records)} epoch{plural}, loss {first:.6g} -> {last:.6g}, {seconds:.3g} s)"
 
@@ -142,14 +143,14 @@ def fit(
     if not isinstance(data, tuple | list):
         raise TypeError(f"data: expected a tuple of arrays, got {type(data).__name__}")
     epochs = _checked_int("epochs", epochs, 0)
-    _checked_batches(data, batch_size, rng, shuffle)
+    _checked_batches(data, batch_size, rng, shuffle, "data")
     history = History([])
     for epoch in range(1, epochs + 1):
         started = time.perf_counter()
         total = 0.0
         batches = minibatches(*data, batch_size=batch_size, rng=rng, shuffle=shuffle)
         for step, batch in enumerate(batches, start=1):
-            value, grads = value_and_grad(params, *batch)
+            value, grads = _checked_pair(value_and_grad(params, *batch))
             loss = _checked_loss(value, epoch, step)
             optimizer.step(grads)
             total += loss * len(batch[0])
@@ -170,7 +171,7 @@ def _batches(arrays: tuple[Array, ...], size: int, order: Array | None) -> Itera
         yield tuple(array[where] for array in arrays)
 
 
-def _checked_batches(arrays: Sequence[Any], batch_size: Any, rng: Any, shuffle: Any) -> int:
+def _checked_batches(arrays: Sequence[Any], batch_size: Any, rng: Any, shuffle: Any, name: str = "arrays") -> int:
     if not isinstance(shuffle, bool | np.bool_):
         raise TypeError(f"shuffle: expected True or False, got {shuffle!r} of type {type(shuffle).__name__}")
     if not isinstance(rng, np.random.Generator) and not (rng is None and not shuffle):
@@ -180,15 +181,15 @@ def _checked_batches(arrays: Sequence[Any], batch_size: Any, rng: Any, shuffle: 
         )
     size = _checked_int("batch_size", batch_size, 1)
     if not arrays:
-        raise ValueError("arrays: expected at least one array, got none")
+        raise ValueError(f"{name}: expected at least one array, got none")
     for index, array in enumerate(arrays):
         if not isinstance(array, np.ndarray):
-            raise TypeError(f"arrays[{index}]: expected a NumPy array, got {type(array).__name__}")
+            raise TypeError(f"{name}[{index}]: expected a NumPy array, got {type(array).__name__}")
         if array.ndim == 0 or len(array) == 0:
-            raise ValueError(f"arrays[{index}]: expected at least one sample, got shape {array.shape}")
+            raise ValueError(f"{name}[{index}]: expected at least one sample, got shape {array.shape}")
         if len(array) != len(arrays[0]):
             raise ValueError(
-                f"arrays[{index}]: expected {len(arrays[0])} samples, as in arrays[0], got {len(array)}"
+                f"{name}[{index}]: expected {len(arrays[0])} samples, as in {name}[0], got {len(array)}"
             )
     return size
 
@@ -206,12 +207,20 @@ def _checked_int(name: str, value: Any, least: int) -> int:
     return number
 
 
+def _checked_pair(returned: Any) -> tuple[Any, Any]:
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        got = f"{len(returned)} items" if isinstance(returned, tuple | list) else type(returned).__name__
+        raise TypeError(f"value_and_grad: expected to return a loss and its gradients, got {got}")
+    return returned[0], returned[1]
+
+
 def _checked_loss(value: Any, epoch: int, step: int) -> float:
-    if not isinstance(value, float) and (np.ndim(value) != 0 or np.iscomplexobj(value)):
-        raise TypeError(
-            f"value_and_grad: expected a loss that is one real number, got {type(value).__name__} "
-            f"of shape {np.shape(value)} and dtype {np.asarray(value).dtype}"
-        )
+    real = isinstance(value, numbers.Real) or (
+        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
+    )
+    if not real or isinstance(value, bool | np.bool_):
+        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"value_and_grad: expected a loss that is one real number, got {got}")
     loss = float(value)
     if not math.isfinite(loss):
         raise FloatingPointError(

@@ -63,8 +63,8 @@ def rmsprop(
 
     With the slot ``a`` it is centered; a ``momentum`` that is not 0 needs the slot ``buf``.
     """
-    if momentum and buf is None:
-        raise TypeError(f"buf: expected an array, as momentum is {momentum}, got None")
+    if buf is None:
+        rules.check_buf(rules.CHECKS["momentum"]("momentum", momentum), buf)
     values = (lr, beta, eps, a is not None, momentum, weight_decay, l2)
     names = ("param", "grad", "s", None if a is None else "a", None if buf is None else "buf")
     _update(rules.RMSPROP, 1, values, names, (param, grad, s, a, buf))
@@ -103,4 +103,6 @@ def _update(
 ) -> None:
     given = dict(zip(rule.hyperparameters, values, strict=True))
     ordered = rule.check(given, (getattr(arrays[0], "dtype", None),))
+    if len(arrays) > 1 and isinstance(arrays[1], np.floating):  # NumPy's own reductions return these for 0-d arrays
+        arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
     _engine.update(rule.name, rule.coefficients(t, *ordered), names, arrays)
