@@ -39,7 +39,7 @@ if kind == "sanitize":
     compile_args += sanitizers
     link_args += sanitizers
 
-modules = {"_kernels": [], "_cpu": [], "_pool": [], "_coefficients": [], "_engine": []}
+modules = {"_kernels": [], "_cpu": [], "_pool": [], "_coefficients": [], "_plan": [], "_engine": []}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
 if platform.machine() in {"x86_64", "AMD64"} and not universal:

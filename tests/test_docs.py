@@ -12,6 +12,7 @@ import pytest
 import gdcore as gd
 
 ROOT = Path(__file__).parents[1]
+PAGES = [f"docs/{path.name}" for path in ROOT.glob("docs/*.md")]
 MODULES = sorted(module.name for module in pkgutil.iter_modules(gd.__path__) if not module.name.startswith("_"))
 
 
@@ -21,7 +22,7 @@ def test_examples_in_docstrings_run(name):
     assert doctest.testmod(module).failed == 0
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{path.name}" for path in ROOT.glob("docs/*.md"))])
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
 def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {}
@@ -29,11 +30,16 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
         exec(compile(block, page, "exec"), namespace)
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *PAGES])
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        assert target.startswith("https://") or ((ROOT / page).parent / target).exists(), target
+
+
 @pytest.mark.parametrize("name", gd.__all__)
 def test_every_public_name_is_documented(name):
-    thing = getattr(gd, name)
-    assert inspect.getdoc(thing)
-    assert name in (ROOT / "README.md").read_text()
+    assert inspect.getdoc(getattr(gd, name))
+    assert re.search(rf"`gd\.{name}\b", (ROOT / "README.md").read_text())
 
 
 def test_everything_public_is_exported():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore import _engine, rules
+from gdcore import _plan, rules
 
 TABLE = list(rules.RULES.values())
 DTYPES = [np.float32, np.float64]
@@ -112,7 +112,7 @@ def test_kernel_equals_reference_bit_for_bit_on_special_values(rule, options, dt
 
 @pytest.mark.parametrize("rule", TABLE, ids=lambda rule: rule.name)
 def test_rule_has_a_kernel_a_reference_and_an_update_of_one_signature(rule):
-    assert rule.name in _engine.kernel_names()
+    assert rule.name in _plan.kernel_names()
     reference, update = getattr(gd.reference, rule.name), getattr(gd.updates, rule.name)
     assert inspect.signature(reference) == inspect.signature(update)
     for name, default in rule.hyperparameters.items():
@@ -122,7 +122,7 @@ def test_rule_has_a_kernel_a_reference_and_an_update_of_one_signature(rule):
 
 
 def test_no_kernel_is_without_a_rule():
-    assert _engine.kernel_names() == [*rules.RULES, "stream"]
+    assert _plan.kernel_names() == [*rules.RULES, "stream"]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in TABLE if rule.has_gradient], ids=lambda rule: rule.name)

@@ -7,7 +7,6 @@ from .trees import Structure
 
 _Array = np.ndarray[Any, Any]
 
-def kernel_names() -> list[str]: ...
 def update(
     rule: str, coefficients: tuple[float, ...], names: tuple[str | None, ...], arrays: tuple[Any, ...]
 ) -> None: ...

@@ -6,30 +6,24 @@ comes before a step or after it.
 """
 
 cimport cython
-from cpython.dict cimport PyDict_CheckExact, PyDict_GetItemWithError
-from cpython.list cimport PyList_CheckExact
-from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_GetPointer
-from cpython.tuple cimport PyTuple_CheckExact
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, strcmp
+from libc.string cimport memcpy
 cimport numpy as cnp
 from numpy cimport npy_intp
 
 from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_like, is_plain, view
 from ._coefficients cimport Coefficients, put, round_off
-from ._drive cimport FAR, LINE, OPERANDS, PIECE
-from ._drive cimport Entry, Group, Plan, c_assert, drive_all, drive_piece
-from ._pool cimport prepare, run
-from ._table cimport Kernel
+from ._drive cimport LINE, OPERANDS
+from ._drive cimport Entry, Group, Plan, c_assert
+from ._leaves cimport take
+from ._plan cimport drive_plan, find
 
 import os
 from weakref import WeakSet
 
 import numpy as np
 
-from . import variants
 from .arrays import check_disjoint, check_like, check_unmasked, check_writable, refuse_overlap, shares_memory
 
 cnp.import_array()
@@ -45,65 +39,6 @@ cdef enum:
     PAGE = 4096  # bytes: a store makes loads wait that are a multiple of it away
     STAGGER = 1088  # bytes by which the beginnings of large slots differ within pages: 17 cache lines
     STAGGERED = 65536  # bytes of a slot that is worth it
-    BRIEF = 10_000  # elements; a shorter step keeps the GIL: giving it away would cost more than the step
-    LONG = 100_000  # elements; only a longer step calls other threads
-
-cdef const Kernel* KERNELS = <const Kernel*> PyCapsule_GetPointer(variants.table, "gdcore.kernels")
-
-
-def kernel_names():
-    """Return the names of the rules that have kernels."""
-    cdef const Kernel* kernel = KERNELS
-    names = []
-    while kernel.rule != NULL:
-        names.append(kernel.rule.decode())
-        kernel += 1
-    return names
-
-
-cdef const Kernel* find(str rule) except NULL:
-    cdef const Kernel* kernel = KERNELS
-    cdef bytes name = rule.encode()
-    while kernel.rule != NULL:
-        if strcmp(kernel.rule, name) == 0:
-            return kernel
-        kernel += 1
-    raise LookupError(f"rule: expected one of {kernel_names()}, got {rule!r}")
-
-
-cdef Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t at) except -2:
-    # Puts the leaves of a tree where they belong, from at on, and returns where they end; -1 if the tree is of
-    # another structure, or one that trees.py has to look at.
-    cdef object item
-    cdef PyObject* found
-    cdef Py_ssize_t k
-    cdef tuple keys, children
-    if branch is None:
-        leaves[at] = tree
-        return at + 1
-    keys, children = (<tuple> branch)[1], (<tuple> branch)[2]
-    if type(tree) is not (<tuple> branch)[0] or not keys:
-        return -1
-    for k in range(len(keys)):
-        with cython.critical_section(tree):  # without a GIL another thread may be changing it
-            if PyDict_CheckExact(tree):
-                found = PyDict_GetItemWithError(tree, keys[k])
-                if found == NULL or len(<dict> tree) != len(keys):
-                    return -1
-                item = <object> found
-            elif PyList_CheckExact(tree):
-                if len(<list> tree) != len(keys):
-                    return -1
-                item = (<list> tree)[k]
-            elif PyTuple_CheckExact(tree) and len(<tuple> tree) == len(keys):
-                item = (<tuple> tree)[k]
-            else:
-                return -1
-        at = take(leaves, children[k], item, at)
-        if at < 0:
-            return -1
-    return at
-
 
 cdef int check_operand(str where, object array, const Entry* e, object param) except -1:
     # A gradient, or a slot that the caller holds: of the parameter's dtype and shape.
@@ -163,22 +98,6 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
     starts[1] = e.size
     plan.entries, plan.groups, plan.starts, plan.count = &e, &group, starts, 1
     drive_plan(&plan, e.size * e.width)
-
-
-cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
-    # All of a step over so many bytes. Nothing can go wrong once the first element is written.
-    cdef Py_ssize_t total = plan.starts[plan.count]
-    plan.far = size > FAR
-    if total < BRIEF:
-        drive_all(plan)
-    elif total < LONG:
-        with nogil:
-            drive_all(plan)
-    else:
-        prepare()
-        with nogil:
-            run(drive_piece, <void*> plan, (total + PIECE - 1) // PIECE, size)
-    return 0
 
 
 @cython.final
