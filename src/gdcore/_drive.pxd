@@ -1,5 +1,6 @@
 # The drive: runs the kernels over arrays that _engine has checked, without the GIL.
 
+from libc.stdint cimport uintptr_t
 from libc.string cimport memcpy
 from numpy cimport npy_intp
 
@@ -8,22 +9,39 @@ from ._table cimport Kernel
 cdef extern from "<assert.h>" nogil:
     void c_assert "assert" (bint condition)
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define gd_prefetch(address) __builtin_prefetch((const void *) (address), 1)
+    #elif defined(_M_X64)
+    #include <xmmintrin.h>
+    #define gd_prefetch(address) _mm_prefetch((const char *) (address), _MM_HINT_T0)
+    #else
+    #define gd_prefetch(address) ((void) 0)
+    #endif
+    """
+    void gd_prefetch(uintptr_t address) noexcept nogil
+
 cdef enum:
     OPERANDS = 5  # the parameter, the gradient, at most three slots
     COEFFICIENTS = 8
     CHUNK = 512  # elements of a strided array that are copied together to the stack
     LINE = 16  # elements; a multiple of it fills whole cache lines
     PIECE = 8192  # elements that a thread takes at a time: some microseconds
+    STRIP = 512  # bytes of each array that are stepped before the next are asked for
+    AHEAD = 2048  # bytes between what is stepped and what is asked for
+    FAR = 3_000_000  # bytes; a step over more is not expected to find them in the caches next to the core
 
 cdef struct Operand:
     char* data  # NULL: the rule has no such array
     bint flat  # contiguous in the order of the walk, and aligned
     const npy_intp* strides
 
-cdef struct Entry:  # one parameter with its gradient and slots: x as in _kernels.pxd
+cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.pxd
     Operand[OPERANDS] x
     Py_ssize_t size
     Py_ssize_t itemsize
+    Py_ssize_t width  # bytes an element of all arrays
     int group
     int ndim
     bint reversed  # the walk is in Fortran order, because the parameter is
@@ -75,7 +93,26 @@ cdef inline void call(const Entry* e, const Group* group, void** x, Py_ssize_t n
         group.kernel.float64(x, group.float64, n)
 
 
-cdef inline void drive(const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+cdef inline void call_far(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
+    # The same for arrays that no cache holds. A square root and a division an element fill the CPU's window with
+    # work that waits, so that it sees too little of what is to be loaded next: it is told.
+    cdef Py_ssize_t strip = STRIP // e.itemsize
+    cdef int j, k
+    while n > 0:
+        for j in range(OPERANDS):
+            if x[j] != NULL:
+                for k in range(STRIP // 64):
+                    gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
+        call(e, group, x, min(n, strip))
+        for j in range(OPERANDS):
+            if x[j] != NULL:
+                x[j] = <char*> x[j] + STRIP
+        n -= strip
+
+
+cdef inline void drive(
+    const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end, bint far
+) noexcept nogil:
     # One parameter's step on the elements start ... end. Strided arrays go through the stack, a chunk at a time.
     cdef double[OPERANDS][CHUNK] buffers
     cdef (void*)[OPERANDS] x
@@ -87,7 +124,10 @@ cdef inline void drive(const Entry* e, const Group* group, Py_ssize_t start, Py_
         x[j] = NULL if e.x[j].data == NULL else e.x[j].data + start * e.itemsize
         flat = flat and (e.x[j].flat or x[j] == NULL)
     if flat:
-        call(e, group, x, end - start)
+        if far:
+            call_far(e, group, x, end - start)
+        else:
+            call(e, group, x, end - start)
         return
     while start < end:
         n = min(<Py_ssize_t> CHUNK, end - start)
@@ -111,6 +151,7 @@ cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
     const Group* groups
     const Py_ssize_t* starts  # where each entry begins in the row of all elements, and at last where the row ends
     Py_ssize_t count
+    bint far  # more than the caches next to a core hold
 
 
 cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
@@ -129,6 +170,7 @@ cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
                 &plan.groups[plan.entries[low].group],
                 max(begin - plan.starts[low], <Py_ssize_t> 0),
                 min(end - plan.starts[low], plan.entries[low].size),
+                plan.far,
             )
         low += 1
 
@@ -137,4 +179,4 @@ cdef inline void drive_all(const Plan* plan) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(plan.count):
         if plan.starts[i] < plan.starts[i + 1]:
-            drive(&plan.entries[i], &plan.groups[plan.entries[i].group], 0, plan.entries[i].size)
+            drive(&plan.entries[i], &plan.groups[plan.entries[i].group], 0, plan.entries[i].size, plan.far)

@@ -14,7 +14,7 @@ from libc.string cimport memcpy, strcmp
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from ._drive cimport COEFFICIENTS, LINE, OPERANDS, PIECE
+from ._drive cimport COEFFICIENTS, FAR, LINE, OPERANDS, PIECE
 from ._drive cimport Entry, Group, Operand, Plan, c_assert, drive_all, drive_piece
 from ._pool cimport prepare, run
 from ._table cimport Kernel
@@ -106,6 +106,7 @@ cdef inline void find_extent(cnp.ndarray array, uintptr_t* begin, uintptr_t* end
 cdef inline void enter(Entry* e, cnp.ndarray param) noexcept:
     e.size = cnp.PyArray_SIZE(param)
     e.itemsize = cnp.PyArray_ITEMSIZE(param)
+    e.width = 2 * e.itemsize
     e.ndim = cnp.PyArray_NDIM(param)
     e.shape = cnp.PyArray_DIMS(param)
     e.reversed = cnp.PyArray_IS_F_CONTIGUOUS(param) and not cnp.PyArray_IS_C_CONTIGUOUS(param)
@@ -161,6 +162,8 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
         if j > 1 and not is_plain(arrays[j]):
             check_writable(names[j], arrays[j])
         view(&e.x[j], &e, arrays[j])
+        if j > 1:
+            e.width += e.itemsize
         if e.size:
             find_extent(arrays[j], &begin[j], &end[j])
             for i in range(j):
@@ -175,12 +178,13 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
     starts[0] = 0
     starts[1] = e.size
     plan.entries, plan.groups, plan.starts, plan.count = &e, &group, starts, 1
-    drive_plan(&plan)
+    drive_plan(&plan, e.size * e.width)
 
 
-cdef int drive_plan(const Plan* plan) except -1:
-    # All of a step. Nothing can go wrong once the first element is written.
+cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
+    # All of a step over so many bytes. Nothing can go wrong once the first element is written.
     cdef Py_ssize_t total = plan.starts[plan.count]
+    plan.far = size > FAR
     if total < BRIEF:
         drive_all(plan)
     elif total < LONG:
@@ -286,6 +290,7 @@ cdef class Engine:
             for j, name in enumerate(self.owners[e.group].used_slots):
                 if name is not None:
                     view(&e.x[2 + <Py_ssize_t> j], e, self.slots[i][name])
+                    e.width += e.itemsize
         return 0
 
     cdef list views(self, cnp.ndarray arena):
@@ -366,7 +371,7 @@ cdef class Engine:
 
     def step(self, tuple grads):
         """Make one step. ``grads`` holds an array for each parameter, or None to skip it."""
-        cdef Py_ssize_t i, g, size
+        cdef Py_ssize_t i, g, size, total = 0
         c_assert(len(grads) == self.count)
         with self.lock:
             for g in range(len(self.owners)):
@@ -374,8 +379,9 @@ cdef class Engine:
             try:
                 for i in range(self.count):
                     size = self.bind(i, grads[i])
+                    total += size * self.entries[i].width
                     self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
-                drive_plan(&self.plan)
+                drive_plan(&self.plan, total)
                 self.steps += 1
             finally:
                 self.kept.clear()

@@ -35,8 +35,8 @@ cdef inline floating maximum(floating a, floating b) noexcept nogil:
 
 
 cdef inline floating flush(floating x) noexcept nogil:
-    # Slots hold no subnormal numbers. A slot whose gradient is dead decays to them and stays there, and arithmetic on
-    # them is tens of times slower.
+    # Slots hold no subnormal numbers. A slot whose gradient is dead decays to them and stays there, and arithmetic
+    # on them is tens of times slower.
     if floating is float:
         return 0 if fabsf(x) < FLT_MIN else x
     else:
@@ -153,12 +153,45 @@ cdef void adam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
         adam_loop(x, c, n, False)
 
 
+cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # No rule: reads and writes what a rule with these slots does, and computes next to nothing. How fast memory
+    # lets this go is the limit to which benchmarks compare the rules.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* a = <floating*> x[2]
+    cdef floating* b = <floating*> x[3]
+    cdef floating* d = <floating*> x[4]
+    cdef Py_ssize_t i
+    if grad == NULL:
+        for i in range(n):
+            w[i] = w[i] + c[0]
+    elif a == NULL:
+        for i in range(n):
+            w[i] = w[i] + grad[i]
+    elif b == NULL:
+        for i in range(n):
+            a[i] = a[i] + grad[i]
+            w[i] = w[i] + a[i]
+    elif d == NULL:
+        for i in range(n):
+            a[i] = a[i] + grad[i]
+            b[i] = b[i] + a[i]
+            w[i] = w[i] + b[i]
+    else:
+        for i in range(n):
+            a[i] = a[i] + grad[i]
+            b[i] = b[i] + a[i]
+            d[i] = d[i] + b[i]
+            w[i] = w[i] + d[i]
+
+
 # The table that _engine reads: a capsule of Kernel rows, closed by a row without a name.
-cdef Kernel[6] kernels
+cdef Kernel[7] kernels
 kernels[0] = Kernel("decay", decay[float], decay[double])
 kernels[1] = Kernel("sgd", sgd[float], sgd[double])
 kernels[2] = Kernel("momentum", momentum[float], momentum[double])
 kernels[3] = Kernel("rmsprop", rmsprop[float], rmsprop[double])
 kernels[4] = Kernel("adam", adam[float], adam[double])
-kernels[5] = Kernel(NULL, NULL, NULL)
+kernels[5] = Kernel("stream", stream[float], stream[double])
+kernels[6] = Kernel(NULL, NULL, NULL)
 table = PyCapsule_New(&kernels[0], "gdcore.kernels", NULL)

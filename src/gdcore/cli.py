@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 
 from . import __version__
 from .commands import FAILED, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SUCCESS, USAGE, CommandError, predict, train
+from .machine import bench, info
 
 INTERRUPTED: Final = 130
 
@@ -79,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(commands)
     _add_predict(commands)
+    _add_bench(commands)
+    _add_info(commands)
     return parser
 
 
@@ -151,6 +154,49 @@ def _add_predict(commands: Any) -> None:
     parser.add_argument("data", metavar="DATA.csv", help="comma-separated values with a header line")
     parser.add_argument("--output", metavar="FILE.csv", help="where to write (default: standard output)")
     parser.set_defaults(command=predict)
+
+
+def _add_bench(commands: Any) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure the update rules on this machine",
+        description="Time each update rule beside the limit, a loop that reads and writes the same and computes\n"
+        "next to nothing, and beside the rule in plain NumPy. Medians of one run; rule and limit take turns.",
+        epilog=EXIT_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, action="append", help="may be repeated (default: all)")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default: float32")
+    parser.add_argument(
+        "--sizes",
+        type=_sizes,
+        metavar="N,N,...",
+        default=(100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000),
+        help="elements of the array, as in 1000,1e6 (default: 100 to 1e7 by tens)",
+    )
+    parser.add_argument("--threads", type=_int_from(1), metavar="N", help="default: as in gdcore info")
+    parser.add_argument("--plot", metavar="FILE", help="draw throughput against size (png, pdf, svg)")
+    parser.set_defaults(command=bench)
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser(
+        "info",
+        help="say which kernels and how many threads run here, and why",
+        epilog=EXIT_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=info)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(float(part)) for part in text.split(","))
+    except (ValueError, OverflowError):
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"expected integers >= 1 with commas between, got {text!r}")
+    return sizes
 
 
 def _int_from(least: int) -> Callable[[str], int]:

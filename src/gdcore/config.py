@@ -9,7 +9,12 @@ from ._version import __version__
 
 
 def show_config() -> None:
-    """Print which kernels run here and why, with the versions that a report of a problem needs."""
+    """Print which kernels run here and why, with the versions that a report of a problem needs.
+
+    >>> import gdcore as gd
+    >>> gd.show_config()  # doctest: +ELLIPSIS
+    gdcore ...
+    """
     print(f"gdcore {__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {platform.machine()}")
     print(f"threads: {threads.get_num_threads()} for a large step")
     print("kernels:")

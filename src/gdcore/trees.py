@@ -38,18 +38,13 @@ class Structure:
         Raises TypeError where a dict, list or tuple is expected and something else comes, and ValueError for a
         missing or an unknown key and for a list of another length.
         """
-        root = self._root
-        if root is None:
+        if self._root is None:
             return (tree,)
-        if root.take is not None and type(tree) is root.kind and len(tree) == len(root.keys):
-            try:
-                leaves: tuple[Any, ...] = root.take(tree)
-            except KeyError:
-                pass  # the walk below says which
-            else:
-                return leaves
+        leaves = self._root.taken(tree)
+        if leaves is not None:
+            return leaves
         found: list[Any] = []
-        _collect(root, tree, (), found, what)
+        _collect(self._root, tree, (), found, what)
         return tuple(found)
 
 
@@ -62,8 +57,18 @@ class _Branch:
         self.kind = kind
         self.keys = keys
         self.children = children
-        # The usual tree is one dict of arrays: for it, one call in C takes all leaves.
-        self.take = itemgetter(*keys) if len(keys) > 1 and not any(children) else None
+        # One call in C takes all arrays of a dict or list of arrays.
+        self._take = itemgetter(*keys) if keys and not any(children) else None
+
+    def taken(self, tree: Any) -> tuple[Any, ...] | None:
+        """Return the leaves of a tree of this very shape; None if it is of another, or has branches of its own."""
+        if self._take is None or type(tree) is not self.kind or len(tree) != len(self.keys):
+            return None
+        try:
+            leaves = self._take(tree)
+        except KeyError:
+            return None
+        return leaves if len(self.keys) > 1 else (leaves,)
 
 
 def where(what: str, path: Path) -> str:
@@ -88,6 +93,19 @@ def _branch(tree: Any, path: Path, paths: list[Path], what: str) -> _Branch | No
 
 
 def _collect(branch: _Branch, tree: Any, path: Path, found: list[Any], what: str) -> None:
+    leaves = branch.taken(tree)
+    if leaves is not None:
+        found += leaves
+        return
+    _check(branch, tree, path, what)
+    for key, child in zip(branch.keys, branch.children, strict=True):
+        if child is None:
+            found.append(tree[key])
+        else:
+            _collect(child, tree[key], (*path, key), found, what)
+
+
+def _check(branch: _Branch, tree: Any, path: Path, what: str) -> None:
     if branch.kind is dict:
         if not isinstance(tree, dict):
             raise TypeError(f"{where(what, path)}: expected a dict, got {type(tree).__name__}")
@@ -102,8 +120,3 @@ def _collect(branch: _Branch, tree: Any, path: Path, found: list[Any], what: str
             raise TypeError(f"{where(what, path)}: expected a list or tuple, got {type(tree).__name__}")
         if len(tree) != len(branch.keys):
             raise ValueError(f"{where(what, path)}: expected {len(branch.keys)} items, got {len(tree)}")
-    for key, child in zip(branch.keys, branch.children, strict=True):
-        if child is None:
-            found.append(tree[key])
-        else:
-            _collect(child, tree[key], (*path, key), found, what)
