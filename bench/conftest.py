@@ -26,6 +26,8 @@ ROWS = pytest.StashKey[list[tuple[str, ...]]]()
 PEERS = pytest.StashKey[list[dict[str, Any]]]()
 HEADER = ("rule", "dtype", "elements", "ns/element", "GB/s", "x reference", "least..most")
 LARGE = 31 << 20  # bytes: just under the largest block that glibc ever learns to keep
+GATES = pytest.StashKey[list[tuple[str, ...]]]()
+GATES_HEADER = ("work", "against", "gdcore", "theirs", "ratio", "least..most", "bar")
 PEER_HEADER = ("elements", "peer", "ns/element", "gdcore's", "x gdcore", "least..most")
 
 
@@ -38,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = []
     config.stash[PEERS] = []
+    config.stash[GATES] = []
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -127,6 +130,43 @@ def alternate(kernel: Step, reference: Step, budget: Budget) -> Pair:
         for step, iterations, times in sides if index % 2 else reversed(sides):
             times.append(timed_block(step, iterations))
     return Pair(sides[0][2], sides[1][2])
+
+
+@pytest.fixture
+def compare(budget: Budget, pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Return the function that times a derivative against others, in turns, and keeps a row of the table of each.
+
+    ``ratio`` is gdcore's time over theirs, round by round.
+    """
+
+    def record(work: str, ours: Step, others: dict[str, tuple[Step, str]]) -> None:
+        sides = {"gdcore": ours} | {name: step for name, (step, _) in others.items()}
+        turns = [(step, budget.iterations(step), []) for step in sides.values()]
+        for index in budget.rounds():
+            for step, iterations, times in turns if index % 2 else reversed(turns):
+                times.append(timed_block(step, iterations))
+        mine, *theirs = [times for _, _, times in turns]
+        for (name, (_, bar)), times in zip(others.items(), theirs, strict=True):
+            ratios = [a / b for a, b in zip(mine, times, strict=True)]
+            pytestconfig.stash[GATES].append(
+                (
+                    work,
+                    name,
+                    f"{median(mine) / 1000:,.1f} us",
+                    f"{median(times) / 1000:,.1f} us",
+                    f"{median(ratios):.3f}",
+                    f"{min(ratios):.3f}..{max(ratios):.3f}",
+                    bar,
+                )
+            )
+
+    return record
+
+
+@pytest.fixture
+def record_gates(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Return the function that keeps a row of the table of derivatives."""
+    return lambda *cells: pytestconfig.stash[GATES].append(cells)
 
 
 @pytest.fixture
@@ -229,6 +269,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         kernel = f"{variants.chosen.name} kernel, {config.getoption('threads')} thread(s)"
         terminalreporter.section(f"{kernel}, against gd.reference: medians of alternating rounds")
         write_table(terminalreporter, HEADER, rows)
+    gates = config.stash[GATES]
+    if gates:
+        terminalreporter.section(
+            "derivatives: medians of alternating rounds, 1 thread; a ratio is gdcore's over theirs"
+        )
+        write_table(terminalreporter, GATES_HEADER, gates)
     peers = config.stash[PEERS]
     if peers:
         threads = config.getoption("threads")

@@ -5,12 +5,14 @@ torch. A tree that is nothing but a leaf names it ``"param"``.
 """
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 Path = tuple[str | int, ...]
 
 ROOT: Final = "param"
+BRANCHES: Final = (dict, list, tuple)
 
 
 class Structure:
@@ -98,3 +100,42 @@ def _check(branch: Branch, tree: Any, path: Path, what: str) -> None:
             raise TypeError(f"{where(what, path)}: expected a list or tuple, got {type(tree).__name__}")
         if len(tree) != len(branch.keys):
             raise ValueError(f"{where(what, path)}: expected {len(branch.keys)} items, got {len(tree)}")
+
+
+def take_apart(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    """Return the leaves of a tree, and the function that puts others in their places."""
+    if type(tree) is dict:  # the usual tree, one dict of arrays, needs no walk
+        keys, leaves = tuple(tree), list(tree.values())
+        if not any(isinstance(leaf, BRANCHES) for leaf in leaves):
+            return leaves, lambda others: dict(zip(keys, others, strict=True))
+    return flatten(tree), lambda others: rebuild(tree, iter(others))
+
+
+def flatten(tree: Any) -> list[Any]:
+    """Return the leaves of a tree, in the order of their names in its :class:`Structure`."""
+    if isinstance(tree, dict):
+        branches: Iterable[Any] = tree.values()
+    elif isinstance(tree, list | tuple):
+        branches = tree
+    else:
+        return [tree]
+    leaves: list[Any] = []
+    for branch in branches:
+        if isinstance(branch, dict | list | tuple):
+            leaves += flatten(branch)
+        else:
+            leaves.append(branch)
+    return leaves
+
+
+def rebuild(tree: Any, leaves: Iterator[Any]) -> Any:
+    """Return a tree like ``tree`` with the next of ``leaves`` at each leaf."""
+    if isinstance(tree, dict):
+        return {key: rebuild(branch, leaves) for key, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        branches = [rebuild(branch, leaves) for branch in tree]
+        if isinstance(tree, list):
+            return branches
+        # A named tuple takes its fields one by one.
+        return type(tree)(*branches) if hasattr(tree, "_fields") else tuple(branches)
+    return next(leaves)

@@ -1,0 +1,236 @@
+"""Derivatives against the gradient written by hand in NumPy, against torch and against HIPS autograd.
+
+Each answer is checked before anything is timed. All run in one process, on one thread each, and take turns.
+"""
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from statistics import median
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+import gdcore as gd
+
+Array = np.ndarray[Any, Any]
+Params = dict[str, Array]
+
+NETS = {"64-64-10, batch 64": ((64, 64, 10), 64), "784-512-512-10, batch 128": ((784, 512, 512, 10), 128)}
+BARS = {
+    "64-64-10, batch 64": {"by hand": "<= 2", "torch": "<= 0.333", "autograd": "<= 0.143"},
+    "784-512-512-10, batch 128": {"by hand": "<= 1.1", "torch": "", "autograd": ""},
+}
+GATES = 1000
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
+
+
+class Net:
+    """A relu net with softmax cross-entropy in float32, and a batch for it."""
+
+    def __init__(self, sizes: tuple[int, ...], batch: int) -> None:
+        rng = np.random.default_rng(4)
+        self.layers = len(sizes) - 1
+        self.params: Params = {}
+        for i, (rows, columns) in enumerate(pairwise(sizes)):
+            self.params[f"w{i}"] = rng.standard_normal((rows, columns), np.float32) / np.float32(rows**0.5)
+            self.params[f"b{i}"] = rng.standard_normal(columns, np.float32)
+        self.x = rng.standard_normal((batch, sizes[0]), np.float32)
+        self.y = rng.integers(0, sizes[-1], batch)
+
+    def loss(self, params: Any) -> Any:
+        """Return the loss, in plain NumPy and two gates."""
+        h = self.x
+        for i in range(self.layers - 1):
+            h = gd.relu(h @ params[f"w{i}"] + params[f"b{i}"])
+        return gd.softmax_cross_entropy(h @ params[f"w{self.layers - 1}"] + params[f"b{self.layers - 1}"], self.y)
+
+    def by_hand(self) -> tuple[Any, Params]:
+        """Return the loss and the gradient as one writes them down."""
+        params, last, rows = self.params, self.layers - 1, np.arange(len(self.y))
+        hs = [self.x]
+        for i in range(last):
+            hs.append(np.maximum(hs[-1] @ params[f"w{i}"] + params[f"b{i}"], 0))
+        z = hs[-1] @ params[f"w{last}"] + params[f"b{last}"]
+        z -= z.max(axis=1, keepdims=True)
+        e = np.exp(z)
+        total = e.sum(axis=1, keepdims=True)
+        value = (np.log(total)[:, 0] - z[rows, self.y]).mean()
+        d = e / total
+        d[rows, self.y] -= 1
+        d /= len(self.y)
+        grads = {}
+        for i in reversed(range(self.layers)):
+            grads[f"w{i}"] = hs[i].T @ d
+            grads[f"b{i}"] = d.sum(axis=0)
+            if i:
+                d = (d @ params[f"w{i}"].T) * (hs[i] > 0)
+        return value, grads
+
+    def autograd(self) -> Callable[[], tuple[Any, Params]]:
+        """Return the step of HIPS autograd, with its own logsumexp."""
+        autograd = pytest.importorskip("autograd")
+        anp = pytest.importorskip("autograd.numpy")
+        logsumexp = pytest.importorskip("autograd.scipy.special").logsumexp
+        rows = np.arange(len(self.y))
+
+        def loss(params: Any) -> Any:
+            h = self.x
+            for i in range(self.layers - 1):
+                h = anp.maximum(anp.dot(h, params[f"w{i}"]) + params[f"b{i}"], 0)
+            z = anp.dot(h, params[f"w{self.layers - 1}"]) + params[f"b{self.layers - 1}"]
+            return anp.mean(logsumexp(z, axis=1) - z[rows, self.y])
+
+        differentiated = autograd.value_and_grad(loss)
+        return lambda: differentiated(self.params)
+
+    def torch(self) -> Callable[[], tuple[Any, Params]]:
+        """Return the step of torch, without modules: they would take a third longer."""
+        torch = pytest.importorskip("torch")
+        torch.set_num_threads(1)
+        params = {name: torch.from_numpy(w).requires_grad_() for name, w in self.params.items()}
+        x, y = torch.from_numpy(self.x), torch.from_numpy(self.y)
+        relu, cross_entropy = torch.relu, torch.nn.functional.cross_entropy
+
+        def step() -> tuple[Any, Any]:
+            h = x
+            for i in range(self.layers - 1):
+                h = relu(h @ params[f"w{i}"] + params[f"b{i}"])
+            loss = cross_entropy(h @ params[f"w{self.layers - 1}"] + params[f"b{self.layers - 1}"], y)
+            return loss.detach(), dict(zip(params, torch.autograd.grad(loss, list(params.values())), strict=True))
+
+        return step
+
+
+@pytest.fixture(params=NETS)
+def net(request: pytest.FixtureRequest) -> tuple[str, Net]:
+    return request.param, Net(*NETS[request.param])
+
+
+def same(got: tuple[Any, Any], expected: tuple[Any, Params]) -> None:
+    assert float(got[0]) == pytest.approx(float(expected[0]), rel=1e-5)
+    for name, grad in expected[1].items():
+        np.testing.assert_allclose(np.asarray(got[1][name]), grad, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("peer", ["by hand", "torch", "autograd"])
+def test_net(net: tuple[str, Net], peer: str, compare: Callable[..., None]) -> None:
+    name, made = net
+    differentiated = gd.value_and_grad(made.loss)
+    theirs = {"by hand": lambda: made.by_hand, "torch": made.torch, "autograd": made.autograd}[peer]()
+    same(differentiated(made.params), made.by_hand())
+    same(theirs(), made.by_hand())
+    compare(name, lambda: differentiated(made.params), {peer: (theirs, BARS[name][peer])})
+
+
+def circuit(x: Any) -> Any:
+    for _ in range(GATES // 4):
+        x = np.sin(x * 1.5) + x * 0.5
+    return x
+
+
+def scalar() -> tuple[str, Callable[[Any], Any], Any]:
+    slope = 1.0
+    x = 0.3
+    for _ in range(GATES // 4):
+        slope *= 1.5 * np.cos(x * 1.5) + 0.5
+        x = np.sin(x * 1.5) + x * 0.5
+    assert gd.grad(circuit)(0.3) == pytest.approx(slope, rel=1e-9)
+    return f"circuit of {GATES:,} scalar gates", circuit, 0.3
+
+
+@pytest.mark.parametrize("work", [*NETS, "circuit"])
+def test_backward_over_forward(
+    work: str, budget: Any, record_gates: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if work == "circuit":
+        name, f, params = scalar()
+    else:
+        made = Net(*NETS[work])
+        name, f, params = work, made.loss, made.params
+    differentiated = gd.value_and_grad(f)
+    walk, backward = gd.derivatives.walk_back, [0]
+
+    def timed(nodes: Any) -> None:
+        start = perf_counter_ns()
+        walk(nodes)
+        backward[0] += perf_counter_ns() - start
+
+    def step() -> None:
+        differentiated(params)
+
+    monkeypatch.setattr(gd.derivatives, "walk_back", timed)
+    count = budget.iterations(step)
+    plain_params = np.float64(params) if work == "circuit" else params
+    ahead, behind, plain = [], [], []
+    for _ in budget.rounds():
+        backward[0] = 0
+        start = perf_counter_ns()
+        for _ in range(count):
+            step()
+        total = perf_counter_ns() - start
+        behind.append(backward[0] / count)
+        ahead.append((total - backward[0]) / count)
+        start = perf_counter_ns()
+        for _ in range(count):
+            f(plain_params)
+        plain.append((perf_counter_ns() - start) / count)
+    bar = "<= 3" if work == "circuit" else "<= 2"
+    for against, times in (("forward", ahead), ("f, not traced", plain)):
+        ratios = [b / a for a, b in zip(times, behind, strict=True)]
+        record_gates(
+            f"{name}: backward",
+            against,
+            f"{median(behind) / 1000:,.1f} us",
+            f"{median(times) / 1000:,.1f} us",
+            f"{median(ratios):.3f}",
+            f"{min(ratios):.3f}..{max(ratios):.3f}",
+            bar if against == "forward" else "",
+        )
+
+
+def test_hessian_of_logistic_regression(compare: Callable[..., None]) -> None:
+    autograd = pytest.importorskip("autograd")
+    anp = pytest.importorskip("autograd.numpy")
+    rng = np.random.default_rng(5)
+    x, y, w = rng.standard_normal((1000, 100)), rng.random(1000) < 0.5, 0.1 * rng.standard_normal(100)
+
+    def loss(w: Any, numpy: Any) -> Any:
+        z = numpy.dot(x, w)
+        return numpy.mean(numpy.logaddexp(0.0, z) - y * z)
+
+    ours, theirs = gd.hessian(lambda w: loss(w, np)), autograd.hessian(lambda w: loss(w, anp))
+    p = gd.sigmoid(x @ w)
+    expected = (x.T * (p * (1 - p))) @ x / len(x)
+    np.testing.assert_allclose(ours(w), expected, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(theirs(w), expected, rtol=1e-9, atol=1e-12)
+    compare("hessian, 100 parameters, 1,000 samples", lambda: ours(w), {"autograd": (lambda: theirs(w), "<= 0.2")})
+
+
+def test_peak_memory(net: tuple[str, Net], record_gates: Callable[..., None]) -> None:
+    name, made = net
+    differentiated = gd.value_and_grad(made.loss)
+    same(differentiated(made.params), made.by_hand())
+    ours, theirs = peak(lambda: differentiated(made.params)), peak(made.by_hand)
+    bar = "<= 1.1" if name.startswith("784") else ""
+    record_gates(f"{name}: peak memory", "by hand", f"{ours:,} B", f"{theirs:,} B", f"{ours / theirs:.3f}", "", bar)
+
+
+def peak(step: Callable[[], Any]) -> int:
+    step()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        step()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,193 @@
+"""Traced values: they stand in for arrays while a function is differentiated.
+
+NumPy hands every operation on a traced value to the gate of its function, found in ``GATES``; operators and methods
+are put on the class beside the gates they belong to. What would lose the gradient silently is refused.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NoReturn
+
+import numpy as np
+
+from .tape import Node, Tape
+
+GATES: Final[dict[Any, Callable[..., Any]]] = {}
+"""The gate of each function of NumPy, ufuncs among them: what dispatch looks up."""
+
+
+class Traced:
+    """A value on its way through the circuit: use it as an ``ndarray`` of float32 or float64."""
+
+    __slots__ = ("node", "tape", "value")
+    __hash__ = None  # type: ignore[assignment]  # == compares element by element
+
+    def __init__(self, value: Any, tape: Tape, node: Node) -> None:
+        self.value = value
+        self.tape = tape
+        self.node = node
+
+    __getitem__: Callable[..., Any]
+    __matmul__: Callable[..., Any]
+    __rmatmul__: Callable[..., Any]
+    __floordiv__: Callable[..., Any]
+    __rfloordiv__: Callable[..., Any]
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            refuse_options(name_of(ufunc), kwargs)
+        if method == "__call__":
+            gate = GATES.get(ufunc)
+            if gate is not None:
+                return gate(*args, **kwargs)
+            return no_gate(name_of(ufunc))
+        if method == "at":
+            _refuse_writing(self)
+        return no_gate(f"{name_of(ufunc)}.{method}")
+
+    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        gate = GATES.get(function)
+        if gate is not None:
+            return gate(*args, **kwargs)
+        return no_gate(name_of(function))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        """The number of its axes."""
+        return self.value.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """The number of its elements."""
+        return self.value.size  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        """Its dtype."""
+        return self.value.dtype
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.ndim == 0:
+            raise TypeError("traced value: expected an array to iterate over, got a scalar")
+        return iter([self[i] for i in range(len(self))])
+
+    def __repr__(self) -> str:
+        return f"<traced {real(self)!r}>"
+
+    def __format__(self, spec: str) -> str:
+        return format(real(self), spec)
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(
+            f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
+            f"{describe(self)} to a plain array; np.stack and np.concatenate join traced values, "
+            f"and gd.stop_gradient(x) makes them plain"
+        )
+
+    def _refuse_conversion(self, *_: Any) -> NoReturn:
+        raise TypeError(
+            f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
+            f"{describe(self)} to a Python number, a list or a bool; use NumPy's functions, comparisons such as "
+            f"x > 0, or gd.stop_gradient(x)"
+        )
+
+    __float__ = __int__ = __index__ = __bool__ = __complex__ = _refuse_conversion
+    item = tolist = tobytes = _refuse_conversion
+
+    def _refuse_writing(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(
+            "traced value: expected to be read only, as its earlier value is needed on the way back, got written "
+            "to in place; use np.where, np.concatenate or arithmetic to make a new array"
+        )
+
+    __setitem__ = __delitem__ = _refuse_writing
+
+    def _augment(self, _: Any) -> Any:
+        if self.ndim:
+            raise TypeError(
+                "traced value: expected to be read only, as its earlier value is needed on the way back, got "
+                "written to by +=, *= or the like; x = x + y makes a new array"
+            )
+        return NotImplemented  # a scalar has always been replaced: Python falls back to x = x + y
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = __imatmul__ = _augment
+    fill = put = resize = partition = setfield = sort = _refuse_writing
+
+
+def _refuse_writing(x: Traced) -> NoReturn:
+    x._refuse_writing()
+
+
+def begin(tape: Tape, value: Any) -> Traced:
+    """Return the traced value of an input."""
+    return Traced(value, tape, Node(None, ()))
+
+
+def real(x: Any) -> Any:
+    """Return the real value behind ``x``, at the bottom of all levels."""
+    while type(x) is Traced:
+        x = x.value
+    return x
+
+
+def describe(x: Any) -> str:
+    """Return what errors say of a value: ``float32 (64, 10)``."""
+    x = real(x)
+    if not isinstance(x, np.ndarray | np.generic):
+        return type(x).__name__
+    kind = f"{type(x).__name__} of " if isinstance(x, np.ndarray) and type(x) is not np.ndarray else ""
+    return f"{kind}{x.dtype} {x.shape}"
+
+
+REFUSED: Final = {
+    "out": "traced values cannot be written to; use the returned value",
+    "where": "np.where(condition, x, 0) selects elements",
+    "initial": "np.maximum or + joins a further value",
+    "dtype": ".astype(np.float64) changes the dtype",
+    "casting": ".astype(np.float64) changes the dtype",
+    "subok": "traced values have no subclass",
+}
+_DEFAULTS: Final[dict[str, Any]] = {"where": True, "casting": "same_kind", "subok": True, "initial": np._NoValue}
+
+
+def refuse_options(name: str, kwargs: dict[str, Any], refused: dict[str, str] = REFUSED) -> None:
+    """Raise TypeError for an option that no gate has and for a traced value by name; drop what is default."""
+    for option in list(kwargs):
+        value = kwargs[option]
+        if type(value) is Traced:
+            raise TypeError(f"{name}: {option}: expected a traced array as a positional argument, got one by name")
+        if option in refused:
+            if value is not None and value is not _DEFAULTS.get(option, None) and value is not np._NoValue:
+                raise TypeError(
+                    f"{name}: {option}: expected no such option with a traced array, got one; {refused[option]}"
+                )
+            del kwargs[option]
+
+
+def no_gate(name: str) -> NoReturn:
+    """Raise the TypeError for a function that has no gate."""
+    raise TypeError(
+        f"{name}: expected a function that has a gate, got none for it; register one with "
+        f"gd.gate({name}, lambda ans, x: lambda g: ...), or take it out of the derivative with gd.stop_gradient(x)"
+    )
+
+
+def name_of(function: Any) -> str:
+    """Return how a function is written in code: ``np.linalg.inv``."""
+    name = getattr(function, "__name__", repr(function))
+    if isinstance(function, np.ufunc):
+        return f"np.{name}" if getattr(np, name, None) is function else name
+    module = (getattr(function, "__module__", None) or "").split(".")
+    if module[0] == "numpy":
+        return ".".join(["np", *module[1:], name])
+    return f"gd.{name}" if module[0] == "gdcore" else name
