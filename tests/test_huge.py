@@ -17,3 +17,5 @@ def test_step_reaches_beyond_2_to_the_31_elements(contiguous):
     for part in (slice(0, 70), slice(2**31 - 70, 2**31 + 70), slice(N // 2, N // 2 + 70), slice(-70, None)):
         np.testing.assert_array_equal(w[part], -0.5)
     assert np.count_nonzero(w) == N
+    gd.updates.decay(w, lr=0.5, weight_decay=1.0)
+    assert np.count_nonzero(w == -0.25) == N
