@@ -69,9 +69,10 @@ def assert_parity(rule, options, dtype, n, steps, rng, draw, draw_slots=None):
         grad = draw()
         call(gd.updates, rule, t, ours, grad, our_slots, given)
         call(gd.reference, rule, t, theirs, grad, their_slots, given)
-    assert_same_bits(ours, theirs, "param")
-    for name, slot in our_slots.items():
-        assert_same_bits(slot, their_slots[name], name)
+        if draw_slots or t == steps:  # given slots may be of values that a later step replaces
+            assert_same_bits(ours, theirs, "param")
+            for name, slot in our_slots.items():
+                assert_same_bits(slot, their_slots[name], name)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
