@@ -82,6 +82,7 @@ class Gate:
                 kwargs["saved"] = None
         elif self.saving is None:
             ans = self.forward(*values, **kwargs)
+            refuse_foreign(self, ans, tape)
         else:
             ans, kwargs["saved"] = self.saving(*values, **kwargs)
         if type(ans) is float:
@@ -107,6 +108,15 @@ class Gate:
         if self.foreign:
             return checked(self, i, pull, ans, values[i])
         return pull if values[i].dtype is ans.dtype else cast(pull, values[i].dtype)
+
+
+def refuse_foreign(gate: Gate, ans: Any, tape: Tape) -> None:
+    """Raise ValueError for a result that is traced although no argument that the gate was given is."""
+    if type(ans) is Traced and ans.tape.level >= tape.level:
+        raise ValueError(
+            f"{gate.name}: expected all traced values that the gate uses to be arguments of their own, "
+            f"got one from outside, or within a list or a dict"
+        )
 
 
 def checked(gate: Gate, i: int, pull: Pull, ans: Any, x: Any) -> Pull:

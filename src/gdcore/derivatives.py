@@ -55,7 +55,7 @@ def value_and_grad(f: Function) -> Function:
             inputs = _inputs(tape, params, leaves)
             ans = f(build(inputs), *args, **kwargs)
             value = _scalar(name, tape, ans)
-            if value is not ans:
+            if type(ans) is Traced and ans.tape is tape:
                 ans.node.grad = value.dtype.type(1)
                 ans = None
                 walk_back(tape.nodes)

@@ -142,7 +142,12 @@ class _Replay:
                 walk_back(tape.nodes)
         finally:
             tape.close()
-        return [
-            np.zeros(self.leaves[i].shape, self.leaves[i].dtype) if node.grad is None else node.grad
-            for i, node in zip(self.at, nodes, strict=True)
-        ]
+        grads = []
+        for i, node in zip(self.at, nodes, strict=True):
+            g = node.grad
+            if g is None:
+                g = np.zeros(self.leaves[i].shape, self.leaves[i].dtype)
+            elif tape.foreign and type(g) is not Traced:
+                g = np.array(g)  # which a user's gate may hold on to
+            grads.append(g)
+        return grads

@@ -102,6 +102,10 @@ def usual_unary(low: float, high: float) -> Any:
     return lambda draw: [(draw(*shape, low=low, high=high),) for shape in ((), (3,), (2, 3), (0,), (2, 0))]
 
 
+LN2: Final = math.log(2)
+LN10: Final = math.log(10)
+
+
 def usual_binary(low: float, high: float) -> Any:
     """Return the examples of an element-wise gate of two arguments."""
     shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
@@ -125,13 +129,14 @@ def _power_x(ans: Any, x: Any, y: Any) -> Any:
         if y == 2:
             return lambda g: g * (2 * x)
         return lambda g: g * (y * x ** (y - 1 if y else 1))
-    return lambda g: g * (y * x ** np.where(y == 0, 1, y - 1))
+    # At 0^0 the derivative is 0; elsewhere the exponent has to depend on y, for the next derivative.
+    return lambda g: g * (y * x ** np.where(np.logical_and(real(x) == 0, real(y) == 0), 1, y - 1))
 
 
 def _power_y(ans: Any, x: Any, y: Any) -> Any:
     # 0^y has the derivative 0 for y > 0, though log 0 is infinite.
     if isinstance(x, int | float):
-        log = math.log(x) if x else 0.0
+        log = math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
         return lambda g: g * (ans * log)
     return lambda g: g * (ans * np.log(np.where(x == 0, 1, x)))
 
@@ -150,8 +155,17 @@ def _wins(g: Any, greater: Any, equal_or_greater: Any) -> Any:
     return g * (np.add(greater, equal_or_greater, dtype=g.dtype) * 0.5)
 
 
-LN2: Final = math.log(2)
-LN10: Final = math.log(10)
+def _or_nan(chosen: Any, other: Any) -> Any:
+    """Return where an argument is chosen: fmax and fmin choose it over NaN too."""
+    return np.logical_or(chosen, np.isnan(real(other)))
+
+
+def _share(x: Any, y: Any, ans: Any, exp: Any) -> Any:
+    """Return the part of ``x`` in the sum; in an infinite one, that of the larger, or half."""
+    finite = np.isfinite(real(ans))
+    part = exp(np.where(finite, x, 0) - np.where(finite, ans, 0))
+    return np.where(finite, part, np.add(x > y, x >= y, dtype=real(ans).dtype) * 0.5)
+
 
 # fmt: off
 elementwise(np.positive, lambda ans, x: same, symbol=operator.pos)
@@ -162,7 +176,7 @@ elementwise(np.multiply, lambda ans, x, y: lambda g: g * y, lambda ans, x, y: la
 elementwise(np.divide, lambda ans, x, y: lambda g: g / y, lambda ans, x, y: lambda g: -g * (ans / y),
             symbol=operator.truediv, low=0.5)
 elementwise(np.power, _power_x, _power_y, symbol=operator.pow, low=0.5)
-elementwise(np.remainder, lambda ans, x, y: same, lambda ans, x, y: lambda g: g * -np.floor(x / y),
+elementwise(np.remainder, lambda ans, x, y: same, lambda ans, x, y: lambda g: g * -np.floor_divide(x, y),
             symbol=operator.mod, low=0.5)
 elementwise(np.fmod, lambda ans, x, y: same, lambda ans, x, y: lambda g: g * -np.trunc(x / y), low=0.5)
 elementwise(np.square, lambda ans, x: lambda g: g * (2 * x))
@@ -198,24 +212,26 @@ elementwise(np.deg2rad, lambda ans, x: lambda g: g * (math.pi / 180))
 elementwise(np.radians, lambda ans, x: lambda g: g * (math.pi / 180))
 elementwise(np.rad2deg, lambda ans, x: lambda g: g * (180 / math.pi))
 elementwise(np.degrees, lambda ans, x: lambda g: g * (180 / math.pi))
-elementwise(np.logaddexp, lambda ans, x, y: lambda g: g * np.exp(x - ans),
-            lambda ans, x, y: lambda g: g * np.exp(y - ans))
-elementwise(np.logaddexp2, lambda ans, x, y: lambda g: g * np.exp2(x - ans),
-            lambda ans, x, y: lambda g: g * np.exp2(y - ans))
-for greatest in (np.maximum, np.fmax):
-    elementwise(greatest, lambda ans, x, y: lambda g: _wins(g, x > y, x >= y),
-                lambda ans, x, y: lambda g: _wins(g, y > x, y >= x))
-for least in (np.minimum, np.fmin):
-    elementwise(least, lambda ans, x, y: lambda g: _wins(g, x < y, x <= y),
-                lambda ans, x, y: lambda g: _wins(g, y < x, y <= x))
+elementwise(np.logaddexp, lambda ans, x, y: lambda g: g * _share(x, y, ans, np.exp),
+            lambda ans, x, y: lambda g: g * _share(y, x, ans, np.exp))
+elementwise(np.logaddexp2, lambda ans, x, y: lambda g: g * _share(x, y, ans, np.exp2),
+            lambda ans, x, y: lambda g: g * _share(y, x, ans, np.exp2))
+elementwise(np.maximum, lambda ans, x, y: lambda g: _wins(g, x > y, x >= y),
+            lambda ans, x, y: lambda g: _wins(g, y > x, y >= x))
+elementwise(np.minimum, lambda ans, x, y: lambda g: _wins(g, x < y, x <= y),
+            lambda ans, x, y: lambda g: _wins(g, y < x, y <= x))
+elementwise(np.fmax, lambda ans, x, y: lambda g: _wins(g, _or_nan(x > y, y), _or_nan(x >= y, y)),
+            lambda ans, x, y: lambda g: _wins(g, _or_nan(y > x, x), _or_nan(y >= x, x)))
+elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or_nan(x <= y, y)),
+            lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)))
 
 constant(
-    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.heaviside, np.signbit, np.isnan, np.isinf,
+    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.signbit, np.isnan, np.isinf,
     np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and,
     np.logical_or, np.logical_not, np.logical_xor, np.round, np.around, np.fix, np.all, np.any, np.argmax,
     np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted,
     np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.zeros_like, np.ones_like,
-    np.empty_like, np.full_like,
+    np.empty_like,
     np.result_type, np.iscomplexobj, np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort,
     np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
 )

@@ -6,6 +6,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from .circuit import Gate, shrink
 from .gates import TABLE, Row, derived, row
@@ -74,14 +75,16 @@ _index_gate = Gate("indexing", lambda x, index: x[index], (_pull_index,), stacks
 def index(x: Any, at: Any) -> Any:
     """Return ``x[at]``."""
     parts = at if type(at) is tuple else (at,)
-    plain = []
+    plain: list[Any] = []
     for part in parts:
         if isinstance(part, list):
             plain.append(np.asarray(part, dtype=None if part else np.intp))
         elif type(part) is Traced:
             raise TypeError(f"index: expected integers, slices or booleans, got a traced {part.dtype} array")
-        else:
+        elif part is ... or (isinstance(part, int | slice | np.integer | None) and not isinstance(part, bool)):
             plain.append(part)
+        else:
+            plain.append(np.asarray(part))
     return _index_gate(x, tuple(plain))
 
 
@@ -125,7 +128,7 @@ def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = 
         )
     if axis is None:
         a, axis = np.ravel(a), 0
-    return a[(slice(None),) * (axis % a.ndim) + (np.asarray(indices),)]
+    return a[(slice(None),) * normalize_axis_index(axis, a.ndim) + (np.asarray(indices),)]
 
 
 @derived(
@@ -139,7 +142,7 @@ def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = 
 def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     if axis is None:
         arr, axis = np.ravel(arr), 0
-    grid: list[Any] = list(np.ogrid[tuple(slice(n) for n in indices.shape)])
+    grid: list[Any] = list(np.ogrid[tuple(slice(n) for n in arr.shape)])
     grid[axis] = indices
     return arr[tuple(grid)]
 
@@ -171,6 +174,10 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> 
         frame = np.pad(np.zeros(array.shape, array.dtype), pad_width, mode, **options)
         at = np.pad(places, pad_width, constant_values=-1)
         return frame + _scatter(np.ravel(array), (at >= 0,), at.shape, False)
+    if options.get("reflect_type", "even") != "even":
+        raise TypeError(
+            f"np.pad: reflect_type: expected 'even' with a traced array, got {options['reflect_type']!r}"
+        )
     if mode not in {"edge", "reflect", "symmetric", "wrap"}:
         raise TypeError(
             f"np.pad: mode: expected 'constant', 'edge', 'reflect', 'symmetric' or 'wrap' "

@@ -10,6 +10,7 @@ from string import ascii_letters
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from .circuit import Gate, binary, shrink
 from .gates import TABLE, Row, derived, row
@@ -132,10 +133,15 @@ def _tensordot_examples(draw: Any) -> list[tuple[Any, ...]]:
 def _tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     if isinstance(axes, int | np.integer):
         axes = tuple(range(-int(axes), 0)), tuple(range(int(axes)))
+    x, y = (z if type(z) is Traced else np.asarray(z) for z in (x, y))
     at_x, at_y = (
-        [a % x_or_y.ndim for a in np.atleast_1d(group).astype(int)]
+        list(normalize_axis_tuple(tuple(np.atleast_1d(group).astype(int)), x_or_y.ndim))
         for group, x_or_y in zip(axes, (x, y), strict=True)
     )
+    if [x.shape[a] for a in at_x] != [y.shape[a] for a in at_y]:
+        raise ValueError(
+            f"np.tensordot: axes: expected axes of equal lengths, got {at_x} of {x.shape} and {at_y} of {y.shape}"
+        )
     free_x = [a for a in range(x.ndim) if a not in at_x]
     free_y = [a for a in range(y.ndim) if a not in at_y]
     inner = math.prod(x.shape[a] for a in at_x)
@@ -167,7 +173,10 @@ def _pull_einsum(i: int, ans: Any, subscripts: str, *operands: Any) -> Pull:
             factors.append(np.eye(sizes[letter], dtype=x.dtype))
             letter = fresh  # noqa: PLW2901
         target += letter
-    known = set(output).union(*others)
+    # A letter is known where an array has its full length: one that is broadcast from 1 says nothing of it.
+    known = set(output)
+    for term, factor in zip(others, factors, strict=True):
+        known |= {letter for letter, size in zip(term, factor.shape, strict=True) if size == sizes[letter]}
     for letter in target:
         if letter not in known:  # summed over in this operand alone
             others.append(letter)
@@ -339,10 +348,10 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     axes: Any = (
         tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
     )
-    axes = tuple(int(a) % x.ndim for a in axes)
+    axes = normalize_axis_tuple(axes, x.ndim)
     if ord is None or ord == "fro" or (ord == 2 and len(axes) == 1):
         ans = _euclidean_gate(x, axes)
-    elif len(axes) == 1 and isinstance(ord, int | float) and ord != 0:
+    elif len(axes) == 1 and isinstance(ord, int | float | np.number) and ord != 0:
         ans = _vector_norm(np.abs(x), ord, axes[0])
     elif len(axes) == 2 and ord in {1, -1, np.inf, -np.inf}:
         first, last = axes if abs(ord) == 1 else axes[::-1]
@@ -359,4 +368,10 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 def _vector_norm(size: Any, order: Any, axis: int) -> Any:
     if math.isinf(order):
         return (np.max if order > 0 else np.min)(size, axis=axis)
-    return size.sum(axis=axis) if order == 1 else (size**order).sum(axis=axis) ** (1 / order)
+    if order == 1:
+        return size.sum(axis=axis)
+    total = (size ** float(order)).sum(axis=axis)
+    if order < 0:
+        return total ** (1 / order)
+    # At 0 the root has no derivative; that of the norm is 0 by convention.
+    return np.where(real(total) == 0, 0, np.where(real(total) == 0, 1, total) ** (1 / order))

@@ -160,9 +160,13 @@ def _saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple
     e = np.exp(z)
     total = np.add.reduce(e, 0)
     if labels.dtype.kind == "f":
-        weights = labels.reshape(-1, k).T
+        weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
         mass = np.add.reduce(weights, 0)
-        loss = (np.log(total) @ mass - (weights * z).sum()) / n
+        with np.errstate(invalid="ignore"):
+            meant = (weights * z).sum()
+        if np.isnan(meant):  # 0 * -inf, of a class that is not meant
+            meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
+        loss = (np.log(total) @ mass - meant) / n
         return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
     at = labels.reshape(-1), np.arange(n)
     try:

@@ -4,6 +4,7 @@ Elements that share the maximum or the minimum share its gradient in equal parts
 gradient 0.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -83,15 +84,19 @@ def _others(x: Any, axis: Any) -> Any:
     return np.transpose(products.reshape(moved.shape), np.argsort(free + axes))
 
 
+def _inverse(count: float) -> float:
+    return 1 / count if count else math.nan  # as NumPy, which divides by it on the way forward
+
+
 def _pull_var(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = 2 / (number(x.shape, axis) - ddof)
+    factor = 2 * _inverse(number(x.shape, axis) - ddof)
     return lambda g: grow(g) * (factor * (x - np.mean(x, axis, keepdims=True)))
 
 
 def _pull_std(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = 1 / (number(x.shape, axis) - ddof)
+    factor = _inverse(number(x.shape, axis) - ddof)
     return lambda g: grow(g / np.where(ans == 0, 1, ans)) * (factor * (x - np.mean(x, axis, keepdims=True)))
 
 

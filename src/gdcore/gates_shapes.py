@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
 
 from .circuit import Gate, shrink
 from .gates import TABLE, Row, derived, row
@@ -60,8 +61,11 @@ def _expand_dims(x: Any, axis: Any) -> Any:
 for _function, _ndim in ((np.atleast_1d, 1), (np.atleast_2d, 2)):
 
     @derived(_function, examples=lambda draw: [(draw(),), (draw(3),), (draw(2, 3),)])
-    def _atleast(x: Any, ndim: int = _ndim) -> Any:
-        return x if x.ndim >= ndim else _reshape_gate(x, (1,) * (ndim - x.ndim) + x.shape)
+    def _atleast(*arrays: Any, _ndim: int = _ndim) -> Any:
+        grown = []
+        for x in map(_array, arrays):
+            grown.append(x if x.ndim >= _ndim else _reshape_gate(x, (1,) * (_ndim - x.ndim) + x.shape))
+        return grown[0] if len(grown) == 1 else tuple(grown)
 
 
 def _pull_transpose(ans: Any, x: Any, axes: Any) -> Pull:
@@ -200,9 +204,26 @@ def _hstack(arrays: Any, **options: Any) -> Any:
     return _concatenate_gate(*arrays, axis=0 if arrays[0].ndim == 1 else 1, **options)
 
 
+def _split_by(function: Any, ary: Any, indices_or_sections: Any, axis: int) -> list[Any]:
+    axis = normalize_axis_index(axis, ary.ndim)
+    before = (slice(None),) * axis
+    parts = function(np.arange(ary.shape[axis]), indices_or_sections)
+    return [ary[(*before, slice(int(part[0]), int(part[-1]) + 1) if len(part) else slice(0, 0))] for part in parts]
+
+
+@derived(
+    np.array_split,
+    examples=lambda draw: [(draw(5), 2), (draw(2, 4), 3, 1)],
+    of=lambda x, *args, **kwargs: np.concatenate(
+        [np.ravel(i * part) for i, part in enumerate(np.array_split(x, *args, **kwargs))]
+    ),
+)
+def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    return _split_by(np.array_split, ary, indices_or_sections, axis)
+
+
 @derived(
     np.split,
-    np.array_split,
     examples=lambda draw: [
         (draw(4), 2),
         (draw(5, 2), [1, 3]),
@@ -214,11 +235,7 @@ def _hstack(arrays: Any, **options: Any) -> Any:
     ),
 )
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    sections = np.arange(ary.shape[axis])
-    parts = np.split(sections, indices_or_sections)
-    before = (slice(None),) * (axis % ary.ndim)
-    ends = np.cumsum([len(part) for part in parts])
-    return [ary[(*before, slice(int(end) - len(part), int(end)))] for part, end in zip(parts, ends, strict=True)]
+    return _split_by(np.split, ary, indices_or_sections, axis)
 
 
 @derived(
