@@ -163,6 +163,8 @@ def _or_nan(chosen: Any, other: Any) -> Any:
 def _share(x: Any, y: Any, ans: Any, exp: Any) -> Any:
     """Return the part of ``x`` in the sum; in an infinite one, that of the larger, or half."""
     finite = np.isfinite(real(ans))
+    if finite.all():
+        return exp(x - ans)
     part = exp(np.where(finite, x, 0) - np.where(finite, ans, 0))
     return np.where(finite, part, np.add(x > y, x >= y, dtype=real(ans).dtype) * 0.5)
 
