@@ -211,12 +211,17 @@ def _split_by(function: Any, ary: Any, indices_or_sections: Any, axis: int) -> l
     return [ary[(*before, slice(int(part[0]), int(part[-1]) + 1) if len(part) else slice(0, 0))] for part in parts]
 
 
+def _weighted_parts(function: Any) -> Any:
+    """Return the function that examples judge: one array of all parts, each multiplied with its number."""
+    return lambda x, *args, **kwargs: np.concatenate(
+        [np.ravel(i * part) for i, part in enumerate(function(x, *args, **kwargs))]
+    )
+
+
 @derived(
     np.array_split,
     examples=lambda draw: [(draw(5), 2), (draw(2, 4), 3, 1)],
-    of=lambda x, *args, **kwargs: np.concatenate(
-        [np.ravel(i * part) for i, part in enumerate(np.array_split(x, *args, **kwargs))]
-    ),
+    of=_weighted_parts(np.array_split),
 )
 def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_by(np.array_split, ary, indices_or_sections, axis)
@@ -230,9 +235,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]
         (draw(2, 4), 2, -1),
         (draw(2, 4), {"indices_or_sections": 2, "axis": 1}),
     ],
-    of=lambda x, *args, **kwargs: np.concatenate(
-        [np.ravel(i * part) for i, part in enumerate(np.split(x, *args, **kwargs))]
-    ),
+    of=_weighted_parts(np.split),
 )
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_by(np.split, ary, indices_or_sections, axis)
