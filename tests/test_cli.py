@@ -18,7 +18,7 @@ from sklearn.datasets import load_diabetes
 import gdcore
 from gdcore.cli import main
 from gdcore.commands import OPTIMIZERS, make_optimizer
-from gdcore.models import LinearModel, Scaling, mean_squared_error
+from gdcore.linear_model import LinearModel, Scaling, mean_squared_error
 
 FEATURES = [f"x{i}" for i in range(8)]
 

@@ -1,7 +1,7 @@
 """Gradient-descent steps for NumPy arrays: compiled, fused, in place, the same bits on every machine."""
 
 from . import methods as methods  # traced values are complete before any derivative is taken
-from . import reference, updates
+from . import metrics, reference, updates
 from ._version import __version__ as __version__
 from .checks import check_grads
 from .config import show_config
@@ -37,6 +37,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "log_softmax",
+    "metrics",
     "minibatches",
     "reference",
     "relu",

@@ -18,7 +18,7 @@ from .optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
 from .training import History, Record, fit
 
 if TYPE_CHECKING:
-    from .models import LinearModel, Scaling
+    from .linear_model import LinearModel, Scaling
     from .tables import Table
 
 Floats = NDArray[np.float64]
@@ -156,7 +156,7 @@ def _features(options: argparse.Namespace, table: "Table") -> tuple[str, ...]:
 
 
 def _train_on(numbers: Floats, features: tuple[str, ...], options: argparse.Namespace) -> None:
-    from .models import LinearModel, Scaling  # noqa: PLC0415
+    from .linear_model import LinearModel, Scaling  # noqa: PLC0415
 
     rng = np.random.default_rng(options.seed)
     trained, held = _split(numbers, options, rng)
@@ -190,7 +190,7 @@ def _descend(
 
     Return the history, and the RMSE of predicting the mean alone.
     """
-    from .models import mean_squared_error, rmse  # noqa: PLC0415
+    from .linear_model import mean_squared_error, rmse  # noqa: PLC0415
 
     def error_of(rows: Floats) -> float:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -332,7 +332,7 @@ def _progress(total: int) -> Iterator[tuple[Callable[[], object], Callable[[str]
 
 def predict(args: argparse.Namespace) -> int:
     """Predict a line for each row of a table."""
-    from .models import LinearModel, ModelError  # noqa: PLC0415
+    from .linear_model import LinearModel, ModelError  # noqa: PLC0415
     from .tables import Table, TableError  # noqa: PLC0415
 
     if args.output is not None:
@@ -368,7 +368,7 @@ def _predictions_as_csv(target: str, predictions: Floats) -> str:
 
 
 def _say_rmse(model: "LinearModel", table: "Table", predictions: Floats) -> None:
-    from .models import rmse  # noqa: PLC0415
+    from .linear_model import rmse  # noqa: PLC0415
     from .tables import TableError  # noqa: PLC0415
 
     if model.target not in table.columns:
