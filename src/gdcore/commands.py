@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import check_destination, replacing
+from .history import History, Record
 from .optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
-from .training import History, Record, fit
+from .training import fit
 
 if TYPE_CHECKING:
     from .linear_model import LinearModel, Scaling

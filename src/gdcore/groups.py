@@ -22,7 +22,7 @@ class Group(MutableMapping[str, Any]):
         self.params = params
         self.single = np.dtype(np.float32) in dtypes
         self._dtypes = dtypes
-        self.ordered = rule.check(values, dtypes)
+        self.ordered = self._checked = rule.check(values, dtypes)
         self.used_slots = rule.used_slots(self._values())
 
     def validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -40,6 +40,19 @@ class Group(MutableMapping[str, Any]):
     def changed(self, key: str, value: Any) -> tuple[Any, ...]:
         """Return the hyperparameters in order with one replaced, if that is possible."""
         return self.validated({**self._values(), key: value})
+
+    def with_lr(self, value: Any) -> tuple[Any, ...]:
+        """Return the hyperparameters in order with another learning rate, if that is possible.
+
+        A schedule asks at every step. What goes well with one learning rate does with each smaller one, as no
+        coefficient is larger then; so most steps need no other check.
+        """
+        checked_lr, *checked = self._checked
+        _, *others = self.ordered
+        if not (type(value) is float and 0.0 <= value <= checked_lr and others == checked):
+            self._checked = self.changed("lr", value)
+            return self._checked
+        return (value, *others)
 
     def _values(self) -> dict[str, Any]:
         return dict(zip(self.rule.hyperparameters, self.ordered, strict=True))

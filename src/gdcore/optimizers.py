@@ -71,7 +71,7 @@ class Optimizer:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        ordered = [group.changed("lr", value) for group in self._groups]
+        ordered = [group.with_lr(value) for group in self._groups]
         for group, values in zip(self._groups, ordered, strict=True):
             group.ordered = values
 

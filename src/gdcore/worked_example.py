@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from .history import History, Record
 from .optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
-from .training import History, Record, fit
+from .training import fit
 
 Floats = NDArray[np.float64]
 

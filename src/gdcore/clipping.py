@@ -1,0 +1,98 @@
+"""Gradients that are too large, made smaller: by their global norm, or element by element."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .trees import flatten, take_apart
+
+Array = np.ndarray[Any, Any]
+
+CHUNK = 65536
+"""Elements whose squares are held at once, in cache."""
+
+
+def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
+    """Return ``grads * min(1, max_norm / norm)`` and ``norm``, the root of the sum of all squares in the tree.
+
+    As in Pascanu et al. (2013). The norm is worked out in double, in an order that depends on no library.
+
+    Arguments:
+        grads: a tree of arrays of float32 or float64; None for a parameter that is skipped. It is only read, and
+            returned itself where its norm is at most ``max_norm``.
+        max_norm: the largest norm, > 0.
+
+    Raises ValueError for another ``max_norm``, and FloatingPointError for a norm that is not finite.
+
+    >>> import numpy as np, gdcore as gd
+    >>> clipped, norm = gd.clip_by_global_norm({"w": np.array([3.0, 0.0]), "b": np.array(4.0)}, max_norm=1.0)
+    >>> norm, clipped["w"]
+    (5.0, array([0.6, 0. ]))
+    """
+    limit = checked_limit("max_norm", max_norm)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norm = math.sqrt(sum([sum_of_squares(grad) for grad in flatten(grads) if grad is not None]))
+    if not math.isfinite(norm):
+        raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
+    if norm <= limit:
+        return grads, norm
+    leaves, put_back = take_apart(grads)
+    return put_back([None if grad is None else grad * grad.dtype.type(limit / norm) for grad in leaves]), norm
+
+
+def clip_by_value(grads: Any, max_value: float) -> Any:
+    """Return the tree ``grads`` with each element brought into ``[-max_value, max_value]``.
+
+    Arguments:
+        grads: as for :func:`clip_by_global_norm`; only read.
+        max_value: the largest magnitude, > 0.
+
+    Raises ValueError for another ``max_value``. An element that is nan stays so.
+
+    >>> import numpy as np, gdcore as gd
+    >>> gd.clip_by_value([np.array([-3.0, 0.5])], max_value=1.0)
+    [array([-1. ,  0.5])]
+    """
+    limit = checked_limit("max_value", max_value)
+    leaves, put_back = take_apart(grads)
+    return put_back([None if grad is None else np.clip(grad, -limit, limit) for grad in leaves])
+
+
+class Limits:
+    """The limits on the gradients of a run: on each element, then on the global norm; None for no limit."""
+
+    def __init__(self, max_norm: Any, max_value: Any) -> None:
+        self.max_norm = None if max_norm is None else checked_limit("max_norm", max_norm)
+        self.max_value = None if max_value is None else checked_limit("max_value", max_value)
+
+    @property
+    def given(self) -> bool:
+        """Whether there is a limit at all."""
+        return self.max_norm is not None or self.max_value is not None
+
+    def applied(self, grads: Any) -> Any:
+        """Return ``grads`` within the limits. Raises FloatingPointError for a norm that is not finite."""
+        if self.max_value is not None:
+            grads = clip_by_value(grads, self.max_value)
+        if self.max_norm is not None:
+            grads, _ = clip_by_global_norm(grads, self.max_norm)
+        return grads
+
+
+def sum_of_squares(array: Array) -> float:
+    """Return the sum of the squares of all elements, worked out in double; inf where that overflows."""
+    flat = array.reshape(-1)
+    if flat.size <= CHUNK:
+        return float(np.add.reduce(np.square(flat, dtype=np.float64)))
+    parts = [flat[start : start + CHUNK] for start in range(0, flat.size, CHUNK)]
+    return sum(float(np.add.reduce(np.square(part, dtype=np.float64))) for part in parts)
+
+
+def checked_limit(name: str, value: Any) -> float:
+    """Return ``value`` as a float; raise TypeError or ValueError unless it is a number > 0."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise TypeError(f"{name}: expected a number > 0, got {value!r} of type {type(value).__name__}")
+    if not value > 0:
+        raise ValueError(f"{name}: expected a number > 0, got {value!r}")
+    return float(value)

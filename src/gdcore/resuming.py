@@ -1,0 +1,115 @@
+"""How a run is written to a checkpoint as it goes, and goes on from it."""
+
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checkpoint import CheckpointError, check_path, load, save
+from .runs import At, Run
+from .trees import flatten
+
+Array = np.ndarray[Any, Any]
+
+
+class Saver:
+    """Writes the state of a run to a file every so many seconds, and reads it back.
+
+    ``sameness`` is what a run must have in common with the one that wrote the file for its result to be the same.
+    """
+
+    def __init__(
+        self, path: str | Path, every: float, run: Run, data: Sequence[Array], sameness: Mapping[str, Any]
+    ) -> None:
+        check_path(path)
+        if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
+            raise ValueError(f"checkpoint_every: expected a number of seconds >= 0, got {every!r}")
+        self.path = Path(path)
+        self.every = every
+        self.run = run
+        groups = [
+            {name: value for name, value in group.items() if name != "params"}
+            for group in run.optimizer.state_dict()["groups"]
+        ]
+        self.sameness = {"optimizer": groups, "data": checksum(data), "shuffle": run.shuffle, **sameness}
+        self.due = time.perf_counter() + every
+        self.steps_an_epoch: int = -(-len(data[0]) // sameness["batch_size"])
+        self.steps_before: int = run.optimizer.t
+
+    def save_interrupted(self) -> None:
+        """Write the file after an interrupt: note the step under way first, if the optimizer has done it."""
+        if self.run.optimizer.t == self.steps_before + self._steps(self.run.ahead):
+            self.run.at = self.run.ahead
+        self.save()
+
+    def save(self) -> None:
+        """Write the file, whole or not at all."""
+        run = self.run
+        epoch, step, sums, order = run.at
+        best = None if run.best is None else {"epoch": run.best[0]["epoch"], "params": run.best[1]}
+        metadata = {
+            "sameness": self.sameness,
+            "step": step,
+            "sums": sums,
+            "order": order,
+            "seconds": run.seconds,
+            "first_losses": run.watch.first,
+            "best": best,
+            "records": run.history.records[: epoch - 1],
+            "stopped": run.history.stopped,
+        }
+        save(self.path, run.params, run.optimizer, rng=run.rng, epoch=epoch, metadata=metadata)
+        self.due = time.perf_counter() + self.every
+
+    def resume(self) -> None:
+        """Go on from the file. Raises as :func:`gdcore.load` does, and ValueError for the file of another run."""
+        run = self.run
+        saved = load(self.path)
+        metadata = saved.metadata
+        if not isinstance(metadata, dict) or "sameness" not in metadata or saved.epoch is None:
+            raise CheckpointError(f"checkpoint: expected one that gd.fit wrote, got another in {self.path}")
+        for name, ours in self.sameness.items():
+            theirs = metadata["sameness"].get(name)
+            if theirs != ours:
+                raise ValueError(
+                    f"checkpoint: expected a run with {name} {ours}, got one with {theirs} in {self.path}"
+                )
+        best = metadata["best"]
+        if best is not None:
+            _check_like(best["params"], flatten(run.params), self.path)
+        load(self.path, params=run.params, optimizer=run.optimizer, rng=run.rng)
+        run.at = run.ahead = (saved.epoch, metadata["step"], tuple(metadata["sums"]), metadata["order"])
+        if run.rng is not None and metadata["step"] == 0:  # the order may have been drawn, but for no step
+            run.rng.bit_generator.state = metadata["order"]
+        self.steps_before = run.optimizer.t - self._steps(run.at)
+        run.seconds = metadata["seconds"]
+        run.watch.resume(metadata["first_losses"])
+        records = metadata["records"]
+        run.best = None if best is None else (records[best["epoch"] - 1], best["params"])
+        run.history.records[:] = records
+        if metadata["stopped"] == "callback":
+            run.history.stopped = "callback"
+
+    def _steps(self, at: At) -> int:
+        return (at[0] - 1) * self.steps_an_epoch + at[1]
+
+
+def checksum(arrays: Sequence[Array]) -> str:
+    """Return a number that tells the samples of one run from those of another."""
+    value = 0
+    for array in arrays:
+        value = zlib.crc32(f"{array.dtype.str}{array.shape}".encode(), value)
+        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
+    return f"{value:08x}"
+
+
+def _check_like(saved: Any, leaves: list[Array], path: Path) -> None:
+    if len(saved) != len(leaves) or any(
+        (a.shape, a.dtype) != (b.shape, b.dtype) for a, b in zip(saved, leaves, strict=False)
+    ):
+        raise CheckpointError(
+            f"checkpoint: expected the best parameters like the present ones, got others in {path}"
+        )

@@ -1,0 +1,148 @@
+"""Where a run stands: how far it is, what the best epoch was, and whether it still makes sense."""
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .batches import batches_from
+from .history import History, Record
+from .trees import flatten
+
+Array = np.ndarray[Any, Any]
+At = tuple[int, int, tuple[float, ...], Mapping[str, Any] | None]
+"""Where a run is: the epoch in progress, from 1; the steps done in it; the sums over their samples, of the loss and
+of each metric met on the way; and the generator's state from which the epoch's order is drawn."""
+
+
+class DivergenceError(FloatingPointError):
+    """The loss or the gradient of a run is not finite, or the loss grows without end.
+
+    Attributes:
+        epoch, step: where, both from 1; the step within its epoch.
+        history: the :class:`gdcore.History` of the epochs before.
+    """
+
+    def __init__(self, message: str, epoch: int, step: int, history: History) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.step = step
+        self.history = history
+
+
+class Run:
+    """The state of one run.
+
+    Attributes:
+        at: where it is, in one tuple, so that no interrupt comes between its parts. ``ahead`` is where it is once
+            the step under way is done, as an interrupt may come between the optimizer's step and the line that
+            notes it.
+        seconds: what the steps of the epoch took so far.
+        best: the record of the best epoch, and copies of the leaves of the parameters after it; None where nobody
+            asked for them, or before the first epoch.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        optimizer: Any,
+        rng: np.random.Generator | None,
+        history: History,
+        watch: "Watch",
+        *,
+        shuffle: bool,
+        sums: int,
+    ) -> None:
+        self.params = params
+        self.optimizer = optimizer
+        self.rng = rng
+        self.history = history
+        self.watch = watch
+        self.shuffle = shuffle
+        self.sums = sums
+        self.best: tuple[Record, list[Array]] | None = None
+        self.start_epoch(1)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in progress, from 1."""
+        return self.at[0]
+
+    def start_epoch(self, epoch: int) -> None:
+        """Stand before the first step of an epoch."""
+        state = None if self.rng is None else self.rng.bit_generator.state
+        self.seconds = 0.0
+        self.at = self.ahead = (epoch, 0, (0.0,) * self.sums, state)
+
+    def batches(self, data: Sequence[Array], size: int) -> Iterator[tuple[Array, ...]]:
+        """Return the batches of the epoch that are still to come."""
+        _, steps, _, state = self.at
+        if self.rng is None or state is None or not self.shuffle:
+            return batches_from(steps, data, size, None)
+        if not steps:
+            return batches_from(0, data, size, self.rng)
+        now = self.rng.bit_generator.state  # the gradient may have drawn from the same generator since
+        self.rng.bit_generator.state = state
+        batches = batches_from(steps, data, size, self.rng)
+        self.rng.bit_generator.state = now
+        return batches
+
+    def keep_best(self, record: Record) -> None:
+        """Copy the parameters if no epoch before was as good as that of ``record``."""
+        cost = self.history.cost(record)
+        if not math.isnan(cost) and (self.best is None or cost < self.history.cost(self.best[0])):
+            self.best = (record, [leaf.copy() for leaf in flatten(self.params)])
+
+    @property
+    def waited(self) -> int:
+        """How many epochs have passed since the best one, or since the start."""
+        return self.epoch - 1 - (0 if self.best is None else int(self.best[0]["epoch"]))
+
+    def restore_best(self) -> None:
+        """Put the parameters of the best epoch back, where they were kept."""
+        if self.best is not None:
+            for kept, leaf in zip(self.best[1], flatten(self.params), strict=True):
+                np.copyto(leaf, kept)
+
+
+class Watch:
+    """Finds the step at which a run diverges: a loss that is not finite, or that has grown out of all proportion.
+
+    It has grown if ten steps in a row have a loss above ``factor`` times the largest of the first ten. A start at
+    the optimum must not count, where these are rounding errors: they are taken to be at least ``LEAST``, and
+    geometric growth passes that a little later.
+
+    A loss in ``[-LARGEST, limit]`` is in order; any other is to be judged.
+    """
+
+    LARGEST = sys.float_info.max
+    LEAST = 1e-6
+    STEPS = 10
+
+    def __init__(self, factor: float | None) -> None:
+        self.factor = math.inf if factor is None else factor
+        self.limit = -math.inf  # the first losses are all to be judged
+        self.first: list[float] = []
+        self.above: list[int] = []
+
+    def judge(self, loss: float, index: int) -> None:
+        """Raise FloatingPointError if the loss of the step with this index shows that the run diverges."""
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"loss: expected a finite number, got {loss}")
+        if len(self.first) < self.STEPS:
+            self.resume([*self.first, abs(loss)])
+            return
+        self.above = [*self.above, index] if index - 1 in self.above else [index]
+        if len(self.above) == self.STEPS:
+            raise FloatingPointError(
+                f"loss: expected a number that falls, got {loss:.3g}, the last of {self.STEPS} above "
+                f"{self.factor:g} times the first ones,"
+            )
+
+    def resume(self, first: list[float]) -> None:
+        """Take ``first`` for the first losses; the limit follows from them once they are all there."""
+        self.first = first
+        if len(first) == self.STEPS:
+            self.limit = self.factor * max(self.LEAST, *first)
