@@ -1,29 +1,33 @@
 """Gradient-descent steps for NumPy arrays: compiled, fused, in place, the same bits on every machine."""
 
-from . import methods as methods  # traced values are complete before any derivative is taken
-from . import metrics, reference, updates
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._version import __version__ as __version__
-from .batches import minibatches
-from .checks import check_grads
-from .clipping import clip_by_global_norm, clip_by_value
-from .config import show_config
-from .derivatives import grad, hessian, hvp, jacobian, value_and_grad
-from .extensions import gate, rematerialise, stop_gradient
-from .gates_nets import (
-    log_softmax,
-    relu,
-    sigmoid,
-    softmax,
-    softmax_cross_entropy,
-    softplus,
-    squared_error,
-    tanh,
-)
-from .history import History
 from .optimizers import SGD, Adam, AdamW, Momentum, RMSProp
-from .runs import DivergenceError
 from .threads import get_num_threads, set_num_threads
-from .training import fit
+
+if TYPE_CHECKING:
+    from . import metrics, reference, updates
+    from .batches import minibatches
+    from .checks import check_grads
+    from .clipping import clip_by_global_norm, clip_by_value
+    from .config import show_config
+    from .derivatives import grad, hessian, hvp, jacobian, value_and_grad
+    from .extensions import gate, rematerialise, stop_gradient
+    from .gates_nets import (
+        log_softmax,
+        relu,
+        sigmoid,
+        softmax,
+        softmax_cross_entropy,
+        softplus,
+        squared_error,
+        tanh,
+    )
+    from .history import History
+    from .runs import DivergenceError
+    from .training import fit
 
 __all__ = [
     "SGD",
@@ -61,3 +65,32 @@ __all__ = [
     "updates",
     "value_and_grad",
 ]
+
+# What a step does not need is imported at its first use, so that importing gdcore takes little longer than NumPy.
+_MODULES = ("metrics", "reference", "updates")
+_NAMES = {
+    "batches": "minibatches",
+    "checks": "check_grads",
+    "clipping": "clip_by_global_norm clip_by_value",
+    "config": "show_config",
+    "derivatives": "grad hessian hvp jacobian value_and_grad",
+    "extensions": "gate rematerialise stop_gradient",
+    "gates_nets": "log_softmax relu sigmoid softmax softmax_cross_entropy softplus squared_error tanh",
+    "history": "History",
+    "runs": "DivergenceError",
+    "training": "fit",
+}
+_LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

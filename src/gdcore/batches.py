@@ -10,7 +10,7 @@ Array = np.ndarray[Any, Any]
 
 
 def minibatches(
-    *arrays: Array, batch_size: int, rng: np.random.Generator | None, shuffle: bool = True
+    *arrays: Array, batch_size: int, rng: "np.random.Generator | None", shuffle: bool = True
 ) -> Iterator[tuple[Array, ...]]:
     """Return an iterator over the batches of one epoch, in which every sample comes once.
 
@@ -38,7 +38,7 @@ def minibatches(
 
 
 def batches_from(
-    first: int, arrays: Sequence[Array], size: int, rng: np.random.Generator | None
+    first: int, arrays: Sequence[Array], size: int, rng: "np.random.Generator | None"
 ) -> Iterator[tuple[Array, ...]]:
     """Return the batches of an epoch from that with index ``first`` on; ``rng`` draws the order of all samples."""
     order = None if rng is None else rng.permutation(len(arrays[0]))

@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
+from . import methods  # noqa: F401  # traced values are complete before any derivative is taken
 from .tape import Node, Tape, walk_back, walk_back_again
 from .trees import Structure, flatten, rebuild, take_apart
 from .values import Traced, describe

@@ -1,8 +1,10 @@
 """What happened in a run: one record an epoch."""
 
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Record = dict[str, Any]
 """What is known of one epoch, by name."""
@@ -57,7 +59,7 @@ class History:
         keys = dict.fromkeys(key for record in self.records for key in record)
         return {key: [record.get(key) for record in self.records] for key in keys}
 
-    def plot(self, path: str | Path | None = None) -> Any:
+    def plot(self, path: "str | Path | None" = None) -> Any:
         """Draw the curves of the run with matplotlib (the extra ``plot``), and return the figure.
 
         Arguments:

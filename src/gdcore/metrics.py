@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from .gates_nets import log_softmax, softplus
-
 Array = np.ndarray[Any, Any]
 Outputs = Callable[[Any, Array], Any]
 """``outputs(params, x)``: what a model gives for the samples ``x``, of length ``len(x)``."""
@@ -102,6 +100,7 @@ def cross_entropy(outputs: Outputs) -> Metric:
     >>> round(gd.metrics.cross_entropy(lambda _, x: x)(None, np.zeros((3, 4)), np.array([0, 1, 3])), 6)
     1.386294
     """
+    from .gates_nets import log_softmax, softplus  # noqa: PLC0415
 
     def each(params: Any, x: Array, y: Array) -> Array:
         out = np.asarray(outputs(params, x))

@@ -48,7 +48,7 @@ class Run:
         self,
         params: Any,
         optimizer: Any,
-        rng: np.random.Generator | None,
+        rng: "np.random.Generator | None",
         history: History,
         watch: "Watch",
         *,

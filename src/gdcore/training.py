@@ -4,7 +4,6 @@ It is given the optimizer and the gradient, and knows neither.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,6 +17,8 @@ from .runs import Run, Watch
 from .trees import flatten
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .resuming import Saver
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +39,7 @@ def fit(
     *,
     epochs: int,
     batch_size: int,
-    rng: np.random.Generator | None,
+    rng: "np.random.Generator | None",
     shuffle: bool = True,
     metrics: Mapping[str, Callable[..., float]] | None = None,
     running: bool = False,
@@ -49,7 +50,7 @@ def fit(
     max_norm: float | None = None,
     max_value: float | None = None,
     divergence: float | None = 1e6,
-    checkpoint: str | Path | None = None,
+    checkpoint: "str | Path | None" = None,
     checkpoint_every: float = 10.0,
     resume: bool = False,
     callback: Callable[[Record, Any], bool | None] | None = None,

@@ -6,8 +6,9 @@ variable ``GDCORE_ISA`` forces one, and a forced one that cannot run here is an 
 """
 
 import os
+import sys
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 from typing import Any, Final, NamedTuple
 
 from ._cpu import x86_64_level
@@ -32,7 +33,7 @@ VARIANTS: Final = (
 
 def obstacle(variant: Variant) -> str | None:
     """Return why a variant cannot run here, or None if it can."""
-    if find_spec(variant.module) is None:
+    if PathFinder.find_spec(variant.module, sys.modules[__package__].__path__) is None:
         return "not built for this architecture"
     if x86_64_level() < variant.level:
         return "this CPU lacks its instructions"
