@@ -8,7 +8,7 @@ from .optimizers import SGD, Adam, AdamW, Momentum, RMSProp
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from . import metrics, reference, updates
+    from . import metrics, models, reference, updates
     from .batches import minibatches
     from .checks import check_grads
     from .clipping import clip_by_global_norm, clip_by_value
@@ -50,6 +50,7 @@ __all__ = [
     "log_softmax",
     "metrics",
     "minibatches",
+    "models",
     "reference",
     "relu",
     "rematerialise",
@@ -67,7 +68,7 @@ __all__ = [
 ]
 
 # What a step does not need is imported at its first use, so that importing gdcore takes little longer than NumPy.
-_MODULES = ("metrics", "reference", "updates")
+_MODULES = ("metrics", "models", "reference", "updates")
 _NAMES = {
     "batches": "minibatches",
     "checks": "check_grads",

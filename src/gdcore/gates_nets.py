@@ -145,10 +145,10 @@ FEW_CLASSES: Final = 64
 
 
 def _cross_entropy_of(logits: Any, labels: Any) -> Any:
-    return _saving_cross_entropy(logits, labels, slope=False)[0]
+    return saving_cross_entropy(logits, labels, slope=False)[0]
 
 
-def _saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[Any, Any]:
+def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[Any, Any]:
     """Return the loss and its gradient by the logits, which shares most of the work."""
     shape = logits.shape
     k = shape[-1]
@@ -262,7 +262,7 @@ _softmax_cross_entropy = fused(
         _pull_logits,
         _pull_labels,
         forward=_cross_entropy_of,
-        saving=_saving_cross_entropy,
+        saving=saving_cross_entropy,
         stacks=True,
         examples=_label_examples,
     )
