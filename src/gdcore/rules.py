@@ -6,6 +6,7 @@ _kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, 
 
 import math
 import numbers
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -111,7 +112,8 @@ def _real(name: str, value: object, expected: str) -> float:
         raise ValueError(f"{name}: expected {expected}, got a larger one") from None
 
 
-def _nonnegative(name: str, value: object) -> float:
+def nonnegative(name: str, value: object) -> float:
+    """Return ``value`` as a float; raise TypeError or ValueError unless it is a finite number >= 0."""
     expected = "a finite number >= 0"
     number = _real(name, value, expected)
     if not (0.0 <= number < math.inf):
@@ -119,11 +121,26 @@ def _nonnegative(name: str, value: object) -> float:
     return number
 
 
-def _positive(name: str, value: object) -> float:
+def positive(name: str, value: object) -> float:
+    """Return ``value`` as a float; raise TypeError or ValueError unless it is a finite number > 0."""
     expected = "a finite number > 0"
     number = _real(name, value, expected)
     if not (0.0 < number < math.inf):
         raise ValueError(f"{name}: expected {expected}, got {value}")
+    return number
+
+
+def integer(name: str, value: Any, least: int) -> int:
+    """Return ``value`` as an int; raise TypeError or ValueError unless it is an integer >= ``least``."""
+    said = f"{name}: expected an int >= {least}, got {value!r}"
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{said} of type {type(value).__name__}")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{said} of type {type(value).__name__}") from None
+    if number < least:
+        raise ValueError(said)
     return number
 
 
@@ -164,17 +181,17 @@ def check_buf(momentum: object, buf: object) -> None:
 
 
 CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
-    "lr": _nonnegative,
+    "lr": nonnegative,
     "beta": _decay_rate,
     "betas": _betas,
-    "eps": _positive,
+    "eps": positive,
     "dampening": _dampening,
     "nesterov": _flag,
     "centered": _flag,
     "momentum": _decay_rate,
     "amsgrad": _flag,
-    "weight_decay": _nonnegative,
-    "l2": _nonnegative,
+    "weight_decay": nonnegative,
+    "l2": nonnegative,
 }
 
 
