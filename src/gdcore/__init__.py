@@ -8,7 +8,7 @@ from .optimizers import SGD, Adam, AdamW, Momentum, RMSProp
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from . import metrics, models, reference, updates
+    from . import metrics, models, reference, schedules, updates
     from .batches import minibatches
     from .checks import check_grads
     from .clipping import clip_by_global_norm, clip_by_value
@@ -54,6 +54,7 @@ __all__ = [
     "reference",
     "relu",
     "rematerialise",
+    "schedules",
     "set_num_threads",
     "show_config",
     "sigmoid",
@@ -68,7 +69,7 @@ __all__ = [
 ]
 
 # What a step does not need is imported at its first use, so that importing gdcore takes little longer than NumPy.
-_MODULES = ("metrics", "models", "reference", "updates")
+_MODULES = ("metrics", "models", "reference", "schedules", "updates")
 _NAMES = {
     "batches": "minibatches",
     "checks": "check_grads",
