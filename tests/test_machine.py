@@ -5,20 +5,6 @@ from pathlib import Path
 import pytest
 
 from gdcore import roofline
-from gdcore.cli import main
-
-
-@pytest.fixture
-def gdc(capsys, tmp_path, monkeypatch):
-    """Run a command line in an empty directory; give its status, its output and its errors."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*argv):
-        status = main(list(argv))
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
 
 
 def test_info_says_what_runs(gdc):
