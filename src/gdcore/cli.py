@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn
 from . import __version__
 from .commands import FAILED, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SUCCESS, USAGE, CommandError, predict, train
 from .machine import bench, info
+from .paths import VALLEYS, paths
 
 INTERRUPTED: Final = 130
 
@@ -82,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(commands)
     _add_predict(commands)
+    _add_paths(commands)
     _add_bench(commands)
     _add_info(commands)
     return parser
@@ -179,6 +181,22 @@ def _add_bench(commands: Any) -> None:
     parser.add_argument("--threads", type=_int_from(1), metavar="N", help="default: as in gdcore info")
     parser.add_argument("--plot", metavar="FILE", help="draw throughput against size (png, pdf, svg)")
     parser.set_defaults(command=bench)
+
+
+def _add_paths(commands: Any) -> None:
+    parser = commands.add_parser(
+        "paths",
+        help="walk the optimizers down two valleys, and draw their paths",
+        description="Walk SGD, Momentum, RMSProp and Adam down a ravine and Rosenbrock's valley, say where each\n"
+        "came to, and draw the paths with the distance that each step went below.",
+        epilog=EXIT_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    default_steps = ", ".join(f"{name} {valley.steps}" for name, valley in VALLEYS.items())
+    parser.add_argument("--valley", choices=(*VALLEYS, "both"), default="both", help="default: both")
+    parser.add_argument("--steps", type=_int_from(1), metavar="N", help=f"default: {default_steps}")
+    parser.add_argument("--plot", metavar="FILE", help="where to draw the paths (png, pdf, svg)")
+    parser.set_defaults(command=paths)
 
 
 def _add_info(commands: Any) -> None:

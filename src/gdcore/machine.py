@@ -21,13 +21,7 @@ def bench(args: argparse.Namespace) -> int:
     from . import roofline  # noqa: PLC0415
 
     if args.plot is not None:
-        check_destination(args.plot)
-        from .plots import check_format  # noqa: PLC0415
-
-        try:
-            check_format(args.plot)
-        except ValueError as error:
-            raise CommandError(f"--plot: {error}", USAGE) from error
+        check_plot(args.plot)
     if args.threads is not None:
         set_num_threads(args.threads)
     show_config()
@@ -51,3 +45,14 @@ def bench(args: argparse.Namespace) -> int:
         draw(points, roofline.caches(), args.plot)
         print(f"\nsaved {args.plot}")
     return SUCCESS
+
+
+def check_plot(path: str) -> None:
+    """Refuse a ``--plot`` that nothing can be drawn to, before the work."""
+    check_destination(path)
+    from .plots import check_format  # noqa: PLC0415
+
+    try:
+        check_format(path, "--plot")
+    except ValueError as error:
+        raise CommandError(str(error), USAGE) from error
