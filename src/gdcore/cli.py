@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from . import __version__
-from .commands import FAILED, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SUCCESS, USAGE, CommandError, predict, train
+from .commands import predict, train
+from .errors import FAILED, INTERRUPTED, SUCCESS, USAGE, CommandError
 from .machine import bench, info
+from .options import LEAST_EPOCHS, LEAST_STEPS, MISSING, OPTIMIZERS, SCHEDULES, TASKS
 from .paths import VALLEYS, paths
-
-INTERRUPTED: Final = 130
 
 MOST_ELEMENTS: Final = 10_000_000_000
 
@@ -75,7 +75,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="gdcore",
-        description="Gradient descent on tables of numbers.",
+        description="Gradient descent on tables.",
         epilog=EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -92,71 +92,146 @@ def _parser() -> argparse.ArgumentParser:
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser(
         "train",
-        help="fit a linear model to a CSV file, or run the worked example",
-        description="Fit a linear model to a CSV file by mini-batch gradient descent on the squared error.\n"
-        "Features and target are standardised for the run; RMSEs and the saved model are in the\n"
-        "table's own units. Without a file, run the worked example y = 2x + 30 with all optimizers.",
+        help="fit a model to a table, or run the worked example",
+        description="Fit a model to a CSV or Parquet file by mini-batch gradient descent: linear regression, or\n"
+        "logistic or softmax regression where the target is text, or a net with --hidden.\n"
+        "Numbers are standardised for the run, texts one-hot encoded; RMSEs and predictions are in the\n"
+        "table's own units. Ctrl-C ends the run and keeps what was learned. Without a file, run the worked\n"
+        "example y = 2x + 30 with all optimizers.",
         epilog=EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
-    rates = ", ".join(f"{name} {lr:g}" for name, (_, lr) in OPTIMIZERS.items())
-    parser.add_argument("data", nargs="?", metavar="DATA.csv", help="comma-separated values with a header line")
-    parser.add_argument("--target", metavar="COLUMN", help="the column to predict (needed with a file)")
-    parser.add_argument(
+    _add_table_options(parser.add_argument_group("the table"))
+    _add_model_options(parser.add_argument_group("the model"))
+    _add_run_options(parser.add_argument_group("the run"))
+    _add_file_options(parser.add_argument_group("what is kept and shown"))
+    parser.set_defaults(command=train)
+
+
+def _add_table_options(group: Any) -> None:
+    group.add_argument("data", nargs="?", metavar="DATA", help="CSV with a header line, or Parquet")
+    group.add_argument("--target", metavar="COLUMN", help="the column to predict (needed with a file)")
+    group.add_argument(
         "--features", metavar="A,B,...", help='the columns to predict from, as in "a,b" (default: all others)'
     )
-    parser.add_argument("--optimizer", choices=OPTIMIZERS, help="default: adam")
-    parser.add_argument("--lr", type=float, metavar="RATE", help=f"learning rate (default: {rates})")
-    parser.add_argument(
+    group.add_argument(
+        "--categorical",
+        metavar="A,B,...",
+        help="columns of numbers that are kinds, one-hot encoded as texts are",
+    )
+    group.add_argument(
+        "--missing",
+        choices=MISSING,
+        help="what a missing value is: an error, a reason to drop its row, or to be filled in, a number with the "
+        "column's mean and a text with none of the known ones (default: error)",
+    )
+    group.add_argument(
+        "--validation",
+        type=_fraction,
+        metavar="PART",
+        help="part of the rows held out, in [0, 1) (default: 0.2)",
+    )
+    group.add_argument(
+        "--seed",
+        type=_int_from(0),
+        metavar="N",
+        help="of the held-out rows, the order of the others and the first weights (default: 0)",
+    )
+
+
+def _add_model_options(group: Any) -> None:
+    group.add_argument(
+        "--task", choices=TASKS, help="default: regression for a target of numbers, classification for texts"
+    )
+    group.add_argument(
+        "--hidden",
+        type=_layers,
+        metavar="N,N,...",
+        help="units of the hidden layers, as in 64,32 (default: none, a linear model)",
+    )
+    group.add_argument(
+        "--activation", choices=("relu", "tanh", "sigmoid"), help="of the hidden layers (default: relu)"
+    )
+
+
+def _add_run_options(group: Any) -> None:
+    rates = ", ".join(f"{name} {lr:g}" for name, (_, lr) in OPTIMIZERS.items())
+    schedules = "; ".join(f"{name}: {said}" for name, (_, said) in SCHEDULES.items())
+    group.add_argument("--optimizer", choices=OPTIMIZERS, help="default: adam")
+    group.add_argument("--lr", type=float, metavar="RATE", help=f"learning rate (default: {rates})")
+    group.add_argument(
+        "--schedule", choices=SCHEDULES, help=f"how the learning rate goes: {schedules} (default: constant)"
+    )
+    group.add_argument(
         "--epochs",
         type=_int_from(1),
         metavar="N",
         help=f"passes over the data (default: what makes {LEAST_STEPS} steps, and at least {LEAST_EPOCHS}; "
         f"worked example: 50)",
     )
-    parser.add_argument("--batch-size", type=_int_from(1), metavar="N", help="rows a step (default: 64)")
-    parser.add_argument(
+    group.add_argument("--batch-size", type=_int_from(1), metavar="N", help="rows a step (default: 64)")
+    group.add_argument(
         "--weight-decay",
         type=float,
         metavar="RATE",
-        help="decoupled decay of the weights of the standardised features, not of the bias (default: 0)",
+        help="decoupled decay of weights, not of biases (default: 0)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--l2",
         type=float,
         metavar="FACTOR",
-        help="penalty l2/2 ||w||^2 on the same weights, added to the mean squared error of the standardised "
-        "target (default: 0)",
+        help="penalty l2/2 ||w||^2 on the same weights, added to the loss (default: 0)",
     )
-    parser.add_argument(
-        "--validation",
-        type=_fraction,
-        metavar="PART",
-        help="part of the rows held out, in [0, 1) (default: 0.2)",
+    group.add_argument(
+        "--clip", type=_positive, metavar="NORM", help="largest global norm of a step's gradients (default: none)"
     )
-    parser.add_argument(
-        "--seed",
-        type=_int_from(0),
+    group.add_argument(
+        "--patience",
+        type=_int_from(1),
         metavar="N",
-        help="of the held-out rows and the order of the others (default: 0)",
+        help="stop after N epochs that are no better on the held-out rows, and keep the best weights "
+        "(default: go on)",
     )
-    parser.add_argument("--output", metavar="MODEL.npz", help="where to save the model (default: nowhere)")
-    parser.set_defaults(command=train)
+
+
+def _add_file_options(group: Any) -> None:
+    group.add_argument("--output", metavar="MODEL", help="where to save the model: *.npz or *.safetensors")
+    group.add_argument("--plot", metavar="FILE", help="draw the curves of the run, as *.png, *.pdf or *.svg")
+    group.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="save all of the run there as it goes, as *.npz or *.safetensors, so that it can be resumed",
+    )
+    group.add_argument(
+        "--checkpoint-every", type=_seconds, metavar="SECONDS", help="how often; 0 is after each step (default: 10)"
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from --checkpoint if it is there: the same command with --resume ends with the bits of a run "
+        "without a break",
+    )
+    group.add_argument(
+        "--log-every", type=_int_from(1), metavar="N", help="show each Nth epoch (default: some 50 of them)"
+    )
 
 
 def _add_predict(commands: Any) -> None:
     parser = commands.add_parser(
         "predict",
         help="use a saved model",
-        description="Predict a line for each row of a CSV file, below a header with the name of the target.\n"
-        "If the file has the target too, say the RMSE on stderr.",
+        description="Predict a line for each row of a CSV or Parquet file, below a header with the name of the\n"
+        "target. If the file has the target too, say the RMSE or the accuracy on stderr.",
         epilog=EXIT_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("model", metavar="MODEL.npz", help="what gdcore train saved")
-    parser.add_argument("data", metavar="DATA.csv", help="comma-separated values with a header line")
+    parser.add_argument("model", metavar="MODEL", help="what gdcore train saved")
+    parser.add_argument("data", metavar="DATA", help="CSV with a header line, or Parquet")
     parser.add_argument("--output", metavar="FILE.csv", help="where to write (default: standard output)")
+    parser.add_argument(
+        "--probabilities", action="store_true", help="give the probability of each class in a column of its own"
+    )
     parser.set_defaults(command=predict)
 
 
@@ -235,10 +310,26 @@ def _int_from(least: int) -> Callable[[str], int]:
 
 
 def _fraction(text: str) -> float:
+    return _number(text, "a number in [0, 1)", lambda number: 0 <= number < 1)
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    return tuple(map(_int_from(1), text.split(",")))
+
+
+def _positive(text: str) -> float:
+    return _number(text, "a finite number > 0", lambda number: 0 < number < math.inf)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, "a number of seconds >= 0", lambda number: 0 <= number < math.inf)
+
+
+def _number(text: str, expected: str, holds: Callable[[float], bool]) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number in [0, 1), got {text!r}")
+    if not holds(number):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
     return number

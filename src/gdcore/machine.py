@@ -2,9 +2,10 @@
 
 import argparse
 
-from .commands import OPTIMIZERS, SUCCESS, USAGE, CommandError
 from .config import show_config
+from .errors import SUCCESS, USAGE, CommandError
 from .files import check_destination
+from .options import OPTIMIZERS
 from .threads import get_num_threads, set_num_threads
 
 HEADER = ("rule", "elements", "ns/element", "GB/s", "of limit", "x NumPy")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .commands import SUCCESS
+from .errors import SUCCESS
 from .machine import check_plot
 from .optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
 

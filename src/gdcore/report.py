@@ -1,0 +1,134 @@
+"""What a run says of itself: a table with a line an epoch, a summary, and warnings of how it ended."""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+from .history import History, Record
+from .progress import write
+
+Columns = tuple[tuple[str, str], ...]
+"""Keys of the record, each with its title."""
+
+UNFINISHED: Final = 0.99
+"""A run whose last tenth of epochs brings the error below this part of what it was is not at its end."""
+
+UNSTEADY: Final = 1.01
+"""A run whose last error is this many times its best one wanders about the optimum."""
+
+LINES: Final = 50
+"""How many epochs are shown at most, unless all are asked for."""
+
+
+def warn(message: str) -> None:
+    """Print a warning to standard error."""
+    print(f"gdcore: warning: {message}", file=sys.stderr)
+
+
+def count(number: int, what: str) -> str:
+    """Return the number with what it counts, in the plural where there is need."""
+    plural = {"class": "classes"}.get(what, f"{what}s")
+    return f"{number} {what if number == 1 else plural}"
+
+
+def number(value: float) -> str:
+    """Return a value as tables and summaries show it."""
+    return f"{value:.6g}"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a kind of run is told: what its columns are, which error has to fall, and what knowing nothing gives.
+
+    Arguments:
+        columns: keys of the record, each with its title.
+        error: the key whose value falls as the model learns, over the rows trained on, and its name.
+        alone: how good a constant prediction is, and in words.
+    """
+
+    columns: Columns
+    error: tuple[str, str]
+    alone: tuple[float, str]
+
+    @property
+    def judged(self) -> tuple[str, str]:
+        """The key and the title that the summary goes by: the last column for the rows held out, or trained on."""
+        return next((key, title) for key, title in reversed(self.columns) if key != "lr")
+
+
+REGRESSION: Final[Columns] = (("rmse", "train RMSE"), ("validation_rmse", "validation RMSE"))
+CLASSIFICATION: Final[Columns] = (
+    ("cross_entropy", "train loss"),
+    ("accuracy", "train accuracy"),
+    ("validation_cross_entropy", "validation loss"),
+    ("validation_accuracy", "validation accuracy"),
+)
+
+
+class EpochTable:
+    """The table with a line an epoch, of which it prints every ``every``-th, the first and the last."""
+
+    def __init__(self, columns: Columns, epochs: int, every: int | None) -> None:
+        self.columns = columns
+        self.epochs = epochs
+        self.every = every or -(-epochs // LINES)
+        self.titles = [f"{title:>15}" for _, title in columns]
+
+    def head(self) -> str:
+        """Return the line with the titles."""
+        return "epoch" + "".join(f"  {title}" for title in self.titles)
+
+    def show(self, record: Record, _params: Any) -> None:
+        """Print the line of an epoch, if its turn has come; a callback of :func:`gdcore.fit`."""
+        epoch = record["epoch"]
+        if epoch in {1, self.epochs} or epoch % self.every == 0:
+            write(self.line(record))
+
+    def line(self, record: Record) -> str:
+        """Return the line of an epoch."""
+        cells = (
+            f"{'-' if record.get(key) is None else number(record[key]):>{len(title)}}"
+            for (key, _), title in zip(self.columns, self.titles, strict=True)
+        )
+        return f"{record['epoch']:>5}" + "".join(f"  {cell}" for cell in cells)
+
+
+def summary(history: History, measure: Measure, rows: int, saved: str) -> str:
+    """Return in a few lines how the run went: its end, its best epoch, the time it took."""
+    records = history.records
+    seconds = sum(record["seconds"] for record in records)
+    samples = rows * len(records)
+    key, title = measure.judged
+    best = history.best
+    ended = {
+        "epochs": "",
+        "patience": f", stopped as {history.monitor.replace('_', ' ')} got no better",
+        "interrupted": ", interrupted",
+    }.get(history.stopped, "")
+    return (
+        f"{title} {number(records[-1][key])} (best epoch {best['epoch']}: {number(best[key])}); "
+        f"{count(len(records), 'epoch')}{ended}; "
+        f"{seconds:.3g} s, {samples / max(seconds, 1e-9):.3g} samples/s; {saved}"
+    )
+
+
+def warn_of_outcome(history: History, measure: Measure, *, steady: bool) -> None:
+    """Warn of a run that learned nothing, was still learning, or, unless ``steady``, wanders about the optimum."""
+    key, name = measure.error
+    errors = [record[key] for record in history.records]
+    last, before, best = errors[-1], errors[-1 - len(errors) // 10], min(errors)
+    alone, what = measure.alone
+    if last >= alone > 0:
+        warn(f"the model is no better than {what}, which has {name} {number(alone)}")
+    elif history.stopped != "epochs" or steady:
+        return
+    elif last < UNFINISHED * before:
+        warn(
+            f"the train {name} still fell by {100 * (1 - last / before):.2g} % in the last tenth of the epochs; "
+            f"try more --epochs or a larger --lr"
+        )
+    elif last > UNSTEADY * best:
+        warn(
+            f"the train {name} ends {100 * (last / best - 1):.2g} % above its best, {number(best)}; "
+            f"try a smaller --lr, a larger --batch-size or --schedule cosine"
+        )

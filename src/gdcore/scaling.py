@@ -1,0 +1,56 @@
+"""Where columns of numbers lie and how far they spread."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CHUNK = 4096
+"""Rows that are looked at at once, in cache."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Where columns lie and how far they spread: ``z = (x - center) / scale`` has mean 0 and variance 1.
+
+    ``center`` and ``scale`` are float64 (k,). A constant column has scale 1 and its value as the center,
+    so that its ``z`` is exactly 0, and so is the gradient by its weight.
+    """
+
+    center: Floats
+    scale: Floats
+    constant: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, x: Floats) -> "Scaling":
+        """Measure the columns of ``x``, finite float64 (n, k) with n >= 1.
+
+        Raises ValueError for a column whose spread does not fit in float64.
+
+        >>> Scaling.of(np.array([[1.0, 7.0], [3.0, 7.0]])).standardised(np.array([[3.0, 7.0]]))
+        array([[1., 0.]])
+        """
+        low, high = x.min(axis=0), x.max(axis=0)
+        with np.errstate(over="ignore"):
+            spread = high - low
+        if not np.isfinite(spread).all():
+            index = int(np.isfinite(spread).argmin())
+            raise ValueError(
+                f"columns[{index}]: expected a spread below {np.finfo(np.float64).max:.3g}, "
+                f"got values from {low[index]:g} to {high[index]:g}"
+            )
+        constant = spread == 0
+        spread[constant] = 1
+        # In [0, 1] neither the sum nor the squares can leave the range of float64, whatever the column's unit.
+        chunks = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
+        mean = sum(((x[part] - low) / spread).sum(axis=0) for part in chunks) / len(x)
+        variance = sum((((x[part] - low) / spread - mean) ** 2).sum(axis=0) for part in chunks) / len(x)
+        return cls(low + mean * spread, np.where(constant, 1.0, np.sqrt(variance) * spread), constant)
+
+    def standardised(self, x: Floats) -> Floats:
+        """Return ``(x - center) / scale``, float64 (n, k)."""
+        z = x - self.center
+        z /= self.scale
+        return z
