@@ -10,6 +10,7 @@ from .threads import get_num_threads, set_num_threads
 if TYPE_CHECKING:
     from . import metrics, models, reference, schedules, updates
     from .batches import minibatches
+    from .checkpoint import Checkpoint, CheckpointError, load, save
     from .checks import check_grads
     from .clipping import clip_by_global_norm, clip_by_value
     from .config import show_config
@@ -33,6 +34,8 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Checkpoint",
+    "CheckpointError",
     "DivergenceError",
     "History",
     "Momentum",
@@ -47,6 +50,7 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "load",
     "log_softmax",
     "metrics",
     "minibatches",
@@ -54,6 +58,7 @@ __all__ = [
     "reference",
     "relu",
     "rematerialise",
+    "save",
     "schedules",
     "set_num_threads",
     "show_config",
@@ -72,6 +77,7 @@ __all__ = [
 _MODULES = ("metrics", "models", "reference", "schedules", "updates")
 _NAMES = {
     "batches": "minibatches",
+    "checkpoint": "Checkpoint CheckpointError load save",
     "checks": "check_grads",
     "clipping": "clip_by_global_norm clip_by_value",
     "config": "show_config",

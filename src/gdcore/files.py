@@ -1,5 +1,6 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -26,14 +27,15 @@ def check_destination(path: str | Path) -> None:
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of ``path`` when the block ends, and leaves no trace when it raises.
 
-    A symbolic link stays, and what it points to is replaced. Raises OSError as :func:`check_destination` does.
+    What was written can be read back in the block. A symbolic link stays, and what it points to is replaced. File
+    and directory are flushed to disk, so that after a power cut ``path`` is the old or the new file; Windows has no
+    flushing of directories. Raises OSError as :func:`check_destination` does.
     """
     check_destination(path)
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".gdcore-{secrets.token_hex(8)}.tmp")
-    file = temporary.open("xb")
     try:
-        with file:
+        with temporary.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -43,3 +45,20 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _flush_directory(target.parent)
+
+
+def _flush_directory(path: Path) -> None:
+    if os.name != "posix":
+        return
+    try:
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:  # one that can be written and not read: the file is there, and when is for the system
+        return
+    try:
+        os.fsync(directory)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that knows no such thing
+            raise
+    finally:
+        os.close(directory)

@@ -3,7 +3,8 @@
 One :class:`Optimizer` does all the work; the named ones declare their rule and their defaults.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -108,6 +109,13 @@ class Optimizer:
         Raises TypeError or ValueError, before anything is replaced, if it is of another rule or of other
         parameters, or if a value in it is out of range.
         """
+        self.prepare_load(state_dict)()
+
+    def prepare_load(self, state_dict: Mapping[str, Any]) -> Callable[[], None]:
+        """Return what replaces the state, and cannot fail for what ``state_dict`` holds: that is checked here.
+
+        Raises as :meth:`load_state_dict` does.
+        """
         _expect_keys("state_dict", state_dict, ("rule", "t", "groups", "state"))
         if state_dict["rule"] != self.rule.name:
             raise ValueError(f"state_dict['rule']: expected {self.rule.name!r}, got {state_dict['rule']!r}")
@@ -118,7 +126,7 @@ class Optimizer:
             raise ValueError(f"state_dict['t']: expected a number of steps in [0, 2**63), got {t}")
         ordered = self._validated_groups(state_dict["groups"])
         slots = self._validated_slots(state_dict["state"])
-        self._engine.restore(int(t), slots, ordered)
+        return partial(self._engine.restore, int(t), slots, ordered)
 
     def _names_of_groups(self) -> list[list[str]]:
         named = list(zip(self._structure.names, self._members, strict=True))
