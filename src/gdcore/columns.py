@@ -125,9 +125,10 @@ class Columns:
         """Return what :meth:`to_metadata` described. Raises KeyError, TypeError or ValueError for anything else."""
         numbers, texts = tuple(metadata["numbers"]), metadata["texts"]
         scaling = Scaling(metadata["center"], metadata["scale"], metadata["constant"])
-        for array in (scaling.center, scaling.scale, scaling.constant, metadata["fill"]):
-            if array is not None and array.shape != (len(numbers),):
-                raise ValueError(f"columns: expected {len(numbers)} numbers, got {array.shape}")
+        fill = () if metadata["fill"] is None else (metadata["fill"],)
+        for array in (scaling.center, scaling.scale, scaling.constant, *fill):
+            if not isinstance(array, np.ndarray) or array.shape != (len(numbers),):
+                raise ValueError(f"columns: expected an array of {len(numbers)}, got {array!r}")
         return cls(numbers, scaling, metadata["fill"], {name: tuple(values) for name, values in texts.items()})
 
 

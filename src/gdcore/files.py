@@ -1,6 +1,7 @@
 """Files that are written whole or not at all."""
 
 import errno
+import glob
 import os
 import secrets
 import shutil
@@ -33,7 +34,7 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """
     check_destination(path)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".gdcore-{secrets.token_hex(8)}.tmp")
+    temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("x+b") as file:
             yield file
@@ -46,6 +47,17 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
         raise
     _flush_directory(target.parent)
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove the unfinished files of writers of ``path`` that were killed. Nobody may be writing it."""
+    target = Path(os.path.realpath(path))
+    for left in target.parent.glob(f"{glob.escape(_prefix(target))}*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name[:40]}."  # a name may have 255 bytes, and a character four
 
 
 def _flush_directory(path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .checkpoint import CheckpointError, check_path, load, save
+from .files import remove_leftovers
 from .runs import At, Run
 from .trees import flatten
 
@@ -27,6 +28,7 @@ class Saver:
         check_path(path)
         if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
             raise ValueError(f"checkpoint_every: expected a number of seconds >= 0, got {every!r}")
+        remove_leftovers(path)
         self.path = Path(path)
         self.every = every
         self.run = run

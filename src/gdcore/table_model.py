@@ -55,8 +55,8 @@ class Target:
     def of(cls, table: Table, name: str, task: str | None, rows: Rows) -> tuple["Target", NDArray[Any]]:
         """Find out about a column; return that, and what the network is trained on in all rows.
 
-        ``task`` is ``"regression"``, ``"classification"``, or None for what the column looks like. Raises TableError
-        for a column that cannot be the target of the task.
+        ``task`` is ``"regression"``, ``"classification"``, or None for what the column looks like. Raises
+        TableError for a column that cannot be the target of the task.
         """
         if task is None:
             task = "classification" if table.is_text(name) else "regression"
