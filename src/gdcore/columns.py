@@ -46,25 +46,27 @@ class Columns:
 
     @classmethod
     def of(
-        cls, table: Table, names: Sequence[str], categorical: Sequence[str], rows: Rows, *, fill: bool
+        cls, table: Table, names: Sequence[str], categorical: Sequence[str], order: Rows, held: int, *, fill: bool
     ) -> tuple["Columns", Floats]:
-        """Find out about the columns ``names`` of the rows to train on; return that, and the features of all rows.
+        """Find out about the columns ``names``; return that, and the features of all rows, in ``order``.
+
+        The first ``held`` rows of that order are not looked at.
 
         Raises TableError for columns that are neither numbers nor a few texts.
         """
         texts = [name for name in names if name in categorical or table.is_text(name)]
         numbers = tuple(name for name in names if name not in texts)
         hints = "; choose among the columns with --features, or name it in --categorical"
-        raw = table.numbers(numbers, dict.fromkeys(numbers, hints))
+        raw = table.numbers(numbers, dict.fromkeys(numbers, hints))[order]
         fills = None
         if fill:
-            fills = _means(raw, rows)
+            fills = _means(raw[held:])
             np.copyto(raw, fills, where=np.isnan(raw))
         try:
-            scaling = Scaling.of(raw if len(rows) == len(raw) else raw[rows])
+            scaling = Scaling.of(raw[held:])
         except ValueError as error:
             raise TableError(f"{table.path}: {error}") from error
-        found = {name: table.texts(name, rows) for name in texts}
+        found = {name: table.texts(name, order[held:]) for name in texts}
         for name, values in found.items():
             if len(values) > MOST_TEXTS:
                 raise TableError(
@@ -72,7 +74,7 @@ class Columns:
                     f"got {len(values)}, such as {values[0][:40]!r}; choose among the columns with --features"
                 )
         columns = cls(numbers, scaling, fills, found)
-        return columns, columns._assembled(table, raw)
+        return columns, columns._assembled(table, raw, order)
 
     def features(self, table: Table) -> Floats:
         """Return the features of a table, float64 (rows, width).
@@ -94,7 +96,7 @@ class Columns:
         counts = {name: int((table.codes(name, texts) < 0).sum()) for name, texts in self.texts.items()}
         return {name: n - absent.get(name, 0) for name, n in counts.items() if n > absent.get(name, 0)}
 
-    def _assembled(self, table: Table, raw: Floats) -> Floats:
+    def _assembled(self, table: Table, raw: Floats, order: Rows | slice = slice(None)) -> Floats:
         if not self.texts:
             raw -= self.scaling.center
             raw /= self.scaling.scale
@@ -103,7 +105,7 @@ class Columns:
         features[:, : len(self.numbers)] = self.scaling.standardised(raw)
         start = len(self.numbers)
         for name, texts in self.texts.items():
-            codes = table.codes(name, texts)
+            codes = table.codes(name, texts)[order]
             known = np.flatnonzero(codes >= 0)
             features[known, start + codes[known]] = 1
             start += len(texts)
@@ -140,8 +142,7 @@ def said_missing(table: Table, missing: Mapping[str, int], way_out: str) -> str:
     return f"{table.path}: expected no missing values, got some in the columns {listed}{more}; {way_out}"
 
 
-def _means(x: Floats, rows: Rows) -> Floats:
-    known = ~np.isnan(x[rows])
-    counts = known.sum(axis=0)
-    means: Floats = np.where(known, x[rows], 0.0).sum(axis=0) / np.maximum(counts, 1)
+def _means(x: Floats) -> Floats:
+    known = ~np.isnan(x)
+    means: Floats = np.where(known, x, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     return means

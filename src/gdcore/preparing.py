@@ -25,18 +25,19 @@ def prepared(options: argparse.Namespace, table: Table) -> Job:
     table.require(categorical)
     table = _without_missing(options, table, features)
     rng = np.random.default_rng(options.seed)
-    trained, held = _split(len(table), options, rng)
-    columns, x = Columns.of(table, features, categorical, trained, fill=options.missing == "fill")
-    target, y = Target.of(table, options.target, options.task, trained)
-    _check_constant(columns, target, y[trained])
+    held = _held_out(len(table), options)
+    order = rng.permutation(len(table))
+    columns, x = Columns.of(table, features, categorical, order, held, fill=options.missing == "fill")
+    target, y = Target.of(table, options.target, options.task, order, held)
+    _check_constant(columns, target, y[held:])
     sizes = (columns.width, *options.hidden, target.outputs)
     network = (
         MLP(sizes, task=target.task, activation=options.activation, rng=rng)
         if options.hidden
         else Network(sizes, target.task)
     )
-    validation = (x[held], y[held]) if len(held) else None
-    return Job(options, TableModel(network, columns, target), (x[trained], y[trained]), validation, rng)
+    validation = (x[:held], y[:held]) if held else None
+    return Job(options, TableModel(network, columns, target), (x[held:], y[held:]), validation, rng)
 
 
 def _names(flag: str, text: str) -> tuple[str, ...]:
@@ -76,10 +77,11 @@ def _without_missing(options: argparse.Namespace, table: Table, features: tuple[
     return kept
 
 
-def _split(rows: int, options: argparse.Namespace, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def _held_out(rows: int, options: argparse.Namespace) -> int:
+    """Return how many rows are held out."""
     if rows < 2:
         raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
-    held = round(options.validation * rows)
+    held: int = round(options.validation * rows)
     if rows - held < 2:
         raise CommandError(
             f"--validation: expected a part that leaves at least 2 of {rows} rows to train on, "
@@ -87,8 +89,7 @@ def _split(rows: int, options: argparse.Namespace, rng: np.random.Generator) -> 
         )
     if options.validation and not held:
         warn(f"no row is held out: {options.validation:g} of {rows} rows is less than one")
-    order = rng.permutation(rows)
-    return order[held:], order[:held]
+    return held
 
 
 def _check_constant(columns: Columns, target: Target, y: NDArray[Any]) -> None:

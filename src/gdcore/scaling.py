@@ -44,9 +44,8 @@ class Scaling:
         constant = spread == 0
         spread[constant] = 1
         # In [0, 1] neither the sum nor the squares can leave the range of float64, whatever the column's unit.
-        chunks = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
-        mean = sum(((x[part] - low) / spread).sum(axis=0) for part in chunks) / len(x)
-        variance = sum((((x[part] - low) / spread - mean) ** 2).sum(axis=0) for part in chunks) / len(x)
+        mean = _sum_of(x, low, spread) / len(x)
+        variance = _sum_of(x, low, spread, mean) / len(x)
         return cls(low + mean * spread, np.where(constant, 1.0, np.sqrt(variance) * spread), constant)
 
     def standardised(self, x: Floats) -> Floats:
@@ -54,3 +53,16 @@ class Scaling:
         z = x - self.center
         z /= self.scale
         return z
+
+
+def _sum_of(x: Floats, low: Floats, spread: Floats, mean: Floats | None = None) -> Floats:
+    """Return by column the sum of ``(x - low) / spread``, or of the squares of its distances from ``mean``."""
+    total = np.zeros(x.shape[1])
+    for start in range(0, len(x), CHUNK):
+        unit = x[start : start + CHUNK] - low
+        unit /= spread
+        if mean is not None:
+            unit -= mean
+            unit *= unit
+        total += unit.sum(axis=0)
+    return total

@@ -52,8 +52,10 @@ class Target:
         return len(self.classes) if self.task == "classes" else 1
 
     @classmethod
-    def of(cls, table: Table, name: str, task: str | None, rows: Rows) -> tuple["Target", NDArray[Any]]:
-        """Find out about a column; return that, and what the network is trained on in all rows.
+    def of(cls, table: Table, name: str, task: str | None, order: Rows, held: int) -> tuple["Target", NDArray[Any]]:
+        """Find out about a column; return that, and what the network is to say of each row, in ``order``.
+
+        Where numbers lie is measured without the first ``held`` rows of that order.
 
         ``task`` is ``"regression"``, ``"classification"``, or None for what the column looks like. Raises
         TableError for a column that cannot be the target of the task.
@@ -61,8 +63,8 @@ class Target:
         if task is None:
             task = "classification" if table.is_text(name) else "regression"
         if task == "regression":
-            values = table.numbers([name], {name: "; for classes, --task classification"})
-            scaling = Scaling.of(values[rows])
+            values = table.numbers([name], {name: "; for classes, --task classification"})[order]
+            scaling = Scaling.of(values[held:])
             target = cls(name, float(scaling.center[0]), float(scaling.scale[0]), ())
             return target, scaling.standardised(values)[:, 0]
         classes = table.texts(name)
@@ -70,7 +72,7 @@ class Target:
             raise TableError(
                 f"{table.path}: column {name!r}: expected 2 to {MOST_CLASSES} classes, got {len(classes)}"
             )
-        return cls(name, 0.0, 1.0, classes), table.codes(name, classes)
+        return cls(name, 0.0, 1.0, classes), table.codes(name, classes)[order]
 
     def metrics(self, network: models.Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""

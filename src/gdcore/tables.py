@@ -46,18 +46,19 @@ class Table:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        content = Path(path).read_bytes()
-        if content[:4] == b"PAR1":
-            self._frame = _parsed(path, "a Parquet file", lambda polars: polars.read_parquet(content))
+        with Path(path).open("rb") as file:
+            start = file.read(4096)
+        if start[:4] == b"PAR1":
+            self._frame = _parsed(path, "a Parquet file", lambda polars: polars.read_parquet(path))
             names = self._frame.columns
         else:
-            if not content.strip():
+            if not start.strip():
                 raise TableError(f"{path}: expected a header and rows, got an empty file")
             # The header is read as a row: polars would rename columns of one name. All is text, for the errors.
             frame = _parsed(
                 path,
                 "comma-separated values in UTF-8",
-                lambda polars: polars.read_csv(content, has_header=False, infer_schema=False),
+                lambda polars: polars.read_csv(path, has_header=False, infer_schema=False, glob=False),
             )
             names = [name or "" for name in frame.row(0)]
             self._frame = _without_empty_end(frame.slice(1))
@@ -113,10 +114,10 @@ class Table:
                     f"{self.path}: column {name!r}: expected finite numbers, got {got!r} "
                     f"in row {column.bad + 1}{hints.get(name, '')}"
                 )
-        numbers = np.empty((len(self), len(names)))
-        for index, column in enumerate(columns):
-            numbers[:, index] = column.values.to_numpy()
-        return numbers
+        if not columns:
+            return np.empty((len(self), 0))
+        frame = _polars().DataFrame([column.values.alias(str(index)) for index, column in enumerate(columns)])
+        return np.require(frame.to_numpy(order="c"), np.float64, ["C", "W"])
 
     def texts(self, name: str, rows: NDArray[np.intp] | None = None) -> tuple[str, ...]:
         """Return the different texts of a column, sorted; only those in ``rows`` if these are given."""
