@@ -10,26 +10,11 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+import gdcore as gd
 from gdcore import plots
 from gdcore.paths import VALLEYS, walk
 from gdcore.roofline import Point
 from gdcore.schedules import cosine, step
-
-
-class Recorded:
-    """A history as fit returns it: records, a monitor, and the best by it."""
-
-    def __init__(self, records, monitor="loss", better=min):
-        self.records, self.monitor, self.better = records, monitor, better
-
-    @property
-    def best(self):
-        known = [record for record in self.records if record.get(self.monitor) is not None]
-        return self.better(known, key=lambda record: record[self.monitor])
-
-    def to_dict(self):
-        keys = dict.fromkeys(key for record in self.records for key in record)
-        return {key: [record.get(key) for record in self.records] for key in keys}
 
 
 def records(epochs, **columns):
@@ -48,7 +33,7 @@ def same(drawn, epochs, values):
 
 
 def full_history():
-    return Recorded(
+    return gd.History(
         records(
             30,
             loss=lambda e: 4.0 / e,
@@ -98,7 +83,9 @@ def test_the_best_epoch_is_marked_on_the_line_that_is_watched():
 
 
 def test_the_best_of_a_larger_one_is_the_largest():
-    history = Recorded(records(9, loss=lambda e: 1 / e, accuracy=lambda e: -((e - 4) ** 2)), "accuracy", max)
+    history = gd.History(
+        records(9, loss=lambda e: 1 / e, accuracy=lambda e: -((e - 4) ** 2)), "accuracy", larger_is_better=True
+    )
     (line,) = [line for line in plots.history(history).axes[1].lines if line.get_label().startswith("best")]
     assert line.get_xdata()[0] == 4
 
@@ -115,13 +102,13 @@ def test_the_best_of_a_larger_one_is_the_largest():
     ],
 )
 def test_an_axis_is_logarithmic_where_positive_values_span_more_than_two_decades(values, scale):
-    history = Recorded(records(len(values), loss=lambda e: values[e - 1], rmse=lambda e: 1.0))
+    history = gd.History(records(len(values), loss=lambda e: values[e - 1], rmse=lambda e: 1.0))
     first, second = plots.history(history).axes
     assert (first.get_yscale(), second.get_yscale()) == (scale, "linear")
 
 
 def test_one_epoch_is_a_mark_at_an_integer():
-    figure = plots.history(Recorded(records(1, loss=lambda _: 2.0)))
+    figure = plots.history(gd.History(records(1, loss=lambda _: 2.0)))
     (axes,) = figure.axes
     line = axes.lines[0]
     assert line.get_marker() != "None"
@@ -132,13 +119,13 @@ def test_one_epoch_is_a_mark_at_an_integer():
 
 @pytest.mark.parametrize("epochs", [1, 2, 5, 12, 200])
 def test_ticks_of_epochs_are_integers(epochs):
-    (axes,) = plots.history(Recorded(records(epochs, loss=lambda e: 1 / e))).axes
+    (axes,) = plots.history(gd.History(records(epochs, loss=lambda e: 1 / e))).axes
     assert all(tick == round(tick) for tick in axes.get_xticks())
 
 
 def test_what_is_missing_is_a_gap_and_what_stands_alone_bears_a_mark():
     values = [5.0, None, 4.0, math.nan, math.inf, 3.0, 2.0, *(None for _ in range(60)), 1.0]
-    history = Recorded(records(len(values), loss=lambda e: 1.0, validation_loss=lambda e: values[e - 1]))
+    history = gd.History(records(len(values), loss=lambda e: 1.0, validation_loss=lambda e: values[e - 1]))
     (axes,) = plots.history(history).axes
     finite = [value if value is not None and math.isfinite(value) else None for value in values]
     same(curves(axes)["validation"], range(1, len(values) + 1), finite)
@@ -148,12 +135,12 @@ def test_what_is_missing_is_a_gap_and_what_stands_alone_bears_a_mark():
 
 @pytest.mark.parametrize("rate", [0.1, 0.0])
 def test_a_learning_rate_that_stays_is_not_drawn(rate):
-    history = Recorded(records(5, loss=lambda e: 1 / e, lr=lambda _: rate))
+    history = gd.History(records(5, loss=lambda e: 1 / e, lr=lambda _: rate))
     assert [axes.get_ylabel() for axes in plots.history(history).axes] == ["loss"]
 
 
 def test_columns_that_are_no_numbers_are_not_drawn():
-    history = Recorded(
+    history = gd.History(
         records(5, loss=lambda e: 1 / e, note=str, ok=lambda _: True, w=lambda _: np.ones(2), none=lambda _: None)
     )
     assert [axes.get_ylabel() for axes in plots.history(history).axes] == ["loss"]
@@ -164,14 +151,37 @@ def test_columns_that_are_no_numbers_are_not_drawn():
     [("running_validation_x", "validation x"), ("training_x", "training x")],
 )
 def test_any_name_of_a_metric_is_drawn(key, panel):
-    figure = plots.history(Recorded(records(3, loss=lambda e: 1 / e, **{key: lambda e: e})))
+    figure = plots.history(gd.History(records(3, loss=lambda e: 1 / e, **{key: lambda e: e})))
     assert [axes.get_ylabel() for axes in figure.axes] == ["loss", panel]
 
 
-@pytest.mark.parametrize("history", [Recorded([]), Recorded(records(3, loss=lambda _: math.nan))])
+@pytest.mark.parametrize("history", [gd.History([]), gd.History(records(3, loss=lambda _: math.nan))])
 def test_a_history_without_numbers_is_refused(history):
     with pytest.raises(ValueError, match=r"^history: expected at least one epoch with a finite loss"):
         plots.history(history)
+
+
+def test_a_run_of_fit_draws_itself(tmp_path):
+    x = np.linspace(-1, 1, 20)
+    w = np.zeros(1)
+    history = gd.fit(
+        lambda w, x, y: (np.mean((w * x - y) ** 2), np.array([2 * np.mean((w * x - y) * x)])),
+        w,
+        (x, 3 * x),
+        gd.SGD(w, lr=0.1),
+        epochs=15,
+        batch_size=5,
+        rng=np.random.default_rng(0),
+        metrics={"rmse": gd.metrics.rmse(lambda w, x: w * x)},
+        running=True,
+        validation=(x + 0.5, 3 * x + 1.5),
+        schedule=cosine(0.1, 60),
+        progress=False,
+    )
+    figure = history.plot(tmp_path / "run.png")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "rmse", "lr"]
+    assert set(curves(figure.axes[1])) == {"training", "validation", "running"}
+    assert (tmp_path / "run.png").stat().st_size > 1000
 
 
 # The other pictures

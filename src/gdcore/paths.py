@@ -167,12 +167,12 @@ def _table(valley: Valley, walks: list[Walk]) -> str:
         f"{len(walks[0].points) - 1} steps",
         f"{'':<8}{'lr':>8}{'x':>10}{'y':>10}{'f':>11}{'to minimum':>12}{'walked':>9}{f'f < {REACHED:g} after':>18}",
     ]
-    for walk in walks:
-        end = walk.points[-1]
-        reached = np.flatnonzero(valley.height(walk.points) < REACHED)
+    for taken in walks:
+        end = taken.points[-1]
+        reached = np.flatnonzero(valley.height(taken.points) < REACHED)
         after = f"{reached[0]} steps" if len(reached) else "-"
         lines.append(
-            f"{walk.name:<8}{walk.lr:>8g}{end[0]:>10.4f}{end[1]:>10.4f}{valley.height(end):>11.2e}"
-            f"{np.hypot(*(end - valley.minimum)):>12.2e}{walk.lengths.sum():>9.2f}{after:>18}"
+            f"{taken.name:<8}{taken.lr:>8g}{end[0]:>10.4f}{end[1]:>10.4f}{valley.height(end):>11.2e}"
+            f"{np.hypot(*(end - valley.minimum)):>12.2e}{taken.lengths.sum():>9.2f}{after:>18}"
         )
     return "\n".join([*lines, ""])

@@ -7,13 +7,14 @@ notebook shows after ``%matplotlib inline``, and saves it where ``path`` says: a
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .files import replacing
 
 if TYPE_CHECKING:
+    from .history import History
     from .paths import Valley, Walk
     from .roofline import Point
 
@@ -34,19 +35,6 @@ DECADES = 2
 """An axis of positive values that span more than these is logarithmic."""
 
 
-class Recorded(Protocol):
-    """What :func:`history` needs of a history."""
-
-    monitor: str
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """The record of the best epoch."""
-
-    def to_dict(self) -> dict[str, list[Any]]:
-        """Return the records by column, None where there is no value."""
-
-
 def check_format(path: str | Path, name: str = "path") -> None:
     """Raise ValueError unless ``path`` ends like a picture, ImportError without matplotlib."""
     _matplotlib()
@@ -54,7 +42,7 @@ def check_format(path: str | Path, name: str = "path") -> None:
         raise ValueError(f"{name}: expected a file named *.{', *.'.join(FORMATS)}, got {str(path)!r}")
 
 
-def history(history: Recorded, path: str | Path | None = None) -> Any:
+def history(history: "History", path: str | Path | None = None) -> Any:
     """Draw a run of :func:`gdcore.fit` over its epochs.
 
     One below the other: the losses; each metric, of training and validation; and the learning rate if it changes.

@@ -6,7 +6,6 @@ _kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, 
 
 import math
 import numbers
-import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -127,20 +126,6 @@ def positive(name: str, value: object) -> float:
     number = _real(name, value, expected)
     if not (0.0 < number < math.inf):
         raise ValueError(f"{name}: expected {expected}, got {value}")
-    return number
-
-
-def integer(name: str, value: Any, least: int) -> int:
-    """Return ``value`` as an int; raise TypeError or ValueError unless it is an integer >= ``least``."""
-    said = f"{name}: expected an int >= {least}, got {value!r}"
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{said} of type {type(value).__name__}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{said} of type {type(value).__name__}") from None
-    if number < least:
-        raise ValueError(said)
     return number
 
 

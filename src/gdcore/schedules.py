@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .rules import integer, nonnegative, positive
+from .batches import checked_int
+from .rules import nonnegative, positive
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,7 +39,7 @@ class Schedule:
     def __call__(self, step: int) -> float:
         """Return the learning rate of one step."""
         if type(step) is not int or step < 0:  # spares the usual step the slow test
-            step = integer("step", step, 0)
+            step = checked_int("step", step, 0)
         return self.rate(step, *self.values)
 
     def __repr__(self) -> str:
@@ -112,7 +113,7 @@ def cosine(lr: float, steps: int, final: float = 0.0) -> Schedule:
     Loshchilov and Hutter (2017), SGDR, equation 5, without restarts.
     """
     return _schedule(
-        _cosine, lr=nonnegative("lr", lr), steps=integer("steps", steps, 1), final=nonnegative("final", final)
+        _cosine, lr=nonnegative("lr", lr), steps=checked_int("steps", steps, 1), final=nonnegative("final", final)
     )
 
 
@@ -133,7 +134,7 @@ def warmup(lr: float, steps: int, start: float = 0.0) -> Schedule:
     Goyal et al. (2017), Accurate, Large Minibatch SGD, section 2.2: "gradual warmup".
     """
     return _schedule(
-        _warmup, lr=nonnegative("lr", lr), steps=integer("steps", steps, 1), start=nonnegative("start", start)
+        _warmup, lr=nonnegative("lr", lr), steps=checked_int("steps", steps, 1), start=nonnegative("start", start)
     )
 
 
@@ -164,7 +165,7 @@ def one_cycle(
     both one step earlier.
     """
     lr = nonnegative("lr", lr)
-    steps = integer("steps", steps, 2)
+    steps = checked_int("steps", steps, 2)
     peak = round(min(positive("pct_start", pct_start), 1.0) * steps)
     if not 1 <= peak < steps:
         raise ValueError(
@@ -307,7 +308,7 @@ def _schedule(rate: Callable[..., float], **arguments: Any) -> Schedule:
 
 def _decaying(rate: Callable[..., float], lr: float, every: int, factor: float) -> Schedule:
     return _schedule(
-        rate, lr=nonnegative("lr", lr), every=integer("every", every, 1), factor=positive("factor", factor)
+        rate, lr=nonnegative("lr", lr), every=checked_int("every", every, 1), factor=positive("factor", factor)
     )
 
 
@@ -318,7 +319,7 @@ def _beginning(piece: tuple[int, Any]) -> int:
 def _pieces(name: str, given: Any) -> tuple[tuple[int, Any], ...]:
     if not isinstance(given, Mapping):
         raise TypeError(f"{name}: expected a dict whose keys are steps, got {type(given).__name__}")
-    pieces = sorted(((integer(f"{name}: step", at, 0), what) for at, what in given.items()), key=_beginning)
+    pieces = sorted(((checked_int(f"{name}: step", at, 0), what) for at, what in given.items()), key=_beginning)
     if not pieces or pieces[0][0] != 0:
         raise ValueError(f"{name}: expected one that begins at step 0, got steps {[at for at, _ in pieces]}")
     return tuple(pieces)
