@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from .clipping import clip_by_global_norm, clip_by_value
     from .config import show_config
     from .derivatives import grad, hessian, hvp, jacobian, value_and_grad
+    from .estimators import GDClassifier as GDClassifier
+    from .estimators import GDRegressor as GDRegressor
     from .extensions import gate, rematerialise, stop_gradient
     from .gates_nets import (
         log_softmax,
@@ -82,6 +84,7 @@ _NAMES = {
     "clipping": "clip_by_global_norm clip_by_value",
     "config": "show_config",
     "derivatives": "grad hessian hvp jacobian value_and_grad",
+    "estimators": "GDClassifier GDRegressor",  # not in __all__: importing everything must not need scikit-learn
     "extensions": "gate rematerialise stop_gradient",
     "gates_nets": "log_softmax relu sigmoid softmax softmax_cross_entropy softplus squared_error tanh",
     "history": "History",

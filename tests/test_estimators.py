@@ -1,0 +1,166 @@
+"""Estimators: what scikit-learn asks of its own, and that they are the models of gdcore."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import gdcore as gd
+
+BOTH = [gd.GDRegressor, gd.GDClassifier]
+
+
+@parametrize_with_checks(
+    [
+        gd.GDRegressor(),
+        gd.GDClassifier(),
+        gd.GDRegressor(hidden=(16,), patience=20),
+        gd.GDClassifier(hidden=(16,), activation="tanh", patience=20),
+    ]
+)
+def test_scikit_learns_own_check(estimator, check):
+    check(estimator)
+
+
+def test_linear_regression_with_l2_is_ridge():
+    X, y = load_diabetes(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    ours = gd.GDRegressor(optimizer="momentum", lr=0.1, epochs=2000, batch_size=len(y), l2=0.1).fit(X, y)
+    theirs = Ridge(alpha=0.1 * len(y) / 2).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-6)
+    assert ours.intercept_ == pytest.approx(theirs.intercept_, rel=1e-6)
+    assert ours.score(X, y) == pytest.approx(theirs.score(X, y), rel=1e-6)
+    assert ours.history_.records[-1]["loss"] == pytest.approx(1 - ours.score(X, y), rel=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_linear_classifier_with_l2_is_logistic_regression(classes):
+    X, y = load_iris(return_X_y=True)
+    X, y = StandardScaler().fit_transform(X)[y < classes], np.array(["setosa", "versi", "virgin"])[y[y < classes]]
+    ours = gd.GDClassifier(optimizer="momentum", lr=0.5, epochs=1500, batch_size=len(y), l2=20 / len(y)).fit(X, y)
+    theirs = LogisticRegression(C=1 / 20, tol=1e-10, max_iter=1000).fit(X, y)
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-6)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(ours.decision_function(X), theirs.decision_function(X), atol=1e-5)
+    assert ours.classes_.tolist() == theirs.classes_.tolist()
+    np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
+
+
+@pytest.mark.parametrize("hidden", [(), (8,)])
+def test_units_of_the_targets_change_nothing_but_units(hidden):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 3)), rng.standard_normal((60, 2))
+    units, zeros = np.array([1e6, 1e-3]), np.array([5e6, 1.0])
+    small = gd.GDRegressor(hidden, epochs=5, random_state=1).fit(X, y)
+    large = gd.GDRegressor(hidden, epochs=5, random_state=1).fit(X, y * units + zeros)
+    np.testing.assert_allclose(large.predict(X), small.predict(X) * units + zeros, rtol=1e-9)
+
+
+def test_predictions_have_the_shape_of_the_targets():
+    X = np.random.default_rng(0).standard_normal((30, 3))
+    for hidden in ((), (4,)):
+        two = gd.GDRegressor(hidden, random_state=0).fit(X, X[:, :2])
+        assert two.predict(X).shape == (30, 2)
+        one = gd.GDRegressor(hidden, random_state=0).fit(X, X[:, 0])
+        assert one.predict(X).shape == (30,)
+
+
+@pytest.mark.parametrize("make", BOTH)
+def test_same_seed_same_model(make):
+    X, y = load_iris(return_X_y=True)
+    first = make((5,), epochs=3, random_state=3).fit(X, y)
+    again = clone(first).fit(X, y)
+    other = clone(first).set_params(random_state=4).fit(X, y)
+    np.testing.assert_array_equal(first.predict(X), again.predict(X))
+    assert any((a != b).any() for a, b in zip(first.model_.params[0], other.model_.params[0], strict=True))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(first)).predict(X), first.predict(X))
+
+
+@pytest.mark.parametrize("make", BOTH)
+def test_only_linear_estimators_have_coefficients(make):
+    X, y = load_iris(return_X_y=True)
+    estimator = make(epochs=1)
+    assert hasattr(estimator.fit(X, y), "coef_")
+    assert not hasattr(estimator.set_params(hidden=(3,)).fit(X, y), "coef_")
+
+
+def test_single_precision_stays_single():
+    X, y = load_iris(return_X_y=True)
+    classifier = gd.GDClassifier((5,), epochs=3).fit(X.astype(np.float32), y)
+    assert classifier.predict_proba(X).dtype == np.float32
+
+
+def test_patience_ends_the_run_at_the_best_epoch():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 10)), rng.standard_normal(60)
+    regressor = gd.GDRegressor((30,), epochs=500, patience=5, lr=0.01, validation_fraction=0.5, random_state=0)
+    history = regressor.fit(X, y).history_
+    assert history.stopped == "patience"
+    assert regressor.n_iter_ == len(history) == history.best["epoch"] + 5
+    assert history.monitor == "validation_loss"
+
+
+def test_estimators_work_inside_pipelines_and_searches():
+    X, y = load_iris(return_X_y=True)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), gd.GDClassifier((10,), lr=0.01, epochs=50, random_state=0)),
+        {"gdclassifier__l2": [0.0, 10.0]},
+        cv=3,
+    ).fit(X, y)
+    assert search.best_params_ == {"gdclassifier__l2": 0.0}
+    assert search.score(X, y) > 0.95
+    X, y = load_diabetes(return_X_y=True)
+    regressor = make_pipeline(StandardScaler(), gd.GDRegressor(random_state=0))
+    assert cross_val_score(regressor, X, y).mean() > 0.4
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "said"),
+    [
+        ({"hidden": 5}, TypeError, "hidden: expected a tuple of ints, got 5"),
+        ({"hidden": (0,)}, ValueError, "sizes: expected two ints >= 1 or more"),
+        ({"optimizer": "lbfgs"}, ValueError, "optimizer: expected one of 'sgd', .* got 'lbfgs'"),
+        ({"lr": -1.0}, ValueError, "lr: expected"),
+        ({"epochs": -1}, ValueError, "epochs: expected an int >= 0, got -1"),
+        ({"patience": 1, "validation_fraction": 1.0}, ValueError, r"validation_fraction: expected .* in \(0, 1\)"),
+        ({"activation": "gelu"}, ValueError, "activation: expected one of"),
+    ],
+)
+@pytest.mark.parametrize("make", BOTH)
+def test_parameters_out_of_range_are_refused(make, changed, error, said):
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(error, match=said):
+        make(**changed).fit(X, y)
+
+
+def test_validation_needs_samples_beside_it():
+    with pytest.raises(ValueError, match="X: expected samples beside 1 for validation, got n_samples = 1"):
+        gd.GDRegressor(patience=1).fit([[1.0]], [1.0])
+
+
+# without scikit-learn
+
+
+def test_importing_gdcore_needs_no_scikit_learn():
+    program = (
+        "import sys\n"
+        "sys.modules['sklearn'] = None\n"
+        "from gdcore import *\n"
+        "import gdcore as gd\n"
+        "assert not hasattr(gd, 'Regressor')\n"
+        "try:\n"
+        "    gd.GDRegressor\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'\n"
