@@ -67,7 +67,7 @@ class Loop:
         run, optimizer, schedule, saver = self.run, self.run.optimizer, self.schedule, self.saver
         value_and_grad, params, watch = self.value_and_grad, run.params, run.watch
         clipped, running = self.limits.given, bool(self.evaluation.running)
-        epoch, step, sums, order = run.at
+        epoch, step, sums, order, _ = run.at
         total, met = sums[0], sums[1:]
         largest = watch.LARGEST
         started = time.perf_counter() - run.seconds
@@ -93,7 +93,7 @@ class Loop:
             if saver is None:
                 optimizer.step(grads)
             else:
-                run.ahead = (epoch, step, (total, *met), order)
+                run.ahead = (epoch, step, (total, *met), order, run.state())
                 optimizer.step(grads)
                 run.at = run.ahead
                 if time.perf_counter() >= saver.due:
@@ -101,7 +101,8 @@ class Loop:
                     saver.save()
             if count is not None:
                 count()
-        run.at = run.ahead = (epoch, step, (total, *met), order)
+        if saver is None:
+            run.at = (epoch, step, (total, *met), order, None)
         run.seconds = time.perf_counter() - started
 
     def _end_epoch(self) -> None:
@@ -112,6 +113,9 @@ class Loop:
         record["seconds"] = run.seconds
         history.records.append(record)
         returned = None if self.callback is None else self.callback(record, run.params)
+        if history.monitor not in record:
+            keys = ", ".join(map(repr, record))
+            raise ValueError(f"monitor: expected a key of the record, one of {keys}, got {history.monitor!r}")
         if isinstance(returned, bool | np.bool_) and returned:
             history.stopped = "callback"
         if self.patience is not None:

@@ -25,32 +25,41 @@ class Saver:
     def __init__(
         self, path: str | Path, every: float, run: Run, data: Sequence[Array], sameness: Mapping[str, Any]
     ) -> None:
-        check_path(path)
-        if isinstance(every, bool) or not isinstance(every, int | float) or not every >= 0:
+        _check_path(path)
+        if isinstance(every, bool) or not isinstance(every, int | float):
+            raise TypeError(f"checkpoint_every: expected a number of seconds >= 0, got {every!r}")
+        if not every >= 0:
             raise ValueError(f"checkpoint_every: expected a number of seconds >= 0, got {every!r}")
         remove_leftovers(path)
         self.path = Path(path)
         self.every = every
         self.run = run
-        groups = [
-            {name: value for name, value in group.items() if name != "params"}
-            for group in run.optimizer.state_dict()["groups"]
-        ]
-        self.sameness = {"optimizer": groups, "data": checksum(data), "shuffle": run.shuffle, **sameness}
+        state = run.optimizer.state_dict()
+        groups = [{name: value for name, value in group.items() if name != "params"} for group in state["groups"]]
+        optimizer = {"rule": state["rule"], "hyperparameters": groups}
+        self.sameness = {**optimizer, "data": checksum(data), "shuffle": run.shuffle, **sameness}
         self.due = time.perf_counter() + every
         self.steps_an_epoch: int = -(-len(data[0]) // sameness["batch_size"])
         self.steps_before: int = run.optimizer.t
 
     def save_interrupted(self) -> None:
-        """Write the file after an interrupt: note the step under way first, if the optimizer has done it."""
-        if self.run.optimizer.t == self.steps_before + self._steps(self.run.ahead):
-            self.run.at = self.run.ahead
+        """Write the file after an interrupt.
+
+        If the optimizer has done the step under way, that is noted first; if not, the generator goes back to where
+        it was before, as the step will be done again.
+        """
+        run = self.run
+        if run.optimizer.t == self.steps_before + self._steps(run.ahead):
+            run.at = run.ahead
+        *_, state = run.at
+        if run.rng is not None and state is not None:
+            run.rng.bit_generator.state = state
         self.save()
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
         run = self.run
-        epoch, step, sums, order = run.at
+        epoch, step, sums, order, _ = run.at
         best = None if run.best is None else {"epoch": run.best[0]["epoch"], "params": run.best[1]}
         metadata = {
             "sameness": self.sameness,
@@ -83,9 +92,13 @@ class Saver:
         if best is not None:
             _check_like(best["params"], flatten(run.params), self.path)
         load(self.path, params=run.params, optimizer=run.optimizer, rng=run.rng)
-        run.at = run.ahead = (saved.epoch, metadata["step"], tuple(metadata["sums"]), metadata["order"])
-        if run.rng is not None and metadata["step"] == 0:  # the order may have been drawn, but for no step
-            run.rng.bit_generator.state = metadata["order"]
+        run.at = run.ahead = (
+            saved.epoch,
+            metadata["step"],
+            tuple(metadata["sums"]),
+            metadata["order"],
+            run.state(),
+        )
         self.steps_before = run.optimizer.t - self._steps(run.at)
         run.seconds = metadata["seconds"]
         run.watch.resume(metadata["first_losses"])
@@ -100,12 +113,23 @@ class Saver:
 
 
 def checksum(arrays: Sequence[Array]) -> str:
-    """Return a number that tells the samples of one run from those of another."""
+    """Return a number that tells the samples of one run from those of another. Raises TypeError for objects."""
     value = 0
-    for array in arrays:
+    for index, array in enumerate(arrays):
+        if array.dtype.hasobject:
+            raise TypeError(f"data[{index}]: expected no Python objects with a checkpoint, got {array.dtype}")
         value = zlib.crc32(f"{array.dtype.str}{array.shape}".encode(), value)
         value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
     return f"{value:08x}"
+
+
+def _check_path(path: Any) -> None:
+    if not isinstance(path, str | Path):
+        raise TypeError(f"checkpoint: expected a path or None, got {path!r} of type {type(path).__name__}")
+    try:
+        check_path(path)
+    except ValueError as error:
+        raise ValueError(f"checkpoint:{str(error).removeprefix('path:')}") from None
 
 
 def _check_like(saved: Any, leaves: list[Array], path: Path) -> None:

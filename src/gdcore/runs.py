@@ -12,9 +12,13 @@ from .history import History, Record
 from .trees import flatten
 
 Array = np.ndarray[Any, Any]
-At = tuple[int, int, tuple[float, ...], Mapping[str, Any] | None]
+State = Mapping[str, Any] | None
+"""The state of a generator, None where there is none."""
+
+At = tuple[int, int, tuple[float, ...], State, State]
 """Where a run is: the epoch in progress, from 1; the steps done in it; the sums over their samples, of the loss and
-of each metric met on the way; and the generator's state from which the epoch's order is drawn."""
+of each metric met on the way; the state from which the epoch's order is drawn; and the state after the last step,
+as the gradient may draw from the same generator."""
 
 
 class DivergenceError(FloatingPointError):
@@ -72,19 +76,22 @@ class Run:
 
     def start_epoch(self, epoch: int) -> None:
         """Stand before the first step of an epoch."""
-        state = None if self.rng is None else self.rng.bit_generator.state
+        state = self.state()
         self.seconds = 0.0
-        self.at = self.ahead = (epoch, 0, (0.0,) * self.sums, state)
+        self.at = self.ahead = (epoch, 0, (0.0,) * self.sums, state, state)
+
+    def state(self) -> State:
+        """Return the state of the generator."""
+        return None if self.rng is None else self.rng.bit_generator.state
 
     def batches(self, data: Sequence[Array], size: int) -> Iterator[tuple[Array, ...]]:
         """Return the batches of the epoch that are still to come."""
-        _, steps, _, state = self.at
-        if self.rng is None or state is None or not self.shuffle:
+        _, steps, _, order, now = self.at
+        if self.rng is None or order is None or now is None or not self.shuffle:
             return batches_from(steps, data, size, None)
         if not steps:
             return batches_from(0, data, size, self.rng)
-        now = self.rng.bit_generator.state  # the gradient may have drawn from the same generator since
-        self.rng.bit_generator.state = state
+        self.rng.bit_generator.state = order
         batches = batches_from(steps, data, size, self.rng)
         self.rng.bit_generator.state = now
         return batches
