@@ -11,7 +11,7 @@ def gdc(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def call(*argv):
-        status = main(list(argv))
+        status = main([str(argument) for argument in argv])
         out, err = capsys.readouterr()
         return status, out, err
 

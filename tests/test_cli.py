@@ -17,7 +17,6 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import gdcore
-from gdcore.cli import main
 from gdcore.job import make_optimizer
 from gdcore.options import OPTIMIZERS
 from gdcore.scaling import Scaling
@@ -65,18 +64,6 @@ def table(tmp_path, monkeypatch):
         return name
 
     return write
-
-
-@pytest.fixture
-def gdc(capsys):
-    """Run the command line in this process: exit status, stdout, stderr."""
-
-    def run(*argv):
-        status = main([str(argument) for argument in argv])
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 def small(rows=40):

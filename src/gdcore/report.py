@@ -10,8 +10,11 @@ from .progress import write
 Columns = tuple[tuple[str, str], ...]
 """Keys of the record, each with its title."""
 
-UNFINISHED: Final = 0.99
-"""A run whose last tenth of epochs brings the error below this part of what it was is not at its end."""
+UNFINISHED: Final = 0.01
+"""A run whose last tenth of epochs lowers the error by more than this part of it is not at its end."""
+
+NEGLIGIBLE: Final = 1e-3
+"""A run whose error is below this part of that of a constant prediction has learned enough."""
 
 UNSTEADY: Final = 1.01
 """A run whose last error is this many times its best one wanders about the optimum."""
@@ -116,15 +119,19 @@ def warn_of_outcome(history: History, measure: Measure, *, steady: bool) -> None
     """Warn of a run that learned nothing, was still learning, or, unless ``steady``, wanders about the optimum."""
     key, name = measure.error
     errors = [record[key] for record in history.records]
-    last, before, best = errors[-1], errors[-1 - len(errors) // 10], min(errors)
+    last, best = errors[-1], min(errors)
+    # Over the rows held out, if there are any: over the others the loss of classes falls for ever.
+    monitored = [history.monitored(record) for record in history.records]
+    fell = 1 - monitored[-1] / (monitored[-1 - len(monitored) // 10] or 1.0)
     alone, what = measure.alone
     if last >= alone > 0:
         warn(f"the model is no better than {what}, which has {name} {number(alone)}")
-    elif history.stopped != "epochs" or steady:
+    elif history.stopped != "epochs" or steady or last <= NEGLIGIBLE * alone:
         return
-    elif last < UNFINISHED * before:
+    elif fell > UNFINISHED:
+        where = "validation" if history.monitor.startswith("validation") else "train"
         warn(
-            f"the train {name} still fell by {100 * (1 - last / before):.2g} % in the last tenth of the epochs; "
+            f"the {where} {name} still fell by {100 * fell:.2g} % in the last tenth of the epochs; "
             f"try more --epochs or a larger --lr"
         )
     elif last > UNSTEADY * best:
