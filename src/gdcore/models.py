@@ -168,9 +168,8 @@ class Network:
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """What :func:`gdcore.fit` may tell of the model: ``rmse`` for regression, else ``accuracy``."""
-        metric = TASKS[self.task].metric
-        return {metric.__name__: metric(self.outputs)}
+        """What :func:`gdcore.fit` may tell of it: ``rmse``, or ``accuracy`` and ``cross_entropy`` for classes."""
+        return {metric.__name__: metric(self.outputs) for metric in TASKS[self.task].metrics}
 
     @property
     def config(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a run says of itself: a table with a line an epoch, a summary, and warnings of how it ended."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,11 +76,10 @@ class EpochTable:
         self.columns = columns
         self.epochs = epochs
         self.every = every or -(-epochs // LINES)
-        self.titles = [f"{title:>15}" for _, title in columns]
 
     def head(self) -> str:
         """Return the line with the titles."""
-        return "epoch" + "".join(f"  {title}" for title in self.titles)
+        return "epoch" + self._row(title for _, title in self.columns)
 
     def show(self, record: Record, _params: Any) -> None:
         """Print the line of an epoch, if its turn has come; a callback of :func:`gdcore.fit`."""
@@ -89,11 +89,12 @@ class EpochTable:
 
     def line(self, record: Record) -> str:
         """Return the line of an epoch."""
-        cells = (
-            f"{'-' if record.get(key) is None else number(record[key]):>{len(title)}}"
-            for (key, _), title in zip(self.columns, self.titles, strict=True)
-        )
-        return f"{record['epoch']:>5}" + "".join(f"  {cell}" for cell in cells)
+        values = (f"{record[key]:.3g}" if key == "lr" else number(record[key]) for key, _ in self.columns)
+        return f"{record['epoch']:>5}" + self._row(values)
+
+    def _row(self, cells: Iterable[str]) -> str:
+        widths = (max(15, len(title)) for _, title in self.columns)
+        return "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
 def summary(history: History, measure: Measure, rows: int, saved: str) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from . import models
 from .checkpoint import CheckpointError, load, save
 from .columns import Columns, said_missing
-from .metrics import Metric, accuracy, cross_entropy, rmse
+from .metrics import Metric
 from .scaling import Scaling
 from .tables import Table, TableError
 
@@ -77,9 +77,9 @@ class Target:
     def metrics(self, network: models.Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""
         if self.classes:
-            return {"accuracy": accuracy(network.outputs), "cross_entropy": cross_entropy(network.outputs)}
-        scaled = rmse(network.outputs)
-        return {"rmse": Metric(scaled.each, lambda mean: self.scale * scaled.finish(mean))}
+            return network.metrics
+        rmse = network.metrics["rmse"]
+        return {"rmse": Metric(rmse.each, lambda mean: self.scale * rmse.finish(mean))}
 
 
 @dataclass(frozen=True)

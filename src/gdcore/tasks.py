@@ -16,7 +16,7 @@ import numpy as np
 
 from .arrays import describe
 from .gates_nets import saving_cross_entropy, sigmoid, softmax, softmax_cross_entropy, softplus, squared_error
-from .metrics import Metric, accuracy, rmse
+from .metrics import Metric, accuracy, cross_entropy, rmse
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +31,7 @@ class Task:
         bounded: whether there is a least and a largest ``y``.
         loss: of outputs and targets, in functions that can be differentiated.
         slope: the same with the gradient by the outputs, which it may overwrite.
-        metric: what to tell of it beside the loss.
+        metrics: what to tell of it beside the loss.
         predictions: what the outputs predict.
         probabilities: of each class, (n, classes); None for a task without classes.
     """
@@ -42,7 +42,7 @@ class Task:
     bounded: bool
     loss: Callable[[Any, Array], Any]
     slope: Callable[[Array, Array], tuple[Any, Array]]
-    metric: Callable[[Callable[..., Any]], Metric]
+    metrics: tuple[Callable[[Callable[..., Any]], Metric], ...]
     predictions: Callable[[Array], Array]
     probabilities: Callable[[Array], Array] | None = None
 
@@ -109,7 +109,7 @@ TASKS: Final[dict[str, Task]] = {
         bounded=False,
         loss=_squared_loss,
         slope=_squared_slope,
-        metric=rmse,
+        metrics=(rmse,),
         predictions=lambda outputs: outputs,
     ),
     "binary": Task(
@@ -119,7 +119,7 @@ TASKS: Final[dict[str, Task]] = {
         bounded=True,
         loss=_binary_loss,
         slope=_binary_slope,
-        metric=accuracy,
+        metrics=(accuracy, cross_entropy),
         predictions=_binary_predictions,
         probabilities=_binary_probabilities,
     ),
@@ -130,7 +130,7 @@ TASKS: Final[dict[str, Task]] = {
         bounded=True,
         loss=softmax_cross_entropy,
         slope=saving_cross_entropy,
-        metric=accuracy,
+        metrics=(accuracy, cross_entropy),
         predictions=lambda outputs: outputs.argmax(axis=1),
         probabilities=softmax,
     ),
