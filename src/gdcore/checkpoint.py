@@ -120,8 +120,8 @@ def load(
     >>> checkpoint.params, checkpoint.metadata, checkpoint.rng.integers(100)
     ([array([0., 0.])], {'loss': inf}, np.int64(85))
     """
-    with containers.blaming(path):
-        checkpoint = _checkpoint(*containers.read(path))
+    with containers.reading(path) as (content, arrays):
+        checkpoint = _checkpoint(content, arrays)
     # Validated first, all of them; then no Python code runs, so that no interrupt comes between two of the actions.
     actions = [
         *_restoring_optimizer(optimizer, checkpoint.optimizer, path),
@@ -134,7 +134,7 @@ def load(
 
 def check_path(path: str | Path) -> None:
     """Raise ValueError for a name that :func:`save` does not know, OSError for a place where it cannot write."""
-    containers.check_name(path)
+    containers.container_of(path)
     check_destination(path)
 
 
@@ -169,6 +169,8 @@ def _checkpoint(content: Any, arrays: dict[str, Array]) -> Checkpoint:
         sections["rng"] = generator_of(sections["rng"])
     if not isinstance(sections["optimizer"], dict | None):
         raise CheckpointError("expected a dict as the state of the optimizer, got another value")
+    if arrays:
+        raise CheckpointError(f"expected no array beside those of the checkpoint, got {next(iter(arrays))!r}")
     _check_leaves(sections["params"])
     return Checkpoint(**sections)
 

@@ -7,6 +7,7 @@ be those of the file before any array is made.
 The seal is the SHA-256 of all other bytes of the file: 64 hexadecimal digits behind a mark.
 """
 
+import errno
 import hashlib
 import json
 import math
@@ -22,6 +23,7 @@ import numpy as np
 
 from .arrays import describe
 from .files import replacing
+from .trees import where
 
 Array = np.ndarray[Any, Any]
 
@@ -84,16 +86,28 @@ class Container(NamedTuple):
     read: Callable[[IO[bytes]], tuple[Any, dict[str, Array]]]
 
 
+def container_of(path: str | Path) -> Container:
+    """Return the container that ``path`` is named like. Raises ValueError for another name."""
+    container = CONTAINERS.get(Path(path).suffix.lower())
+    if container is None:
+        raise ValueError(f"path: expected a file named *{' or *'.join(CONTAINERS)}, got {str(path)!r}")
+    return container
+
+
 def write(path: str | Path, content: Any, arrays: Mapping[str, Array]) -> None:
     """Write ``content``, anything that JSON can say, and ``arrays`` to ``path``, whole or not at all.
 
     Raises, before anything is written, ValueError for a name that is no ``.npz`` and no ``.safetensors``, and
     TypeError for a dtype that such a file cannot hold; OSError as :func:`gdcore.files.replacing` does.
     """
-    container = _container(path)
+    container = container_of(path)
     for name, array in arrays.items():
         if not container.holds(array.dtype.str):
-            raise TypeError(f"{name}: expected a dtype that *{Path(path).suffix} can hold, got {describe(array)}")
+            what, _, keys = name.partition(".")
+            raise TypeError(
+                f"{where(what, (keys,) if keys else ())}: expected a dtype that *{Path(path).suffix} holds, "
+                f"got {describe(array)}"
+            )
     # The widest numbers come first, so that the data of each array is aligned.
     arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].dtype.itemsize))
     table = {name: {"dtype": array.dtype.str, "shape": array.shape} for name, array in arrays.items()}
@@ -106,59 +120,48 @@ def write(path: str | Path, content: Any, arrays: Mapping[str, Array]) -> None:
         file.write(digits)
 
 
-def read(path: str | Path) -> tuple[Any, dict[str, Array]]:
-    """Return what :func:`write` was given. Nothing in the file is run.
-
-    Raises ValueError for another name than ``*.npz`` or ``*.safetensors``; OSError for a file that cannot be read;
-    errors of all kinds, of which :func:`blaming` makes one, for a file that :func:`write` did not make.
-    """
-    container = _container(path)
-    with Path(path).open("rb") as file:
-        at = _end_of_mark(container, file)
-        file.seek(max(at - len(container.mark), 0))
-        if file.read(len(container.mark)) != container.mark:
-            raise CheckpointError("expected a checkpoint that gd.save wrote, got another file, or a part of one")
-        expected, got = file.read(DIGITS), _digits(file, at)
-        if got != expected:
-            raise CheckpointError(f"expected the SHA-256 {expected!r}, got {got!r}: the file is damaged")
-        return container.read(file)
-
-
-def check_name(path: str | Path) -> None:
-    """Raise ValueError unless ``path`` is named like a container."""
-    _container(path)
-
-
 @contextmanager
-def blaming(path: str | Path) -> Iterator[None]:
-    """Turn what reading a forged file may raise to a CheckpointError that names ``path``."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # forgeries reach the readers of JSON and zip in more ways than those have errors
-        raise CheckpointError(f"{path}: expected a checkpoint that gd.save wrote, got a forged one") from error
+def reading(path: str | Path) -> Iterator[tuple[Any, dict[str, Array]]]:
+    """Give the content and the arrays that :func:`write` was given. Nothing in the file is run.
+
+    Raises ValueError for another name than ``*.npz`` or ``*.safetensors``, OSError for a file that cannot be read,
+    and CheckpointError for one that :func:`write` did not make: what the block raises is taken to mean that too.
+    """
+    container = container_of(path)
+    with Path(path).open("rb") as file:
+        try:
+            _check_seal(container, file)
+            yield container.read(file)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
+        except Exception as error:  # forgeries fail in more ways than the readers of JSON and zip have errors
+            # The system says EINVAL to a place before the start of the file, where a directory of a zip may point.
+            if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno != errno.EINVAL):
+                raise
+            raise CheckpointError(f"{path}: expected a checkpoint that gd.save wrote, got a forged one") from error
 
 
-def _container(path: str | Path) -> Container:
-    container = CONTAINERS.get(Path(path).suffix.lower())
-    if container is None:
-        raise ValueError(f"path: expected a file named *{' or *'.join(CONTAINERS)}, got {str(path)!r}")
-    return container
+def _check_seal(container: Container, file: IO[bytes]) -> None:
+    at = _end_of_mark(container, file)
+    file.seek(at - len(container.mark))
+    if file.read(len(container.mark)) != container.mark:
+        raise CheckpointError("expected a checkpoint that gd.save wrote, got another file, or a part of one")
+    expected, got = file.read(DIGITS), _digits(file, at)
+    if got != expected:
+        raise CheckpointError(f"expected the SHA-256 {expected!r}, got {got!r}: the file is damaged")
 
 
 def _end_of_mark(container: Container, file: IO[bytes]) -> int:
     size = file.seek(0, os.SEEK_END)
-    return (container.start if container.start >= 0 else size + container.start) + len(container.mark)
+    start = container.start if container.start >= 0 else max(size + container.start, 0)
+    return start + len(container.mark)
 
 
 def _digits(file: IO[bytes], at: int) -> bytes:
     digest = hashlib.sha256()
     for start, end in ((0, at), (at + DIGITS, file.seek(0, os.SEEK_END))):
         position = file.seek(start)
-        while chunk := file.read(min(CHUNK, end - position)):
+        while chunk := file.read(min(CHUNK, max(end - position, 0))):
             digest.update(chunk)
             position += len(chunk)
     return digest.hexdigest().encode()
@@ -188,10 +191,11 @@ def _filled(spec: Spec, stream: IO[bytes]) -> Array:
     array = np.empty(spec.shape, spec.dtype)
     left = _bytes_of(array)
     while left:
-        count = stream.readinto(left[:CHUNK])  # type: ignore[attr-defined]  # every binary stream has it
-        if not count:
+        chunk = stream.read(min(CHUNK, len(left)))
+        if not chunk:
             raise CheckpointError("expected more bytes, got the end of the file")
-        left = left[count:]
+        left[: len(chunk)] = chunk
+        left = left[len(chunk) :]
     return array
 
 
@@ -218,25 +222,24 @@ def _read_npz(file: IO[bytes]) -> tuple[Any, dict[str, Array]]:
     with zipfile.ZipFile(file) as archive:
         members = _members(archive, file)
         content, specs = _parsed(archive.read(members.pop(INDEX)))
-        headers = {f"{name}.npy": _npy_header(spec) for name, spec in specs.items()}
-        sizes = {f"{name}.npy": len(headers[f"{name}.npy"]) + spec.nbytes for name, spec in specs.items()}
+        headers = {name: _npy_header(spec) for name, spec in specs.items()}
+        sizes = {name: len(headers[name]) + spec.nbytes for name, spec in specs.items()}
         if {name: member.file_size for name, member in members.items()} != sizes:
             raise CheckpointError("expected a member of the right size for each array, got others")
         arrays = {}
         for name, spec in specs.items():
-            with archive.open(members[f"{name}.npy"]) as stream:
-                header = headers[f"{name}.npy"]
-                if stream.read(len(header)) != header:
+            with archive.open(members[name]) as stream:
+                if stream.read(len(headers[name])) != headers[name]:
                     raise CheckpointError(f"{name}: expected an array of {spec}, got another")
                 arrays[name] = _filled(spec, stream)
         return content, arrays
 
 
 def _members(archive: zipfile.ZipFile, file: IO[bytes]) -> dict[str, zipfile.ZipInfo]:
-    members = {member.orig_filename: member for member in archive.infolist()}
+    members = {member.orig_filename.removesuffix(".npy"): member for member in archive.infolist()}
     if len(members) < len(archive.infolist()):
         raise CheckpointError("expected members of different names, got two of one name")
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members.values()):
+    if any((m.compress_type, m.compress_size) != (zipfile.ZIP_STORED, m.file_size) for m in members.values()):
         raise CheckpointError("expected members that are stored, got a compressed one")
     # Of members that overlap, each alone may fit.
     if sum(member.file_size for member in members.values()) > file.seek(0, os.SEEK_END):

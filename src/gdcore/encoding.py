@@ -6,7 +6,7 @@ NumPy scalar ``{"$scalar": ["float32", 0.5]}``, a dict with other keys ``{"$dict
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -33,8 +33,8 @@ SCALARS: Final = {
 }
 
 
-TAGS: Final[dict[str, Callable[[Any, Mapping[str, Array]], Any]]] = {
-    "$array": lambda name, arrays: arrays[name],
+TAGS: Final[dict[str, Callable[[Any, dict[str, Array]], Any]]] = {
+    "$array": lambda name, arrays: arrays.pop(name),
     "$tuple": lambda items, arrays: tuple(decode(item, arrays) for item in items),
     "$dict": lambda items, arrays: {key: decode(item, arrays) for key, item in items},
     "$float": lambda text, _: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text],
@@ -51,8 +51,8 @@ def encode(tree: Any, what: str, arrays: dict[str, Array]) -> Any:
     return _encoded(tree, what, (), arrays)
 
 
-def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
-    """Return the tree that :func:`encode` was given, with the dicts, lists and tuples of Python.
+def decode(value: Any, arrays: dict[str, Array]) -> Any:
+    """Return the tree that :func:`encode` was given, and take the arrays in it from ``arrays``.
 
     Raises errors of all kinds for what :func:`encode` did not make.
     """
