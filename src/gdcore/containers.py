@@ -230,7 +230,7 @@ def _read_npz(file: IO[bytes]) -> tuple[Any, dict[str, Array]]:
         for name, spec in specs.items():
             with archive.open(members[name]) as stream:
                 if stream.read(len(headers[name])) != headers[name]:
-                    raise CheckpointError(f"{name}: expected an array of {spec}, got another")
+                    raise CheckpointError(f"{name}: expected an array of {spec.dtype} {spec.shape}, got another")
                 arrays[name] = _filled(spec, stream)
         return content, arrays
 

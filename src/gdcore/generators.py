@@ -18,6 +18,8 @@ GENERATORS: Final = {
 LARGEST: Final = {"pos": 624, "buffer_pos": 4, "has_uint32": 1}
 """What NumPy takes on trust, and then reads memory at."""
 
+MAX_WORD: Final = 2**128 - 1
+
 
 def state_of(rng: Any) -> dict[str, Any]:
     """Return the state of a ``numpy.random.Generator``.
@@ -55,5 +57,5 @@ def _check_like(known: Any, state: Any, key: str = "rng") -> None:
     elif isinstance(known, np.ndarray):
         if (known.dtype, known.shape) != (state.dtype, state.shape):
             raise ValueError(f"{key}: expected {known.dtype} {known.shape}, got {state.dtype} {state.shape}")
-    elif isinstance(known, int) and not 0 <= state <= LARGEST.get(key, 2**128 - 1):
-        raise ValueError(f"{key}: expected at most {LARGEST.get(key)}, got {state}")
+    elif isinstance(known, int) and not 0 <= state <= LARGEST.get(key, MAX_WORD):
+        raise ValueError(f"{key}: expected an integer in [0, {LARGEST.get(key, MAX_WORD)}], got {state}")
