@@ -7,7 +7,6 @@ The environment variable ``GDCORE_NUM_THREADS`` gives another number. Small step
 import math
 import numbers
 import os
-from pathlib import Path
 from typing import Final
 
 from . import _pool
@@ -39,36 +38,41 @@ def get_num_threads() -> int:
     return _pool.threads()
 
 
-def default_threads(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+def default_threads(cgroups: str = "/sys/fs/cgroup", own: str = "/proc/self/cgroup") -> int:
     """Return the number of CPUs that this process may use at a time."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        groups = [line.split(":", 2)[2].strip("/") for line in own.read_text().splitlines()]
+        groups = [line.split(":", 2)[2].strip("/") for line in _read(own).splitlines()]
     except (OSError, IndexError):
         return cpus
     limits = [limit for group in {"", *groups} for limit in _quotas(cgroups, group)]
     return max(1, min([cpus, *(math.ceil(limit) for limit in limits)]))
 
 
-def _quotas(cgroups: Path, group: str) -> list[float]:
+def _quotas(cgroups: str, group: str) -> list[float]:
     # A limit set on any ancestor holds too. Version 2 has cpu.max, version 1 two files under cpu/.
+    parts = group.split("/") if group else []
     found = []
-    for place in [cgroups / group, *(cgroups / group).parents]:
-        if not place.is_relative_to(cgroups):
-            break
+    for depth in range(len(parts), -1, -1):
+        place = "/".join(parts[:depth])
         try:
-            quota, period = (place / "cpu.max").read_text().split()
+            quota, period = _read(f"{cgroups}/{place}/cpu.max").split()
             found.append(float(quota) / float(period))
         except (OSError, ValueError):  # no such file, or "max"
             pass
         try:
-            old = cgroups / "cpu" / place.relative_to(cgroups)
-            quota, period = ((old / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            quota, period = (_read(f"{cgroups}/cpu/{place}/cpu.cfs_{name}_us") for name in ("quota", "period"))
             if int(quota) > 0:
                 found.append(int(quota) / int(period))
         except (OSError, ValueError):
             pass
     return found
+
+
+def _read(path: str) -> str:
+    # pathlib would take longer to import than the rest of the package's files to read.
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123
+        return file.read()
 
 
 def _from_environment(value: str | None) -> int:
