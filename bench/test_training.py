@@ -5,13 +5,16 @@ thread. Each side has first to read 98 % of the images right, and gdcore's loss 
 that of the peer.
 """
 
+import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import gdcore as gd
+from gdcore.options import DEFAULTS
 
 Array = np.ndarray[Any, Any]
 
@@ -129,3 +132,37 @@ def test_fit_beside_a_bare_loop(digits: tuple[Array, Array], compare: Callable[.
     for a, b in zip(ours.net.params[0], bare.net.params[0], strict=True):
         np.testing.assert_array_equal(a, b)
     compare("digits, 10 epochs by fit", lambda: ours.fit(10), {"bare loop": (lambda: bare.bare(10), "<= 1.05")})
+
+
+def test_read_and_train(pytestconfig: pytest.Config, tmp_path: Path, compare: Callable[..., None]) -> None:
+    """A table of 20 columns, read and trained on for an epoch, beside reading it to the same matrix alone."""
+    polars = pytest.importorskip("polars")
+    from gdcore.preparing import prepared  # noqa: PLC0415
+    from gdcore.tables import Table  # noqa: PLC0415
+
+    rows = 2_000 if pytestconfig.getoption("short") else 1_000_000
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((rows, 19))
+    y = x @ rng.standard_normal(19) + 0.1 * rng.standard_normal(rows)
+    path = tmp_path / "table.csv"
+    polars.DataFrame({**{f"x{i}": x[:, i] for i in range(19)}, "y": y}).write_csv(path)
+    options = argparse.Namespace(**{**DEFAULTS, "data": path, "target": "y", "epochs": 1, "lr": 2e-3})
+
+    def ours() -> float:
+        job = prepared(options, Table(path))
+        network = job.model.network
+        optimizer = gd.Adam(network.groups(), lr=options.lr)
+        history = gd.fit(
+            network.value_and_grad, network.params, job.data, optimizer,
+            epochs=1, batch_size=64, rng=job.rng, validation=job.validation, progress=False,
+        )  # fmt: skip
+        loss: float = history.records[0]["validation_loss"]
+        return loss
+
+    def read() -> Array:
+        matrix: Array = polars.read_csv(path).to_numpy(order="c")
+        return matrix
+
+    np.testing.assert_array_equal(read(), np.column_stack([x, y]))
+    assert ours() < (1 if rows < 1_000_000 else 1e-3)
+    compare(f"CSV of {rows:,} rows, read and trained on", ours, {"polars.read_csv": (read, "<= 3")})

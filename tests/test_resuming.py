@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
@@ -202,11 +203,19 @@ def test_a_checkpoint_that_is_there_is_not_overwritten_unasked(tmp_path):
     assert (tmp_path / "run.npz").read_bytes() == old
 
 
-def test_what_a_killed_writer_left_is_removed(tmp_path):
-    (tmp_path / ".run.npz.0123.tmp").write_bytes(b"half")
-    (tmp_path / ".other.npz.0123.tmp").write_bytes(b"half")
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    names = ("run.npz", "run.npz.npz", "other.npz")
+    for name in names:
+        code = f"""
+            import os
+            from gdcore.files import replacing
+            with replacing({str(tmp_path / name)!r}) as file:
+                os.abort()
+        """
+        subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, capture_output=True)
+    assert len(list(tmp_path.glob(".*.tmp"))) == 3
     Run(gd.Adam, tmp_path).fit()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.npz.0123.tmp", "run.npz"]
+    assert len(list(tmp_path.glob(".*.tmp"))) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
@@ -253,7 +262,7 @@ def test_kill_9_at_random_moments_changes_nothing(tmp_path):
                     assert (run.returncode, said) == (0, "")
                     finished = True
         assert outcome("out.npz") == outcome("whole.npz")
-        assert not list(tmp_path.glob(".run.npz.*"))
+        assert not list(tmp_path.glob(".*.tmp"))
 
 
 # Threads

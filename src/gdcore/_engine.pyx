@@ -319,19 +319,28 @@ cdef class Engine:
 
     def snapshot(self):
         """Return the step count, a copy of all slots and each group's hyperparameters, all of one moment."""
-        if self.is_mine():  # a signal handler, say: nothing has been written yet
-            return self.copied()
-        with self.lock:
-            return self.copied()
-
-    cdef tuple copied(self):
+        # All memory is there before the lock is taken: an allocation may run Python code, which may come back here.
         cdef cnp.ndarray image = new_arena(self.arena.size)
+        cdef list ordered = [None] * len(self.owners)
+        cdef int64_t t
+        if self.is_mine():  # a signal handler, say: nothing has been written yet
+            t = self.copy_to(image, ordered)
+        else:
+            with self.lock:
+                t = self.copy_to(image, ordered)
+        return t, self.views(image), ordered
+
+    cdef int64_t copy_to(self, cnp.ndarray image, list ordered) except -1:
+        cdef Py_ssize_t g
         memcpy(cnp.PyArray_BYTES(image), cnp.PyArray_BYTES(self.arena), cnp.PyArray_SIZE(image))
-        return self.steps, self.views(image), [group.ordered for group in self.owners]
+        for g in range(len(ordered)):
+            ordered[g] = self.owners[g].ordered
+        return self.steps
 
     def restore(self, int64_t t, list slots, list ordered):
         """Replace what ``snapshot`` returns, all or nothing. The arrays must have the right names and shapes."""
         cdef cnp.ndarray image = new_arena(self.arena.size)
+        cdef Py_ssize_t g
         if self.is_mine():
             raise RuntimeError("load_state_dict: expected a call from outside, got one from within a step")
         for views, arrays in zip(self.views(image), slots, strict=True):
@@ -340,8 +349,8 @@ cdef class Engine:
         with self.lock:
             memcpy(cnp.PyArray_BYTES(self.arena), cnp.PyArray_BYTES(image), cnp.PyArray_SIZE(image))
             self.steps = t
-            for group, values in zip(self.owners, ordered, strict=True):
-                group.ordered = values
+            for g in range(len(ordered)):
+                self.owners[g].ordered = ordered[g]
 
     def hold(self):
         """Keep other threads out until ``let_go``, and return True; return False within a step of this thread."""

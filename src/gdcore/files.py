@@ -1,10 +1,10 @@
 """Files that are written whole or not at all."""
 
 import errno
-import glob
 import os
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,12 +52,13 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
 def remove_leftovers(path: str | Path) -> None:
     """Remove the unfinished files of writers of ``path`` that were killed. Nobody may be writing it."""
     target = Path(os.path.realpath(path))
-    for left in target.parent.glob(f"{glob.escape(_prefix(target))}*.tmp"):
+    for left in target.parent.glob(f"{_prefix(target)}{'[0-9a-f]' * 16}.tmp"):
         left.unlink(missing_ok=True)
 
 
 def _prefix(target: Path) -> str:
-    return f".{target.name[:40]}."  # a name may have 255 bytes, and a character four
+    # A name of 255 bytes leaves no room for more, and one with a star is no pattern: its digest has its place.
+    return f".gdcore-{zlib.crc32(os.fsencode(target.name)):08x}-"
 
 
 def _flush_directory(path: Path) -> None:
