@@ -15,12 +15,15 @@ from .arrays import check_disjoint, check_like, check_writable, refuse_overlap, 
 from .batches import checked_int
 from .clipping import Limits, sum_of_squares
 from .exchange import BUFFERS, Exchange, flat
+from .gathered import load, save
 from .groups import Group, Tree, split
 from .optimizers import Optimizer, expect_keys
 from .ranks import Comm, agree, uninterrupted, world
 from .shards import cut
 from .share import Share, members_of
 from .trees import Structure, flatten, rebuild
+
+__all__ = ["ShardedOptimizer", "load", "save"]
 
 Array = np.ndarray[Any, Any]
 
@@ -171,6 +174,12 @@ class ShardedOptimizer:
         if self._ranks == 1:
             return {name: {slot: (a,) for slot, a in slots.items()} for name, slots in self._whole.state.items()}
         return dict(zip(names, self._share.state(), strict=True))
+
+    @property
+    def state_nbytes(self) -> int:
+        """The bytes of the state of all ranks together."""
+        slots = [sum(map(bool, self._whole.groups[member].used_slots)) for member in members_of(self._whole.groups)]
+        return sum(param.nbytes * count for param, count in zip(self._params, slots, strict=True))
 
     def step(self, grads: Tree, *, weight: float = 1.0) -> None:
         """Update the parameters of all ranks in place by the average of the gradients of all.

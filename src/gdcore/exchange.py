@@ -100,8 +100,9 @@ class Exchange:
         # The lane of a bucket, when the one before has arrived.
         lane = self._lanes[index % LANES]
         bucket, lane.bringing = lane.bringing, None
-        if bucket is not None:
+        if lane.request is not None:
             lane.request.Wait()
+        if bucket is not None:
             whole, _ = lane.buffers(bucket, self._rank)
             for rank, segments in enumerate(bucket.segments):
                 for s in segments if rank != self._rank else ():
@@ -134,6 +135,7 @@ class Exchange:
         absent = pieces.view(none.dtype)[:, [s.at for s in mine]] == none
         for rank, which in np.argwhere(absent != absent[0])[:1]:
             expected, got = ("None", "a gradient") if absent[0, which] else ("a gradient", "None")
+            self.finish()
             where = f"grads{self._labels[mine[which].leaf]}"
             raise ValueError(f"{where}: expected {expected} on rank {rank}, as on rank 0, got {got}")
         mean = pieces[0]

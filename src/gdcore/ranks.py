@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ SIZES: Final = (
 
 DIGEST: Final = 16
 """Bytes in which ranks compare what they hold."""
+
+FAILED: Final = "\0"
+"""What the text of a rank that could not describe itself begins with."""
 
 
 def world() -> Comm:
@@ -66,19 +70,16 @@ def launched() -> tuple[str, int]:
 
 def _end_together(comm: Comm) -> None:
     # A rank that ends alone would leave the others waiting for it without end.
-    previous = sys.excepthook
-    if getattr(previous, "ends_job", False):
-        return
-
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
-            previous(kind, error, trace)
+            # In one piece, as other ranks may write at the same time.
+            told = "".join(traceback.format_exception(kind, error, trace))
             sys.stdout.flush()
+            sys.stderr.write(f"rank {comm.Get_rank()} of {comm.Get_size()} ends the job:\n{told}")
             sys.stderr.flush()
         finally:
             comm.Abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
 
-    hook.ends_job = True  # type: ignore[attr-defined]
     sys.excepthook = hook
 
 
@@ -92,7 +93,7 @@ def agree(comm: Comm, describe: Callable[[], Sequence[str]]) -> None:
     try:
         lines = list(describe())
     except Exception as error:
-        failed, lines = error, [f"{type(error).__name__}: {error}"]
+        failed, lines = error, [f"{FAILED}{type(error).__name__}: {error}"]
     text = "\n".join(line.replace("\n", " ") for line in lines).encode()
     digests = np.empty((comm.Get_size(), DIGEST), np.uint8)
     comm.Allgather(np.frombuffer(blake2b(text, digest_size=DIGEST).digest(), np.uint8), digests)
@@ -115,6 +116,9 @@ def _all_texts(comm: Comm, text: bytes) -> list[str]:
 
 
 def _difference(texts: list[str]) -> str:
+    for rank, text in enumerate(texts):
+        if text.startswith(FAILED):
+            return f"rank {rank}: {text.removeprefix(FAILED)}"
     common, _ = Counter(texts).most_common(1)[0]  # of equally many, the first rank's
     rank = next(rank for rank, text in enumerate(texts) if text != common)
     others = ", ".join(str(other) for other, text in enumerate(texts) if text == common)
@@ -128,15 +132,24 @@ def _difference(texts: list[str]) -> str:
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let Ctrl-C wait until the block has ended: what several ranks do together is done by all or by none."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came: list[Any] = []
-    signal.signal(signal.SIGINT, lambda *args: came.append(args))
     try:
-        yield
+        with handling_ctrl_c(lambda *args: came.append(args)) as handler:
+            yield
     finally:
-        signal.signal(signal.SIGINT, handler)
         if came:
             handler(*came[0])
+
+
+@contextmanager
+def handling_ctrl_c(handle: Callable[..., object]) -> Iterator[Any]:
+    """Let ``handle`` see Ctrl-C within the block, where this thread can; give what sees it otherwise."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield handler
+        return
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield handler
+    finally:
+        signal.signal(signal.SIGINT, handler)
