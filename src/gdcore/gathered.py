@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,23 +36,23 @@ def save(
 
     Raises as :func:`gdcore.save` does, on rank 0; RuntimeError on the others then.
     """
-    scratch: Scratch | None = None
+    writes = optimizer.comm.Get_rank() == 0
+    with uninterrupted(), ExitStack() as stack:
+        scratch: list[Scratch] = []
 
-    def prepare() -> list[str]:
-        nonlocal scratch
-        if optimizer.comm.Get_rank() == 0:
-            check_path(path)
-            scratch = Scratch(Path(path).resolve().parent, optimizer.state_nbytes)
-        return []
+        def prepare() -> list[str]:
+            if writes:
+                check_path(path)
+                scratch.append(stack.enter_context(Scratch(Path(path).resolve().parent, optimizer.state_nbytes)))
+            return []
 
-    def write() -> list[str]:
-        if scratch is not None:
-            checkpoint.save(path, params, state, rng=rng, epoch=epoch, metadata=metadata)
-        return []
+        def write() -> list[str]:
+            if writes:
+                checkpoint.save(path, params, state, rng=rng, epoch=epoch, metadata=metadata)
+            return []
 
-    with uninterrupted():
         agree(optimizer.comm, prepare)
-        state = optimizer.gathered_state_dict(lambda param: None if scratch is None else scratch.like(param))
+        state = optimizer.gathered_state_dict(scratch[0].like if writes else lambda _: None)
         agree(optimizer.comm, write)
 
 
@@ -87,17 +88,24 @@ def load(
     return found
 
 
-class Scratch:
+class Scratch(AbstractContextManager["Scratch"]):
     """Room on disk for arrays of ``nbytes`` together, in a file without a name, which is gone with this process.
 
-    Raises OSError where there is no room.
+    Its arrays can be used after it is closed. Raises OSError where there is no room.
     """
 
     def __init__(self, folder: Path, nbytes: int) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._end = 0
-        if nbytes:
-            os.posix_fallocate(self._file.fileno(), 0, nbytes)
+        try:
+            if nbytes:
+                os.posix_fallocate(self._file.fileno(), 0, nbytes)
+        except OSError:
+            self._file.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def like(self, array: Array) -> Array:
         """Return an array of the shape and dtype of another in what room is left."""

@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from hashlib import blake2b
 from itertools import accumulate
 from types import TracebackType
@@ -68,17 +68,39 @@ def launched() -> tuple[str, int]:
     return max(counts, key=lambda pair: pair[1], default=("", 1))
 
 
+def started() -> Comm:
+    """Return the communicator of all ranks if a launcher started several, else None."""
+    return world() if launched()[1] > 1 else None
+
+
+def end_job(status: int) -> None:
+    """End all ranks with this exit status, if there are several: what else they wait for will not come."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.COMM_WORLD.Get_size() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        mpi.COMM_WORLD.Abort(status)
+
+
+@contextmanager
+def only_first_speaks(comm: Comm) -> Iterator[bool]:
+    """Discard what ranks other than 0 print within the block; give whether this one is heard."""
+    if comm is None or comm.Get_rank() == 0:
+        yield True
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # noqa: PTH123
+        yield False
+
+
 def _end_together(comm: Comm) -> None:
     # A rank that ends alone would leave the others waiting for it without end.
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
             # In one piece, as other ranks may write at the same time.
             told = "".join(traceback.format_exception(kind, error, trace))
-            sys.stdout.flush()
             sys.stderr.write(f"rank {comm.Get_rank()} of {comm.Get_size()} ends the job:\n{told}")
-            sys.stderr.flush()
         finally:
-            comm.Abort(130 if issubclass(kind, KeyboardInterrupt) else 1)
+            end_job(130 if issubclass(kind, KeyboardInterrupt) else 1)
 
     sys.excepthook = hook
 

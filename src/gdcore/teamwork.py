@@ -158,6 +158,7 @@ class Team:
 
         with handling_ctrl_c(listen):
             loop.go(epochs, progress if self._rank == 0 else False)
+        self.optimizer.check()
 
     def save(self, path: str | Path, params: Any, _: Any, **others: Any) -> None:
         """Write a checkpoint, as :func:`gdcore.distributed.save` does."""
