@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -29,6 +30,9 @@ SIZES: Final = (
 
 DIGEST: Final = 16
 """Bytes in which ranks compare what they hold."""
+
+LAST_WORDS: Final = 0.5
+"""Seconds between what a rank says and the end of the job: a launcher drops what it has not passed on by then."""
 
 FAILED: Final = "\0"
 """What the text of a rank that could not describe itself begins with."""
@@ -79,6 +83,7 @@ def end_job(status: int) -> None:
     if mpi is not None and mpi.COMM_WORLD.Get_size() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
+        time.sleep(LAST_WORDS)
         mpi.COMM_WORLD.Abort(status)
 
 
