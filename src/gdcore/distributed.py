@@ -83,7 +83,7 @@ class ShardedOptimizer:
         def make() -> list[str]:
             if not isinstance(kind, type) or not issubclass(kind, Optimizer):
                 raise TypeError(f"kind: expected an optimizer such as gd.Adam, got {kind!r}")
-            self._limits = Limits(max_norm, max_value)
+            self.limits = Limits(max_norm, max_value)
             self._check_every = None if check_every is None else checked_int("check_every", check_every, 1)
             self._bucket_bytes = checked_int("bucket_bytes", bucket_bytes, 1)
             self._divide(kind, params, values)
@@ -139,7 +139,7 @@ class ShardedOptimizer:
         for label, param in zip(self._structure.labels, self._params, strict=True):
             order = "C" if param.flags.c_contiguous else "Fortran"
             lines.append(f"params{label} of {param.dtype} {param.shape} in {order} order")
-        options = {**vars(self._limits), "check_every": self._check_every, "bucket_bytes": self._bucket_bytes}
+        options = {**vars(self.limits), "check_every": self._check_every, "bucket_bytes": self._bucket_bytes}
         lines += [f"{name}={value!r}" for name, value in options.items()]
         lines.append(f"t={self.t}")
         for index, group in enumerate(self._whole.groups):
@@ -147,6 +147,11 @@ class ShardedOptimizer:
         for label, param in zip(self._structure.labels, self._params, strict=True):
             lines.append(f"params{label} with values of checksum {zlib.crc32(flat(param, param)):08x}")
         return lines
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule of ``kind``."""
+        return self._whole.rule.name
 
     @property
     def t(self) -> int:
@@ -282,7 +287,7 @@ class ShardedOptimizer:
         return flat(grad, param)
 
     def _step_alone(self, grads: Tree, leaves: Sequence[Any], weight: float) -> None:
-        if weight != 1 or self._limits.given:
+        if weight != 1 or self.limits.given:
             for label, param, grad in zip(self._structure.labels, self._params, leaves, strict=True):
                 if grad is not None:
                     check_like(f"grads{label}", grad, param)
@@ -297,7 +302,7 @@ class ShardedOptimizer:
 
     def _step_together(self, grads: list[Any], weight: float) -> None:
         means = enumerate(self._exchange.means(grads, weight))
-        if self._limits.given:
+        if self.limits.given:
             kept = [mean._replace(values=mean.values.copy()) for _, mean in means]
             pieces = [piece for index, mean in enumerate(kept) for piece in self._share.of(index, mean)]
             self._limit([piece for piece in pieces if piece is not None])
@@ -309,7 +314,7 @@ class ShardedOptimizer:
 
     def _limit(self, grads: list[Array]) -> None:
         """Bring flat gradients, this rank's share, within the limits, in place."""
-        largest, max_norm = self._limits.max_value, self._limits.max_norm
+        largest, max_norm = self.limits.max_value, self.limits.max_norm
         if largest is not None:
             for grad in grads:
                 np.clip(grad, -largest, largest, out=grad)

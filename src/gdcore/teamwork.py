@@ -72,8 +72,8 @@ class Team:
         self.optimizer.lr = value
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the hyperparameters, by group; the state stays where it is."""
-        return {"groups": [dict(group) for group in self.optimizer.groups]}
+        """Return the rule and the hyperparameters, by group; the state stays where it is."""
+        return {"rule": self.optimizer.rule, "groups": [dict(group) for group in self.optimizer.groups]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where ``state_dict`` was taken."""

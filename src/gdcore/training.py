@@ -148,7 +148,7 @@ def fit(
         team.agree({"epochs": epochs, "batch_size": size, "shuffle": bool(shuffle), "resume": resume}, data, rng)
         optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
     run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
-    sameness = {"batch_size": size, **vars(limits)}
+    sameness = {"batch_size": size, **vars(limits if team is None else team.optimizer.limits)}
     saver = _saver(checkpoint, checkpoint_every, resume, run, data, sameness, team)
     loop = Loop(run, value_and_grad, data, size, evaluation, limits, schedule, callback, patience, saver)
     if team is None:
