@@ -86,12 +86,12 @@ class Team:
     def value_and_grad(self, params: Any, *batch: Array) -> tuple[float, Any]:
         """Return the loss of the whole batch, and the gradient of the loss of this rank's part.
 
-        A rank whose part is empty computes the first sample, which then counts nothing.
+        A rank whose part is empty computes a sample of another one, which then counts nothing.
         """
         count = len(batch[0])
         low, high = (rank * count // self._ranks for rank in (self._rank, self._rank + 1))
         self._weight = (high - low) * self._ranks / count
-        part = slice(low, max(high, low + 1)) if low < count else slice(0, 1)
+        part = slice(low, max(high, low + 1))
         failed, loss, grads = None, 0.0, None
         try:
             value, grads = checked_pair(self._value_and_grad(params, *(array[part] for array in batch)))
