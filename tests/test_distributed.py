@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore import ranks, shards
+from gdcore import checkpoint, ranks, shards
 from gdcore.trees import flatten
 
 HERE = Path(__file__).parent / "mpi"
@@ -212,12 +212,12 @@ def test_the_number_of_ranks_may_change_from_save_to_load(tmp_path):
     # And without MPI at all: the same file for an optimizer in one process, which made the same steps.
     params, opt = resuming_alone(12)
     assert hashlib.sha256(b"".join(leaf.tobytes() for leaf in flatten(params))).hexdigest() in digests[-1]
-    checkpoint = gd.load(path)
-    assert (checkpoint.epoch, checkpoint.metadata) == (12, {"steps": 12})
+    saved = gd.load(path)
+    assert (saved.epoch, saved.metadata) == (12, {"steps": 12})
     for name, slots in opt.state_dict()["state"].items():
         for slot, array in slots.items():
-            np.testing.assert_array_equal(checkpoint.optimizer["state"][name][slot], array)
-    opt.load_state_dict(checkpoint.optimizer)
+            np.testing.assert_array_equal(saved.optimizer["state"][name][slot], array)
+    opt.load_state_dict(saved.optimizer)
     assert opt.t == 12
 
 
@@ -274,3 +274,20 @@ def test_an_error_of_the_command_ends_all_ranks(table):
         assert done.returncode == 1
         assert "gdcore: error: " in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_arrays_that_stay_in_the_file_are_those_that_are_read(suffix, tmp_path):
+    path = tmp_path / f"run.{suffix}"
+    params, opt = resuming_alone(3)
+    params["none"] = np.empty((0, 3))
+    gd.save(path, params, opt)
+    read, mapped = gd.load(path), checkpoint.read(path, mapped=lambda name: True)
+    pairs = zip(
+        flatten([read.params, read.optimizer["state"]]),
+        flatten([mapped.params, mapped.optimizer["state"]]),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(ours, theirs, strict=True)
+        assert theirs.flags.writeable == (not theirs.size)
