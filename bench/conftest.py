@@ -28,6 +28,8 @@ HEADER = ("rule", "dtype", "elements", "ns/element", "GB/s", "x reference", "lea
 LARGE = 31 << 20  # bytes: just under the largest block that glibc ever learns to keep
 GATES = pytest.StashKey[list[tuple[str, ...]]]()
 GATES_HEADER = ("work", "against", "gdcore", "theirs", "ratio", "least..most", "bar")
+RANKS = pytest.StashKey[list[tuple[str, ...]]]()
+RANKS_HEADER = ("ranks", "elements", "plain, ms", "step, ms", "work, ms", "exchange, ms", "x plain")
 PEER_HEADER = ("elements", "peer", "ns/element", "gdcore's", "x gdcore", "least..most")
 
 
@@ -41,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[ROWS] = []
     config.stash[PEERS] = []
     config.stash[GATES] = []
+    config.stash[RANKS] = []
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -170,6 +173,12 @@ def record_gates(pytestconfig: pytest.Config) -> Callable[..., None]:
 
 
 @pytest.fixture
+def record_ranks(pytestconfig: pytest.Config) -> Callable[..., None]:
+    """Return the function that keeps a row of the table of ranks."""
+    return lambda *cells: pytestconfig.stash[RANKS].append(cells)
+
+
+@pytest.fixture
 def measure(benchmark: Any, budget: Budget, threads: int, pytestconfig: pytest.Config) -> Callable[..., None]:
     """Return the function that times one implementation of a pair and records what it finds.
 
@@ -275,6 +284,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             "derivatives and training: medians of alternating rounds, 1 thread; a ratio is gdcore's over theirs"
         )
         write_table(terminalreporter, GATES_HEADER, gates)
+    ranks = config.stash[RANKS]
+    if ranks:
+        terminalreporter.section("Adam float32 over ranks of 1 thread, medians; plain: each rank for itself")
+        write_table(terminalreporter, RANKS_HEADER, ranks)
     peers = config.stash[PEERS]
     if peers:
         threads = config.getoption("threads")

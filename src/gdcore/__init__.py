@@ -8,7 +8,7 @@ from .optimizers import SGD, Adam, AdamW, Momentum, RMSProp
 from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from . import metrics, models, reference, schedules, updates
+    from . import distributed, metrics, models, reference, schedules, updates
     from .batches import minibatches
     from .checkpoint import Checkpoint, CheckpointError, load, save
     from .checks import check_grads
@@ -45,6 +45,7 @@ __all__ = [
     "check_grads",
     "clip_by_global_norm",
     "clip_by_value",
+    "distributed",
     "fit",
     "gate",
     "get_num_threads",
@@ -76,7 +77,7 @@ __all__ = [
 ]
 
 # What a step does not need is imported at its first use, so that importing gdcore takes little longer than NumPy.
-_MODULES = ("metrics", "models", "reference", "schedules", "updates")
+_MODULES = ("distributed", "metrics", "models", "reference", "schedules", "updates")
 _NAMES = {
     "batches": "minibatches",
     "checkpoint": "Checkpoint CheckpointError load save",

@@ -120,8 +120,21 @@ def load(
     >>> checkpoint.params, checkpoint.metadata, checkpoint.rng.integers(100)
     ([array([0., 0.])], {'loss': inf}, np.int64(85))
     """
-    with containers.reading(path) as (content, arrays):
-        checkpoint = _checkpoint(content, arrays)
+    checkpoint = read(path)
+    restore(checkpoint, path, params, optimizer, rng)
+    return checkpoint
+
+
+def read(path: str | Path, mapped: Callable[[str], bool] = lambda _: False) -> Checkpoint:
+    """Return what is in a file; arrays for whose name ``mapped`` is true stay there until they are used."""
+    with containers.reading(path, mapped) as (content, arrays):
+        return _checkpoint(content, arrays)
+
+
+def restore(
+    checkpoint: Checkpoint, path: str | Path, params: Any, optimizer: Any, rng: np.random.Generator | None
+) -> None:
+    """Set parameters, optimizer and generator to what they were, all or none; ``path`` is what errors name."""
     # Validated first, all of them; then no Python code runs, so that no interrupt comes between two of the actions.
     actions = [
         *_restoring_optimizer(optimizer, checkpoint.optimizer, path),
@@ -129,7 +142,6 @@ def load(
         *_restoring_params(params, checkpoint.params, path),
     ]
     deque(map(operator.call, actions), maxlen=0)
-    return checkpoint
 
 
 def check_path(path: str | Path) -> None:

@@ -13,6 +13,7 @@ from .errors import FAILED, INTERRUPTED, SUCCESS, USAGE, CommandError
 from .machine import bench, info
 from .options import LEAST_EPOCHS, LEAST_STEPS, MISSING, OPTIMIZERS, SCHEDULES, TASKS
 from .paths import VALLEYS, paths
+from .ranks import end_job
 
 MOST_ELEMENTS: Final = 10_000_000_000
 
@@ -64,6 +65,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _fail(message: str, status: int = FAILED) -> int:
     print(f"gdcore: {'' if status == INTERRUPTED else 'error: '}{message}", file=sys.stderr)
+    end_job(status)
     return status
 
 

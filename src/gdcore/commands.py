@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,18 @@ def train(args: argparse.Namespace) -> int:
         options.lr = OPTIMIZERS[options.optimizer][1]
     _check_options(options)
     from .preparing import prepared  # noqa: PLC0415
+    from .ranks import only_first_speaks, started  # noqa: PLC0415
     from .tables import Table, TableError  # noqa: PLC0415
 
-    try:
-        job = prepared(options, Table(options.data))
-    except TableError as error:
-        raise CommandError(str(error)) from error
-    return job.run()
+    comm = started()
+    with only_first_speaks(comm) as speaks:
+        if not speaks:
+            options.output = options.plot = None
+        try:
+            job = prepared(options, Table(options.data))
+        except TableError as error:
+            raise CommandError(str(error)) from error
+        return replace(job, comm=comm).run()
 
 
 def _train_worked_example(given: dict[str, Any]) -> int:

@@ -69,6 +69,8 @@ class Spec(NamedTuple):
 
 
 Specs = Mapping[str, Spec]
+Choose = Callable[[str], bool]
+"""Whether the array of a name stays in the file."""
 
 
 class Container(NamedTuple):
@@ -83,7 +85,7 @@ class Container(NamedTuple):
     start: int
     holds: Callable[[str], object]
     write: Callable[[IO[bytes], str, Mapping[str, Array]], None]
-    read: Callable[[IO[bytes]], tuple[Any, dict[str, Array]]]
+    read: Callable[[IO[bytes], Choose], tuple[Any, dict[str, Array]]]
 
 
 def container_of(path: str | Path) -> Container:
@@ -121,8 +123,11 @@ def write(path: str | Path, content: Any, arrays: Mapping[str, Array]) -> None:
 
 
 @contextmanager
-def reading(path: str | Path) -> Iterator[tuple[Any, dict[str, Array]]]:
+def reading(path: str | Path, mapped: Choose = lambda _: False) -> Iterator[tuple[Any, dict[str, Array]]]:
     """Give the content and the arrays that :func:`write` was given. Nothing in the file is run.
+
+    Arrays for whose name ``mapped`` is true are read when they are used, from the file as it is now, and are
+    read-only.
 
     Raises ValueError for another name than ``*.npz`` or ``*.safetensors``, OSError for a file that cannot be read,
     and CheckpointError for one that :func:`write` did not make: what the block raises is taken to mean that too.
@@ -131,7 +136,7 @@ def reading(path: str | Path) -> Iterator[tuple[Any, dict[str, Array]]]:
     with Path(path).open("rb") as file:
         try:
             _check_seal(container, file)
-            yield container.read(file)
+            yield container.read(file, mapped)
         except CheckpointError as error:
             raise CheckpointError(f"{path}: {error}") from None
         except Exception as error:  # forgeries fail in more ways than the readers of JSON and zip have errors
@@ -199,6 +204,15 @@ def _filled(spec: Spec, stream: IO[bytes]) -> Array:
     return array
 
 
+def _mapped(spec: Spec, file: IO[bytes], start: int) -> Array:
+    if not spec.nbytes:
+        return np.empty(spec.shape, spec.dtype)
+    at = file.tell()
+    array = np.asarray(np.memmap(file, np.dtype(spec.dtype), "r", start, spec.shape))
+    file.seek(at)
+    return array
+
+
 def _npy_header(spec: Spec) -> bytes:
     # numpy.lib.format writes the same, but not the same bytes in every version of NumPy.
     text = f"{{'descr': {spec.dtype!r}, 'fortran_order': False, 'shape': {spec.shape!r}, }}"
@@ -218,7 +232,7 @@ def _write_npz(file: IO[bytes], text: str, arrays: Mapping[str, Array]) -> None:
         archive.comment = NPZ.mark + b"0" * DIGITS
 
 
-def _read_npz(file: IO[bytes]) -> tuple[Any, dict[str, Array]]:
+def _read_npz(file: IO[bytes], mapped: Choose) -> tuple[Any, dict[str, Array]]:
     with zipfile.ZipFile(file) as archive:
         members = _members(archive, file)
         content, specs = _parsed(archive.read(members.pop(INDEX)))
@@ -231,7 +245,13 @@ def _read_npz(file: IO[bytes]) -> tuple[Any, dict[str, Array]]:
             with archive.open(members[name]) as stream:
                 if stream.read(len(headers[name])) != headers[name]:
                     raise CheckpointError(f"{name}: expected an array of {spec.dtype} {spec.shape}, got another")
-                arrays[name] = _filled(spec, stream)
+                if not mapped(name):
+                    arrays[name] = _filled(spec, stream)
+            if mapped(name):
+                start = members[name].header_offset
+                file.seek(start + 26)
+                names = sum(int.from_bytes(file.read(2), "little") for _ in range(2))  # the name, and more
+                arrays[name] = _mapped(spec, file, start + 30 + names + len(headers[name]))
         return content, arrays
 
 
@@ -266,7 +286,7 @@ def _write_safetensors(file: IO[bytes], text: str, arrays: Mapping[str, Array]) 
         file.write(_bytes_of(array))
 
 
-def _read_safetensors(file: IO[bytes]) -> tuple[Any, dict[str, Array]]:
+def _read_safetensors(file: IO[bytes], mapped: Choose) -> tuple[Any, dict[str, Array]]:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
@@ -277,7 +297,14 @@ def _read_safetensors(file: IO[bytes]) -> tuple[Any, dict[str, Array]]:
         raise CheckpointError("expected an entry of the right size for each array, got others")
     if 8 + length + sum(spec.nbytes for spec in specs.values()) != size:
         raise CheckpointError(f"expected data that end with the file, at {size} bytes, got others")
-    return content, {name: _filled(spec, file) for name, spec in specs.items()}
+    arrays = {}
+    for name, spec in specs.items():
+        if mapped(name):
+            arrays[name] = _mapped(spec, file, file.tell())
+            file.seek(spec.nbytes, os.SEEK_CUR)
+        else:
+            arrays[name] = _filled(spec, file)
+    return content, arrays
 
 
 NPZ: Final = Container(

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from .checkpoint import CheckpointError
 from .errors import INTERRUPTED, SUCCESS, CommandError
 from .history import History
-from .optimizers import Optimizer
 from .options import LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SCHEDULES
 from .report import (
     CLASSIFICATION,
@@ -35,10 +34,15 @@ HOPELESS: Final = 2.0
 """A run that ends this many times worse than a constant prediction counts as diverged."""
 
 
-def make_optimizer(options: argparse.Namespace, groups: list[dict[str, Any]]) -> Optimizer:
+def make_optimizer(options: argparse.Namespace, groups: list[dict[str, Any]], comm: Any = None) -> Any:
     """Return the optimizer that ``options`` ask for."""
     kind, _ = OPTIMIZERS[options.optimizer]
-    return kind(groups, lr=options.lr, weight_decay=options.weight_decay, l2=options.l2)
+    values = {"lr": options.lr, "weight_decay": options.weight_decay, "l2": options.l2}
+    if comm is None:
+        return kind(groups, **values)
+    from .distributed import ShardedOptimizer  # noqa: PLC0415
+
+    return ShardedOptimizer(kind, groups, comm, max_norm=options.clip, **values)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class Job:
     data: tuple[Floats, NDArray[Any]]
     validation: tuple[Floats, NDArray[Any]] | None
     rng: np.random.Generator
+    comm: Any = None
+    """Of the ranks that train together; None for one process."""
 
     def run(self) -> int:
         """Train, telling how it goes; save and draw what is asked for; return the exit status."""
@@ -122,7 +128,7 @@ class Job:
                 network.value_and_grad,
                 network.params,
                 self.data,
-                make_optimizer(options, network.groups()),
+                make_optimizer(options, network.groups(), self.comm),
                 epochs=self.epochs,
                 batch_size=options.batch_size,
                 rng=self.rng,
@@ -131,7 +137,8 @@ class Job:
                 patience=options.patience,
                 monitor=error if self.validation is None else f"validation_{error}",
                 schedule=None if schedule is None else schedule(options.lr, self.epochs * self.steps),
-                max_norm=options.clip,
+                max_norm=options.clip if self.comm is None else None,
+                comm=self.comm,
                 checkpoint=options.checkpoint,
                 checkpoint_every=options.checkpoint_every,
                 resume=options.resume,

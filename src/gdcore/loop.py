@@ -76,8 +76,8 @@ class Loop:
                 optimizer.lr = schedule(optimizer.t)
             returned = value_and_grad(params, *batch)
             # What usually comes is spared the calls: what they cost is in the overhead of the loop.
-            value, grads = returned if type(returned) is tuple and len(returned) == 2 else _checked_pair(returned)
-            loss = float(value) if isinstance(value, FLOATS) else _checked_loss(value)
+            value, grads = returned if type(returned) is tuple and len(returned) == 2 else checked_pair(returned)
+            loss = float(value) if isinstance(value, FLOATS) else checked_loss(value)
             step += 1
             try:
                 if not -largest <= loss <= watch.limit:
@@ -128,14 +128,16 @@ class Loop:
             self.run.history.stopped = "patience"
 
 
-def _checked_pair(returned: Any) -> tuple[Any, Any]:
+def checked_pair(returned: Any) -> tuple[Any, Any]:
+    """Return a loss and its gradients; raise TypeError for anything else."""
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         got = f"{len(returned)} items" if isinstance(returned, tuple | list) else type(returned).__name__
         raise TypeError(f"value_and_grad: expected to return a loss and its gradients, got {got}")
     return returned[0], returned[1]
 
 
-def _checked_loss(value: Any) -> float:
+def checked_loss(value: Any) -> float:
+    """Return a loss as a float; raise TypeError unless it is a real number."""
     real = isinstance(value, numbers.Real) or (
         isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
     )

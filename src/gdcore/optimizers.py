@@ -116,7 +116,7 @@ class Optimizer:
 
         Raises as :meth:`load_state_dict` does.
         """
-        _expect_keys("state_dict", state_dict, ("rule", "t", "groups", "state"))
+        expect_keys("state_dict", state_dict, ("rule", "t", "groups", "state"))
         if state_dict["rule"] != self.rule.name:
             raise ValueError(f"state_dict['rule']: expected {self.rule.name!r}, got {state_dict['rule']!r}")
         t = state_dict["t"]
@@ -140,7 +140,7 @@ class Optimizer:
         ordered = []
         for index, (group, names, new) in enumerate(zip(self._groups, self._names_of_groups(), given, strict=True)):
             place = f"state_dict['groups'][{index}]"
-            _expect_keys(place, new, ("params", *self.rule.hyperparameters))
+            expect_keys(place, new, ("params", *self.rule.hyperparameters))
             if not isinstance(new["params"], list | tuple) or list(new["params"]) != names:
                 raise ValueError(f"{place}['params']: expected {names}, got {new['params']}")
             ordered.append(group.validated(new))
@@ -148,11 +148,11 @@ class Optimizer:
 
     def _validated_slots(self, given: Any) -> list[dict[str, Any]]:
         names = self._structure.names
-        _expect_keys("state_dict['state']", given, names)
+        expect_keys("state_dict['state']", given, names)
         validated = []
         for name, slots, (shape, dtype, _) in zip(names, self._engine.slots, self._engine.specs, strict=True):
             place = f"state_dict['state'][{name!r}]"
-            _expect_keys(place, given[name], tuple(slots))
+            expect_keys(place, given[name], tuple(slots))
             for slot in slots:
                 new = given[name][slot]
                 if not isinstance(new, np.ndarray):
@@ -182,7 +182,8 @@ def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_d
     return optimizer
 
 
-def _expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:
+def expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:
+    """Raise TypeError or ValueError unless ``mapping`` has just these keys; ``place`` is what errors call it."""
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{place}: expected a dict, got {type(mapping).__name__}")
     missing = [key for key in keys if key not in mapping]

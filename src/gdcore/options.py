@@ -10,7 +10,7 @@ TASKS: Final = ("regression", "classification")
 
 MISSING: Final = ("error", "drop", "fill")
 
-OPTIMIZERS: Final[dict[str, tuple[Callable[..., Optimizer], float]]] = {
+OPTIMIZERS: Final[dict[str, tuple[type[Optimizer], float]]] = {
     "sgd": (SGD, 0.01),
     "momentum": (Momentum, 0.01),
     "rmsprop": (RMSProp, 0.002),

@@ -2,13 +2,13 @@
 
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .checkpoint import CheckpointError, check_path, load, save
+from .checkpoint import Checkpoint, CheckpointError, check_path, load, save
 from .files import remove_leftovers
 from .runs import At, Run
 from .trees import flatten
@@ -20,10 +20,17 @@ class Saver:
     """Writes the state of a run to a file every so many seconds, and reads it back.
 
     ``sameness`` is what a run must have in common with the one that wrote the file for its result to be the same.
+    ``team`` writes and reads it, where several ranks train together.
     """
 
     def __init__(
-        self, path: str | Path, every: float, run: Run, data: Sequence[Array], sameness: Mapping[str, Any]
+        self,
+        path: str | Path,
+        every: float,
+        run: Run,
+        data: Sequence[Array],
+        sameness: Mapping[str, Any],
+        team: Any = None,
     ) -> None:
         _check_path(path)
         if isinstance(every, bool) or not isinstance(every, int | float):
@@ -32,6 +39,8 @@ class Saver:
             raise ValueError(f"checkpoint_every: expected a number of seconds >= 0, got {every!r}")
         remove_leftovers(path)
         self.path = Path(path)
+        self._save: Callable[..., None] = save if team is None else team.save
+        self._load: Callable[..., Checkpoint] = load if team is None else team.load
         self.every = every
         self.run = run
         state = run.optimizer.state_dict()
@@ -72,13 +81,13 @@ class Saver:
             "records": run.history.records[: epoch - 1],
             "stopped": run.history.stopped,
         }
-        save(self.path, run.params, run.optimizer, rng=run.rng, epoch=epoch, metadata=metadata)
+        self._save(self.path, run.params, run.optimizer, rng=run.rng, epoch=epoch, metadata=metadata)
         self.due = time.perf_counter() + self.every
 
     def resume(self) -> None:
         """Go on from the file. Raises as :func:`gdcore.load` does, and ValueError for the file of another run."""
         run = self.run
-        saved = load(self.path)
+        saved = self._load(self.path)
         metadata = saved.metadata
         if not isinstance(metadata, dict) or "sameness" not in metadata or saved.epoch is None:
             raise CheckpointError(f"checkpoint: expected one that gd.fit wrote, got another in {self.path}")
@@ -91,7 +100,7 @@ class Saver:
         best = metadata["best"]
         if best is not None:
             _check_like(best["params"], flatten(run.params), self.path)
-        load(self.path, params=run.params, optimizer=run.optimizer, rng=run.rng)
+        self._load(self.path, params=run.params, optimizer=run.optimizer, rng=run.rng)
         run.at = run.ahead = (
             saved.epoch,
             metadata["step"],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .resuming import Saver
+    from .teamwork import Team
 
 Array = np.ndarray[Any, Any]
 
@@ -55,6 +56,7 @@ def fit(
     resume: bool = False,
     callback: Callable[[Record, Any], bool | None] | None = None,
     progress: bool | None = None,
+    comm: Any = None,
 ) -> History:
     """Train ``params`` in place: one step of ``optimizer`` for each batch of each epoch.
 
@@ -91,6 +93,11 @@ def fit(
             stops the run by returning True.
         progress: show a bar of the steps (tqdm, the extra ``cli``). None means: if standard error is a terminal and
             tqdm is there.
+        comm: a communicator of mpi4py, that of ``optimizer``, a :class:`gdcore.distributed.ShardedOptimizer`: its
+            ranks train together, each on a part of every batch. All of them call ``fit`` with the same arguments
+            and generators that stand alike. Rank 0 alone calls ``callback``, shows the bar and writes the
+            checkpoint, in a folder that all can read; all ranks get its records, of what ``callback`` adds only
+            numbers and text. Limits on the gradients are given to the optimizer.
 
     A record has ``epoch``, from 1; ``loss``, the mean over the samples of the losses met during the epoch: each
     batch's loss, before its step, weighted by the length of the batch; with ``running``, ``running_<name>`` for
@@ -133,15 +140,32 @@ def fit(
     limits = Limits(max_norm, max_value)
     watch = Watch(None if divergence is None else checked_limit("divergence", divergence))
     _check_progress(progress)
+    team = None
+    if comm is not None:
+        from . import teamwork  # noqa: PLC0415
+
+        team = teamwork.Team(comm, optimizer, value_and_grad, callback, limits)
+        team.agree({"epochs": epochs, "batch_size": size, "shuffle": bool(shuffle), "resume": resume}, data, rng)
+        optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
     run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
-    saver = _saver(checkpoint, checkpoint_every, resume, run, data, {"batch_size": size, **vars(limits)})
+    sameness = {"batch_size": size, **vars(limits if team is None else team.optimizer.limits)}
+    saver = _saver(checkpoint, checkpoint_every, resume, run, data, sameness, team)
     loop = Loop(run, value_and_grad, data, size, evaluation, limits, schedule, callback, patience, saver)
-    loop.go(epochs, progress)
+    if team is None:
+        loop.go(epochs, progress)
+    else:
+        team.go(loop, epochs, progress)
     return history
 
 
 def _saver(
-    checkpoint: Any, every: Any, resume: Any, run: Run, data: Sequence[Array], sameness: dict[str, Any]
+    checkpoint: Any,
+    every: Any,
+    resume: Any,
+    run: Run,
+    data: Sequence[Array],
+    sameness: dict[str, Any],
+    team: "Team | None",
 ) -> "Saver | None":
     """Return what writes the checkpoints, after going on from the one that is there."""
     if not isinstance(resume, bool | np.bool_):
@@ -153,7 +177,7 @@ def _saver(
     from .resuming import Saver  # noqa: PLC0415
 
     _check_attributes(run.optimizer, "checkpoint", ("t", "state_dict", "load_state_dict"))
-    saver = Saver(checkpoint, every, run, data, sameness)
+    saver = Saver(checkpoint, every, run, data, sameness, team)
     if saver.path.exists():
         if not resume:
             raise FileExistsError(

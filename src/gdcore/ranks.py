@@ -1,0 +1,182 @@
+"""The ranks of a job: whether there are as many as the launcher meant, what they agree on, and how they end."""
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from hashlib import blake2b
+from itertools import accumulate
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+
+Comm = Any
+"""A communicator of mpi4py."""
+
+SIZES: Final = (
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "MPI_LOCALNRANKS",
+    "MV2_COMM_WORLD_SIZE",
+    "SLURM_STEP_NUM_TASKS",
+)
+"""What launchers tell each process of how many they start: Open MPI, MPICH and Intel, MVAPICH2, Slurm's srun."""
+
+DIGEST: Final = 16
+"""Bytes in which ranks compare what they hold."""
+
+LAST_WORDS: Final = 0.5
+"""Seconds between what a rank says and the end of the job: a launcher drops what it has not passed on by then."""
+
+FAILED: Final = "\0"
+"""What the text of a rank that could not describe itself begins with."""
+
+
+def world() -> Comm:
+    """Return the communicator of all ranks. From then on, a rank that ends by an exception ends the job.
+
+    Raises ImportError without mpi4py, and RuntimeError where the launcher started several processes of which each
+    believes to be alone.
+    """
+    try:
+        from mpi4py import MPI  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(f"ranks need mpi4py and an MPI: pip install 'gdcore[mpi]' ({error})") from error
+    comm = MPI.COMM_WORLD
+    name, count = launched()
+    if comm.Get_size() == 1 and count > 1:
+        library = MPI.Get_library_version().split(",")[0].split("\n")[0].strip()
+        raise RuntimeError(
+            f"mpiexec: expected {count} ranks, as {name} says, got as many jobs of 1 rank each: this launcher is "
+            f"not that of {library}, which mpi4py uses; start with the mpiexec of that MPI, or give mpi4py the "
+            f"launcher's"
+        )
+    if comm.Get_size() > 1:
+        _end_together(comm)
+    return comm
+
+
+def launched() -> tuple[str, int]:
+    """Return how many processes the launcher says it started, and the variable that says so; 1 without a launcher.
+
+    Needs no mpi4py.
+    """
+    told = [(name, os.environ.get(name, "")) for name in SIZES]
+    counts = [(name, int(value)) for name, value in told if value.isdecimal()]
+    return max(counts, key=lambda pair: pair[1], default=("", 1))
+
+
+def started() -> Comm:
+    """Return the communicator of all ranks if a launcher started several, else None."""
+    return world() if launched()[1] > 1 else None
+
+
+def end_job(status: int) -> None:
+    """End all ranks with this exit status, if there are several: what else they wait for will not come."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.COMM_WORLD.Get_size() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        time.sleep(LAST_WORDS)
+        mpi.COMM_WORLD.Abort(status)
+
+
+@contextmanager
+def only_first_speaks(comm: Comm) -> Iterator[bool]:
+    """Discard what ranks other than 0 print within the block; give whether this one is heard."""
+    if comm is None or comm.Get_rank() == 0:
+        yield True
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):  # noqa: PTH123
+        yield False
+
+
+def _end_together(comm: Comm) -> None:
+    # A rank that ends alone would leave the others waiting for it without end.
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        try:
+            # In one piece, as other ranks may write at the same time.
+            told = "".join(traceback.format_exception(kind, error, trace))
+            sys.stderr.write(f"rank {comm.Get_rank()} of {comm.Get_size()} ends the job:\n{told}")
+        finally:
+            end_job(130 if issubclass(kind, KeyboardInterrupt) else 1)
+
+    sys.excepthook = hook
+
+
+def agree(comm: Comm, describe: Callable[[], Sequence[str]]) -> None:
+    """Raise on all ranks unless ``describe()`` returns the same lines on all: who disagrees, and in what.
+
+    If it raises on some rank, it raises there, and RuntimeError on the others. Sends DIGEST bytes to each rank, and
+    the lines only where they differ: ranks of whatever state come to an end.
+    """
+    failed = None
+    try:
+        lines = list(describe())
+    except Exception as error:
+        failed, lines = error, [f"{FAILED}{type(error).__name__}: {error}"]
+    text = "\n".join(line.replace("\n", " ") for line in lines).encode()
+    digests = np.empty((comm.Get_size(), DIGEST), np.uint8)
+    comm.Allgather(np.frombuffer(blake2b(text, digest_size=DIGEST).digest(), np.uint8), digests)
+    differ = bool((digests != digests[0]).any())
+    texts = _all_texts(comm, text) if differ else []
+    if failed is not None:
+        raise failed
+    if differ:
+        raise RuntimeError(_difference(texts))
+
+
+def _all_texts(comm: Comm, text: bytes) -> list[str]:
+    lengths = np.empty(comm.Get_size(), np.int64)
+    comm.Allgather(np.array([len(text)], np.int64), lengths)
+    ends = list(accumulate(lengths.tolist()))
+    starts = [0, *ends[:-1]]
+    joined = np.empty(ends[-1], np.uint8)
+    comm.Allgatherv(np.frombuffer(text, np.uint8), [joined, (lengths.tolist(), starts)])
+    return [joined[start:end].tobytes().decode() for start, end in zip(starts, ends, strict=True)]
+
+
+def _difference(texts: list[str]) -> str:
+    for rank, text in enumerate(texts):
+        if text.startswith(FAILED):
+            return f"rank {rank}: {text.removeprefix(FAILED)}"
+    common, _ = Counter(texts).most_common(1)[0]  # of equally many, the first rank's
+    rank = next(rank for rank, text in enumerate(texts) if text != common)
+    others = ", ".join(str(other) for other, text in enumerate(texts) if text == common)
+    expected, got = common.split("\n"), texts[rank].split("\n")
+    width = max(len(expected), len(got))
+    pairs = zip(expected + ["nothing"] * width, got + ["nothing"] * width, strict=False)
+    first, second = next(pair for pair in pairs if pair[0] != pair[1])
+    return f"rank {rank}: expected {first}, as on rank{'s' if ',' in others else ''} {others}, got {second}"
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait until the block has ended: what several ranks do together is done by all or by none."""
+    came: list[Any] = []
+    try:
+        with handling_ctrl_c(lambda *args: came.append(args)) as handler:
+            yield
+    finally:
+        if came:
+            handler(*came[0])
+
+
+@contextmanager
+def handling_ctrl_c(handle: Callable[..., object]) -> Iterator[Any]:
+    """Let ``handle`` see Ctrl-C within the block, where this thread can; give what sees it otherwise."""
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield handler
+        return
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield handler
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,293 @@
+"""Optimizers over ranks: the theorems hold under a real mpiexec, and faults end the job."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdcore as gd
+from gdcore import checkpoint, ranks, shards
+from gdcore.trees import flatten
+
+HERE = Path(__file__).parent / "mpi"
+MPIEXEC = Path(sys.executable).with_name("mpiexec")
+ENVIRONMENT = {
+    **os.environ,
+    "GDCORE_NUM_THREADS": "1",
+    # Open MPI asks before it runs as root, and before it starts more ranks than there are cores.
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+THEOREMS = re.findall(r"^def (test_\w+)", (HERE / "theorems.py").read_text(), re.MULTILINE)
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the extra mpi is for Linux")
+
+
+def command(count, script, *args):
+    return [str(MPIEXEC), "-n", str(count), sys.executable, "-W", "error", str(HERE / script), *map(str, args)]
+
+
+def run(count, script, *args):
+    return subprocess.run(
+        command(count, script, *args), env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@cache
+def theorems_on(count):
+    return run(count, "theorems.py")
+
+
+@pytest.mark.parametrize("theorem", THEOREMS)
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_theorem(count, theorem):
+    done = theorems_on(count)
+    assert theorem in done.stdout.split(), done.stdout + done.stderr
+    assert done.returncode == 0 or theorem != THEOREMS[-1], done.stderr
+
+
+@pytest.mark.parametrize("sizes", [[0], [1], [5, 0, 3], [7, 7, 7, 1]])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("nbytes", [1, 8, 1000])
+def test_every_element_has_one_owner_and_shares_differ_by_at_most_one(sizes, count, nbytes):
+    kind = (np.dtype(np.float32), ())
+    buckets = shards.cut(sizes, [kind] * len(sizes), count, nbytes)
+    owners = [
+        (s.leaf, element, rank)
+        for bucket in buckets
+        for rank, segments in enumerate(bucket.segments)
+        for s in segments
+        for element in range(s.start, s.stop)
+    ]
+    everything = [(leaf, element) for leaf, size in enumerate(sizes) for element in range(size)]
+    assert sorted(owner[:2] for owner in owners) == everything
+    shares = [sum(owner[2] == rank for owner in owners) for rank in range(count)]
+    assert max(shares) - min(shares) <= 1
+    assert all(max(bucket.counts) <= max(1, nbytes // 4) for bucket in buckets)
+
+
+def test_a_rank_that_raises_ends_the_job_with_its_traceback():
+    done = run(3, "faults.py", "raise")
+    assert done.returncode != 0
+    assert "rank 1 of 3 ends the job:\nTraceback" in done.stderr
+    assert "ZeroDivisionError: on purpose" in done.stderr
+
+
+def test_a_rank_that_is_killed_ends_the_job():
+    done = run(3, "faults.py", "kill")
+    assert done.returncode != 0
+    assert "survived" not in done.stdout
+
+
+def test_a_rank_with_other_parameters_ends_the_job_with_the_reason():
+    done = run(3, "faults.py", "disagree")
+    assert done.returncode != 0
+    assert "rank 1: expected params of float64 (3,) in C order, as on ranks 0, 2, got params of" in done.stderr
+
+
+def test_the_launcher_of_another_mpi_is_refused():
+    # As many jobs of one rank as Open MPI's mpiexec started, as it has set its variables for each.
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import numpy, gdcore as gd; gd.distributed.ShardedOptimizer(gd.Adam, numpy.ones(3))",
+        ],
+        env={**ENVIRONMENT, "MV2_COMM_WORLD_SIZE": "4"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "mpiexec: expected 4 ranks, as MV2_COMM_WORLD_SIZE says, got as many jobs of 1 rank each" in done.stderr
+
+
+@pytest.mark.parametrize("name", ranks.SIZES)
+def test_every_launcher_is_known_by_its_variable(name, monkeypatch):
+    for other in ranks.SIZES:
+        monkeypatch.delenv(other, raising=False)
+    assert ranks.launched() == ("", 1)
+    monkeypatch.setenv(name, "3")
+    assert ranks.launched() == (name, 3)
+
+
+def test_without_mpi4py_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(ImportError, match=re.escape("pip install 'gdcore[mpi]'")):
+        ranks.world()
+
+
+def test_ctrl_c_waits_for_the_end_of_a_block():
+    done = []
+
+    def work():
+        with ranks.uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            done.append("rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def trained(count, tmp_path, epochs=5, checkpoint="-", fault="-"):
+    report = tmp_path / "report.json"
+    report.unlink(missing_ok=True)
+    done = run(count, "training.py", report, checkpoint, epochs, fault)
+    return done, json.loads(report.read_text()) if report.exists() else None
+
+
+def test_training_together_is_training_alone(tmp_path):
+    # The sums over a batch are made in other orders, so the last bits differ.
+    _, alone = trained(1, tmp_path)
+    for count in (2, 3, 4):
+        done, together = trained(count, tmp_path)
+        assert done.returncode == 0, done.stderr
+        np.testing.assert_allclose(together["w"], alone["w"], rtol=1e-12)
+        for a, b in zip(together["records"], alone["records"], strict=True):
+            assert a == pytest.approx(b, rel=1e-12)
+
+
+def test_resume_equals_uninterrupted(tmp_path):
+    for count in (1, 3):
+        _, whole = trained(count, tmp_path, 8)
+        path = tmp_path / f"{count}.npz"
+        _, interrupted = trained(count, tmp_path, 8, path, "interrupt")
+        assert interrupted["stopped"] == "interrupted"
+        assert len(interrupted["records"]) == 3
+        _, resumed = trained(count, tmp_path, 8, path)
+        assert resumed == whole
+
+
+@pytest.mark.parametrize("fault", ["kill", "gradient", "callback", "nan"])
+def test_a_fault_leaves_the_last_checkpoint_whole(fault, tmp_path):
+    path = tmp_path / "run.npz"
+    done, report = trained(3, tmp_path, 8, path, fault)
+    assert done.returncode != 0
+    assert report is None
+    assert gd.load(path).optimizer["t"] in {"kill": (49, 50), "callback": (32, 33)}.get(fault, (7,))
+    if fault != "kill":
+        error = "DivergenceError: loss" if fault == "nan" else "ZeroDivisionError: on purpose"
+        assert error in done.stderr
+    # The run goes on from there with any number of ranks.
+    done, report = trained(2, tmp_path, 8, path)
+    assert done.returncode == 0, done.stderr
+    assert report["t"] == 88
+
+
+def resuming_alone(steps):
+    # What mpi/resuming.py does, in this process.
+    params = {"w": np.ones((13, 7), np.float32), "turned": np.asfortranarray(np.ones((3, 5))), "b": [np.ones(())]}
+    rng = np.random.default_rng(0)
+    opt = gd.Adam(params, lr=0.1, amsgrad=True)
+    for _ in range(steps):
+        grads = [np.asarray(rng.integers(-9, 9, leaf.shape), leaf.dtype) for leaf in flatten(params)]
+        opt.step({"w": grads[0], "turned": grads[1], "b": [grads[2]]})
+    return params, opt
+
+
+def test_the_number_of_ranks_may_change_from_save_to_load(tmp_path):
+    path = tmp_path / "run.npz"
+    start, digests = 0, []
+    for count in (4, 2, 1, 3):
+        done = run(count, "resuming.py", path, start, start + 3)
+        assert done.returncode == 0, done.stderr
+        digests.append(done.stdout)
+        start += 3
+    path.unlink()
+    uninterrupted = run(4, "resuming.py", path, 0, 12)
+    assert digests[-1] == uninterrupted.stdout
+    # And without MPI at all: the same file for an optimizer in one process, which made the same steps.
+    params, opt = resuming_alone(12)
+    assert hashlib.sha256(b"".join(leaf.tobytes() for leaf in flatten(params))).hexdigest() in digests[-1]
+    saved = gd.load(path)
+    assert (saved.epoch, saved.metadata) == (12, {"steps": 12})
+    for name, slots in opt.state_dict()["state"].items():
+        for slot, array in slots.items():
+            np.testing.assert_array_equal(saved.optimizer["state"][name][slot], array)
+    opt.load_state_dict(saved.optimizer)
+    assert opt.t == 12
+
+
+def test_a_disk_that_is_full_is_told_by_all_ranks_and_leaves_the_old_file(tmp_path):
+    path = tmp_path / "run.npz"
+    assert run(3, "resuming.py", path, 0, 3).returncode == 0
+    before = path.read_bytes()
+    done = run(3, "resuming.py", path, 3, 6, "full")
+    assert done.returncode != 0
+    assert "rank 1: rank 0: OSError" in done.stdout
+    assert "rank 2: rank 0: OSError" in done.stdout
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def gdcore(count, *args):
+    return subprocess.run(
+        [str(MPIEXEC), "-n", str(count), sys.executable, "-m", "gdcore", *map(str, args)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((203, 3))
+    rows = np.column_stack([x, x @ [1.0, -2.0, 3.0] + 0.5 + 0.1 * rng.standard_normal(203)])
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,c,y\n" + "".join(f"{','.join(map(repr, row))}\n" for row in rows.tolist()))
+    return path
+
+
+def test_the_command_trains_on_4_ranks_and_speaks_once(table, tmp_path):
+    # At its end gd.fit compares the weights of all ranks, bit for bit.
+    asked = ["train", table, "--target", "y", "--hidden", "5", "--epochs", "5", "--batch-size", "10", "--clip", "1"]
+    alone, together = (gdcore(count, *asked, "--output", tmp_path / f"{count}.npz") for count in (1, 4))
+    assert (alone.returncode, together.returncode) == (0, 0), together.stderr
+    lines = together.stdout.splitlines()
+    assert len(lines) == len(alone.stdout.splitlines())
+    assert lines[:4] == alone.stdout.splitlines()[:4]
+    predicted = [gdcore(1, "predict", tmp_path / f"{count}.npz", table).stdout.split()[1:] for count in (1, 4)]
+    assert len(predicted[0]) == 203
+    # A norm that is limited on the average is not that of one process in its last bits.
+    np.testing.assert_allclose(*np.array(predicted, np.float64), rtol=1e-9)
+
+
+def test_an_error_of_the_command_ends_all_ranks(table):
+    for asked in (["--target", "z"], ["--target", "y", "--optimizer", "sgd", "--lr", "1e9", "--epochs", "5"]):
+        done = gdcore(3, "train", table, *asked)
+        assert done.returncode == 1
+        assert "gdcore: error: " in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_arrays_that_stay_in_the_file_are_those_that_are_read(suffix, tmp_path):
+    path = tmp_path / f"run.{suffix}"
+    params, opt = resuming_alone(3)
+    params["none"] = np.empty((0, 3))
+    gd.save(path, params, opt)
+    read, mapped = gd.load(path), checkpoint.read(path, mapped=lambda name: True)
+    pairs = zip(
+        flatten([read.params, read.optimizer["state"]]),
+        flatten([mapped.params, mapped.optimizer["state"]]),
+        strict=True,
+    )
+    for ours, theirs in pairs:
+        np.testing.assert_array_equal(ours, theirs, strict=True)
+        assert theirs.flags.writeable == (not theirs.size)
