@@ -249,7 +249,7 @@ def test_patience_ends_a_run_that_gets_no_better(gdc):
     assert status == 0
     assert len(rows) == best + 1 + 5
     assert "stopped as validation rmse got no better" in out
-    assert f"(best epoch {best + 1}: {rows[best][2]})" in out
+    assert f"\nvalidation RMSE {rows[best][2]} (epoch {best + 1}, the best one, whose weights are kept); " in out
 
 
 def test_clipping_tames_a_rate_that_diverges(gdc):
@@ -274,6 +274,46 @@ def test_the_curves_are_drawn(gdc):
     assert status == 0
     assert out.endswith("model not saved (no --output), curves saved to curves.png\n")
     assert Path("curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("rare", "epochs"), [(100, 1), (100, 2), (1000, 2)])
+def test_classes_of_which_one_is_rare_are_no_divergence(gdc, rare, epochs):
+    x = np.random.default_rng(0).standard_normal(5000)
+    kinds = np.where(np.arange(5000) % rare, "good", "bad")
+    data = written(pl.DataFrame({"x": x, "kind": kinds}))
+    status, _, err = gdc("train", data, "--target", "kind", "--epochs", epochs, "--output", "m.npz")
+    assert status == 0, err
+    assert Path("m.npz").exists()
+
+
+def test_who_closes_the_pipe_gets_the_model_all_the_same():
+    data = written(houses())
+    command = [
+        sys.executable,
+        "-m",
+        "gdcore",
+        "train",
+        data,
+        "--target",
+        "price",
+        "--output",
+        "m.npz",
+        "--log-every",
+        "1",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        run.stdout.readline()
+        run.stdout.close()
+        err = run.stderr.read()
+        assert (run.wait(timeout=60), err) == (0, "")
+    assert Path("m.npz").exists()
+
+
+def test_model_and_checkpoint_are_two_files(gdc):
+    data = written(houses())
+    status, out, err = gdc("train", data, "--target", "price", "--output", "r.npz", "--checkpoint", "r.npz")
+    assert (status, out) == (2, "")
+    assert "--output: expected another file than --checkpoint, got 'r.npz'" in err
 
 
 # Checkpoints
@@ -308,6 +348,12 @@ def test_a_run_is_resumed_where_it_stood(gdc):
         (("--optimizer", "sgd"), "--resume: expected a run with rule sgd, got one with adam"),
         (("--seed", 1), "--resume: expected a run with data "),
         (("--hidden", "3"), "--resume: "),
+        (
+            ("--missing", "fill"),
+            "--resume: expected a run with settings {'task': 'regression', 'activation': 'relu', 'm",
+        ),
+        (("--schedule", "cosine"), "--resume: expected a run with schedule cosine("),
+        (("--clip", 3), "--resume: expected a run with max_norm 3.0, got one with None"),
         (("--batch-size", 7), "--resume: expected a run with batch_size 7, got one with 64"),
     ],
 )
@@ -404,5 +450,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_files(gdc):
         )
         run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert (run.returncode, run.stderr.count("\n")) == (1, 1), run.stderr
+        assert "run.npz" in run.stderr or "m.npz" in run.stderr
         assert {name: Path(name).read_bytes() for name in old} == old
         assert {path.name for path in Path().iterdir()} == {data, *old}

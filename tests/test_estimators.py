@@ -164,3 +164,27 @@ def test_importing_gdcore_needs_no_scikit_learn():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'\n"
+
+
+def test_a_fit_that_fails_leaves_the_one_before():
+    x = np.random.default_rng(0).standard_normal((40, 2))
+    net = gd.GDClassifier(epochs=2, random_state=0).fit(x, np.arange(40) % 3)
+    with pytest.raises(ValueError, match="batch_size"):
+        net.set_params(batch_size=0).fit(x, np.arange(40) % 5)
+    assert net.predict_proba(x).shape == (40, len(net.classes_)) == (40, 3)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "said"),
+    [
+        ({"optimizer": ["adam"]}, ValueError, r"optimizer: expected one of .*, got \['adam'\]"),
+        (
+            {"validation_fraction": "x", "patience": 1},
+            TypeError,
+            "validation_fraction: expected a number > 0, got 'x'",
+        ),
+    ],
+)
+def test_parameters_of_another_type_are_named(changed, error, said):
+    with pytest.raises(error, match=said):
+        gd.GDRegressor(**changed).fit(np.ones((4, 1)), np.arange(4.0))

@@ -271,6 +271,23 @@ def test_the_norm_of_a_long_array_is_worked_out_in_parts():
     np.testing.assert_allclose(norm, np.sqrt(np.sum(long.astype(np.float64) ** 2)), rtol=1e-13)
 
 
+@pytest.mark.parametrize("size", [1e200, 1e-200, 1e300, 5e-324])
+def test_the_norm_is_right_where_the_squares_are_out_of_range(size):
+    clipped, norm = gd.clip_by_global_norm([np.array([3.0, 0.0]) * size, np.array(4.0) * size], 1e308)
+    np.testing.assert_allclose(norm, 5 * size, rtol=1e-12)
+    clipped, _ = gd.clip_by_global_norm([np.array([3.0 * size, 4.0 * size])], size)
+    np.testing.assert_allclose(clipped[0], [0.6 * size, 0.8 * size], rtol=1e-12)
+
+
+def test_what_is_clipped_is_floating():
+    for bad in (np.array([3, 4]), [3.0], "g"):
+        with pytest.raises(TypeError, match="grads: expected arrays of float32 or float64, got"):
+            gd.clip_by_global_norm({"w": bad} if not isinstance(bad, list) else bad, 1.0)
+    tree = [np.float64(3.0), None]
+    assert gd.clip_by_global_norm(tree, 1.0)[0] == [1.0, None]
+    assert gd.clip_by_value([np.ones(2, np.float32)], 1e300)[0].dtype == np.float32
+
+
 def test_clipping_in_fit_comes_by_value_and_then_by_norm():
     w, by_hand = np.zeros(2), np.zeros(2)
     run(w, gd.SGD(w, lr=0.1), max_value=1.0, max_norm=1.2)
@@ -334,6 +351,14 @@ def test_a_run_that_diverges_gives_the_best_parameters_back():
     np.testing.assert_array_equal(w, min(seen, key=lambda pair: pair[0])[1])
 
 
+def test_a_divergence_survives_the_way_between_processes():
+    import pickle
+
+    error = gd.DivergenceError("loss: too large", 2, 3, gd.History([{"epoch": 1}]))
+    copy = pickle.loads(pickle.dumps(error))
+    assert (str(copy), copy.epoch, copy.step, len(copy.history)) == ("loss: too large", 2, 3, 1)
+
+
 # What is refused
 
 
@@ -345,6 +370,8 @@ def test_a_run_that_diverges_gives_the_best_parameters_back():
         ({"metrics": {1: len}}, TypeError, "metrics: expected names of type str, got 1 of type int"),
         ({"metrics": {"loss": len}}, ValueError, "metrics: expected names that the record does not have already"),
         ({"metrics": {"validation_x": len}}, ValueError, "got 'validation_x'"),
+        ({"settings": 1}, TypeError, "settings: expected a dict or None, got int"),
+        ({"checkpoint": "run.npz", "settings": {"a": {1}}}, TypeError, "settings"),
         ({"running": 1}, TypeError, "running: expected True or False, got 1 of type int"),
         ({"validation": X}, TypeError, "validation: expected a tuple of arrays, got ndarray"),
         ({"validation": (X,)}, ValueError, "validation: expected 2 arrays, as in data, got 1"),
@@ -401,6 +428,19 @@ def test_what_an_optimizer_of_another_make_cannot_do_is_refused():
         run(np.zeros(2), Other(), checkpoint="run.npz")
     with pytest.raises(TypeError, match="params: expected NumPy arrays, as patience puts them back, got str"):
         gd.fit(value_and_grad, ["w"], (X, Y), Other(), epochs=1, batch_size=5, rng=None, shuffle=False, patience=1)
+
+
+def test_a_metric_that_tells_more_than_a_number_is_named():
+    with pytest.raises(TypeError, match=r"metrics\['m'\]: expected to return one real number, got float64 \(23,\)"):
+        run(np.zeros(2), metrics={"m": lambda w, x, y: x})
+
+
+def test_what_no_file_can_hold_is_refused_after_the_first_epoch(tmp_path):
+    w = np.zeros(2)
+    opt = gd.SGD(w, lr=0.1)
+    with pytest.raises(TypeError, match=r"record\['seen'\]"):
+        run(w, opt, checkpoint=tmp_path / "run.npz", callback=lambda record, _: record.update(seen={1}))
+    assert opt.t == 5
 
 
 def test_groups_of_different_rates_take_no_schedule():

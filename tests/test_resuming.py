@@ -104,24 +104,30 @@ def test_a_run_cut_off_again_and_again_ends_as_the_one_without_a_break(tmp_path)
     assert after.outcome(after.fit()) == expected
 
 
-@pytest.mark.parametrize("line", range(60))
-def test_ctrl_c_at_any_line_of_the_loop_loses_nothing(tmp_path, line):
+@pytest.mark.parametrize("way", ["plain", "patience"])
+@pytest.mark.parametrize("line", range(0, 90))
+def test_ctrl_c_at_any_line_of_the_loop_loses_nothing(tmp_path, way, line):
     """Interrupts the Nth line that the loop executes from its second epoch on, as a signal would."""
-    from gdcore import loop
+    from gdcore import loop, runs
 
-    whole = Run(gd.Adam, tmp_path, checkpoint=tmp_path / "whole.npz")
+    whole = Run(gd.Adam, tmp_path, checkpoint=tmp_path / "whole.npz", **WAYS[way])
     expected = whole.outcome(whole.fit())
-    broken = Run(gd.Adam, tmp_path)
+    broken = Run(gd.Adam, tmp_path, **WAYS[way])
     lines = itertools.count()
 
     def trace(frame, event, _):
-        if frame.f_code.co_filename != loop.__file__ or frame.f_code.co_name not in ("_steps", "_end_epoch"):
-            return None
-        inside = broken.opt.t >= STEPS + 2
-        if event == "line" and inside and next(lines) == line:
+        if frame.f_code.co_filename not in (loop.__file__, runs.__file__) or frame.f_code.co_name in (
+            "go",
+            "restore_best",
+        ):
+            return None if frame.f_code.co_name == "restore_best" else trace_nothing
+        if event == "line" and broken.opt.t >= 2 * STEPS - 1 and next(lines) == line:
             sys.settrace(None)
             raise KeyboardInterrupt
         return trace
+
+    def trace_nothing(frame, event, _):
+        return trace_nothing
 
     old = sys.gettrace()
     sys.settrace(trace)
@@ -130,7 +136,7 @@ def test_ctrl_c_at_any_line_of_the_loop_loses_nothing(tmp_path, line):
     finally:
         sys.settrace(old)
     assert history.stopped == "interrupted"
-    after = Run(gd.Adam, tmp_path)
+    after = Run(gd.Adam, tmp_path, **WAYS[way])
     assert after.outcome(after.fit()) == expected
 
 
@@ -159,6 +165,14 @@ def test_a_run_that_a_callback_stopped_stays_stopped(tmp_path):
         ({"batch_size": 4}, "checkpoint: expected a run with batch_size 4, got one with 5"),
         ({"shuffle": False}, "checkpoint: expected a run with shuffle False"),
         ({"max_norm": 1.0}, "checkpoint: expected a run with max_norm 1.0, got one with None"),
+        (
+            {"schedule": gd.schedules.constant(0.1)},
+            r"checkpoint: expected a run with schedule constant\(0.1\), got one",
+        ),
+        ({"validation": (HELD[0], HELD[1] + 1)}, "checkpoint: expected a run with validation"),
+        ({"running": True}, "checkpoint: expected a run with running True, got one with False"),
+        ({"metrics": {"m": lambda *_: 0.0}}, r"checkpoint: expected a run with metrics \['m'\]"),
+        ({"settings": {"width": 3}}, "checkpoint: expected a run with settings {'width': 3}, got one with {}"),
     ],
 )
 def test_the_checkpoint_of_another_run_is_refused_and_nothing_is_touched(tmp_path, changed, said):
@@ -168,6 +182,37 @@ def test_the_checkpoint_of_another_run_is_refused_and_nothing_is_touched(tmp_pat
     with pytest.raises(ValueError, match=said):
         other.fit()
     assert other.outcome(gd.History([])) == before
+
+
+def test_a_run_with_a_schedule_goes_on_in_the_process_that_began_it(tmp_path):
+    here = Run(gd.Adam, tmp_path, schedule=gd.schedules.cosine(0.1, 99), epochs=2)
+    here.fit()
+    here.changed["epochs"] = 4
+    whole = Run(gd.Adam, tmp_path, schedule=gd.schedules.cosine(0.1, 99), epochs=4, checkpoint=None, resume=False)
+    assert here.outcome(here.fit()) == whole.outcome(whole.fit())
+
+
+def test_divergence_is_found_at_the_same_step_whether_or_not_the_run_was_broken_off(tmp_path):
+    data = (np.zeros(60),)
+    losses = [1.0] * 10 + [1e9] * 50
+
+    def fit(until):
+        w = np.zeros(1)
+        opt = gd.SGD(w, lr=0.0)
+
+        def value_and_grad(w, x):
+            if opt.t == until:
+                raise PowerCutError
+            return losses[opt.t], np.zeros(1)
+
+        gd.fit(value_and_grad, w, data, opt, epochs=1, batch_size=1, rng=None, shuffle=False,
+               checkpoint=tmp_path / "run.npz", checkpoint_every=0, resume=True)  # fmt: skip
+
+    for until in (5, 12, 17):
+        with pytest.raises(PowerCutError):
+            fit(until)
+    with pytest.raises(gd.DivergenceError, match="at step 20 of epoch 1"):
+        fit(None)
 
 
 def test_other_samples_or_hyperparameters_are_another_run(tmp_path, monkeypatch):
@@ -231,17 +276,22 @@ def test_kill_9_at_random_moments_changes_nothing(tmp_path):
     ]  # fmt: skip
 
     def start(*more):
-        return subprocess.Popen(
-            [*command, *more], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        """Start a run, and return it once it trains."""
+        run = subprocess.Popen(
+            [*command, *more], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+        while not run.stdout.readline().startswith("epoch"):
+            assert run.poll() is None, run.stderr.read()
+        return run
 
     def outcome(name):
         weights, biases = gd.load(tmp_path / name).params
         return [array.tobytes() for array in (*weights, *biases)]
 
-    started = time.perf_counter()
     with start("--output", "whole.npz") as whole:
-        assert whole.wait() == 0
+        started = time.perf_counter()
+        whole.communicate()
+        assert whole.returncode == 0
     seconds = time.perf_counter() - started
     kills = 0
     while kills < int(os.environ.get("GDCORE_KILLS", "6")):
@@ -253,7 +303,7 @@ def test_kill_9_at_random_moments_changes_nothing(tmp_path):
                 "--checkpoint", "run.npz", "--checkpoint-every", every, "--resume", "--output", "out.npz"
             ) as run:
                 try:
-                    _, said = run.communicate(timeout=rng.uniform(0.3, 1.2) * seconds)
+                    _, said = run.communicate(timeout=rng.uniform(0, 1.5) * seconds)
                 except subprocess.TimeoutExpired:
                     run.send_signal(signal.SIGKILL)
                     run.communicate()

@@ -1,10 +1,11 @@
 """The data of one epoch: batches of samples, in order or shuffled."""
 
-import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
+from .arguments import checked_int
 
 Array = np.ndarray[Any, Any]
 
@@ -79,17 +80,3 @@ def check_arrays(name: str, arrays: Sequence[Any]) -> None:
             raise ValueError(
                 f"{name}[{index}]: expected {len(arrays[0])} samples, as in {name}[0], got {len(array)}"
             )
-
-
-def checked_int(name: str, value: Any, least: int) -> int:
-    """Return ``value`` as an int; raise TypeError or ValueError unless it is an integer >= ``least``."""
-    said = f"{name}: expected an int >= {least}, got {value!r}"
-    if isinstance(value, bool | np.bool_):
-        raise TypeError(f"{said} of type {type(value).__name__}")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{said} of type {type(value).__name__}") from None
-    if number < least:
-        raise ValueError(said)
-    return number

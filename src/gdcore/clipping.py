@@ -1,13 +1,19 @@
 """Gradients that are too large, made smaller: by their global norm, or element by element."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .trees import flatten, take_apart
+from .arguments import checked_number
+from .arrays import describe
+from .trees import take_apart
 
 Array = np.ndarray[Any, Any]
+
+TINY = 1e-280
+"""Sums of squares below this may have lost some of them."""
 
 CHUNK = 65536
 """Elements whose squares are held at once, in cache."""
@@ -30,14 +36,13 @@ def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
     >>> norm, clipped["w"]
     (5.0, array([0.6, 0. ]))
     """
-    limit = checked_limit("max_norm", max_norm)
-    with np.errstate(over="ignore", invalid="ignore"):
-        norm = math.sqrt(sum([sum_of_squares(grad) for grad in flatten(grads) if grad is not None]))
+    limit = checked_number("max_norm", max_norm, 0, above=True)
+    leaves, put_back = _taken_apart(grads)
+    norm = _norm([grad for grad in leaves if grad is not None])
     if not math.isfinite(norm):
         raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
     if norm <= limit:
         return grads, norm
-    leaves, put_back = take_apart(grads)
     return put_back([None if grad is None else grad * grad.dtype.type(limit / norm) for grad in leaves]), norm
 
 
@@ -54,17 +59,17 @@ def clip_by_value(grads: Any, max_value: float) -> Any:
     >>> gd.clip_by_value([np.array([-3.0, 0.5])], max_value=1.0)
     [array([-1. ,  0.5])]
     """
-    limit = checked_limit("max_value", max_value)
-    leaves, put_back = take_apart(grads)
-    return put_back([None if grad is None else np.clip(grad, -limit, limit) for grad in leaves])
+    limit = checked_number("max_value", max_value, 0, above=True)
+    leaves, put_back = _taken_apart(grads)
+    return put_back([None if grad is None else _clipped(grad, limit) for grad in leaves])
 
 
 class Limits:
     """The limits on the gradients of a run: on each element, then on the global norm; None for no limit."""
 
     def __init__(self, max_norm: Any, max_value: Any) -> None:
-        self.max_norm = None if max_norm is None else checked_limit("max_norm", max_norm)
-        self.max_value = None if max_value is None else checked_limit("max_value", max_value)
+        self.max_norm = None if max_norm is None else checked_number("max_norm", max_norm, 0, above=True)
+        self.max_value = None if max_value is None else checked_number("max_value", max_value, 0, above=True)
 
     @property
     def given(self) -> bool:
@@ -89,10 +94,28 @@ def sum_of_squares(array: Array) -> float:
     return sum(float(np.add.reduce(np.square(part, dtype=np.float64))) for part in parts)
 
 
-def checked_limit(name: str, value: Any) -> float:
-    """Return ``value`` as a float; raise TypeError or ValueError unless it is a number > 0."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise TypeError(f"{name}: expected a number > 0, got {value!r} of type {type(value).__name__}")
-    if not value > 0:
-        raise ValueError(f"{name}: expected a number > 0, got {value!r}")
-    return float(value)
+def _taken_apart(grads: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
+    leaves, put_back = take_apart(grads)
+    for grad in leaves:
+        if grad is not None and not (isinstance(grad, np.ndarray | np.generic) and grad.dtype.kind == "f"):
+            raise TypeError(f"grads: expected arrays of float32 or float64, got {describe(grad)}")
+    return leaves, put_back
+
+
+def _norm(grads: list[Array]) -> float:
+    with np.errstate(all="ignore"):
+        squares = sum([sum_of_squares(grad) for grad in grads])
+        if TINY < squares < math.inf:
+            return math.sqrt(squares)
+        # The squares of what is very large or very small are out of range, where the norm itself need not be.
+        largest = max([float(np.max(np.abs(grad))) for grad in grads if grad.size], default=0.0)
+        if largest == 0 or not math.isfinite(largest):
+            return math.nan if math.isnan(squares) else largest
+        return largest * math.sqrt(
+            sum([sum_of_squares(np.divide(grad, largest, dtype=np.float64)) for grad in grads])
+        )
+
+
+def _clipped(grad: Array, limit: float) -> Any:
+    limit = min(limit, float(np.finfo(grad.dtype).max))
+    return np.clip(grad, -limit, limit)

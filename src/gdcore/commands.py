@@ -77,6 +77,10 @@ def _check_options(options: argparse.Namespace) -> None:
             _check_suffix(flag, path)
     if options.plot is not None:
         check_plot(options.plot)
+    if options.output is not None and options.output == options.checkpoint:
+        raise CommandError(
+            f"--output: expected another file than --checkpoint, got {options.output!r} for both", USAGE
+        )
     if options.checkpoint is not None and not options.resume and Path(options.checkpoint).exists():
         raise CommandError(
             f"--checkpoint: expected a new file, got {options.checkpoint!r}, which exists; "

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked_int
 from .arrays import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
-from .batches import checked_int
 from .clipping import Limits, sum_of_squares
 from .exchange import BUFFERS, Exchange, flat
 from .gathered import load, save

@@ -23,6 +23,7 @@ except ImportError as error:
     raise ImportError("estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'") from error
 
 
+from .arguments import checked_number
 from .models import MLP, Network
 from .optimizers import Optimizer
 from .options import OPTIMIZERS
@@ -103,7 +104,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             self.__dict__.pop(name, None)
 
     def _optimizer(self, model: Network) -> Optimizer:
-        if self.optimizer not in OPTIMIZERS:
+        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise ValueError(
                 f"optimizer: expected one of {', '.join(map(repr, OPTIMIZERS))}, got {self.optimizer!r}"
             )
@@ -113,7 +114,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     def _split(self, x: Array, y: Array, rng: np.random.Generator) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Return the samples to train on, and those to watch."""
-        if not 0 < self.validation_fraction < 1:
+        if not checked_number("validation_fraction", self.validation_fraction, 0, above=True) < 1:
             raise ValueError(f"validation_fraction: expected a number in (0, 1), got {self.validation_fraction!r}")
         order = rng.permutation(len(x))
         held = max(1, round(self.validation_fraction * len(x)))
@@ -218,11 +219,12 @@ class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """
         x, y = validate_data(self, X, y, dtype=DTYPES)
         check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        count = len(self.classes_)
+        classes, labels = np.unique(y, return_inverse=True)
+        count = len(classes)
         if count < 2:
             raise ValueError(f"y: expected 2 classes or more, got {count} class")
         self._train(x, labels, *(("binary", 1) if count == 2 else ("classes", count)))
+        self.classes_ = classes
         if not self.hidden:
             (w,), (b,) = self.model_.params
             self.coef_, self.intercept_ = w.T.copy(), b.copy()

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import describe
 from .batches import check_arrays
 from .history import History, Record
 from .metrics import CHUNK, Metric
@@ -77,11 +78,11 @@ class Evaluation:
         for (name, metric), total in zip(self.running, sums[1:], strict=True):
             record[f"running_{name}"] = metric.finish(total / n) if isinstance(metric, Metric) else total / n
         for name, metric in self.metrics.items():
-            record[name] = float(metric(params, *self.data))
+            record[name] = _told(name, metric(params, *self.data))
         if self.validation is not None:
             record["validation_loss"] = self._validation_loss(params, self.validation)
             for name, metric in self.metrics.items():
-                record[f"validation_{name}"] = float(metric(params, *self.validation))
+                record[f"validation_{name}"] = _told(name, metric(params, *self.validation))
         return record
 
     def _validation_loss(self, params: Any, arrays: Sequence[Array]) -> float:
@@ -90,6 +91,12 @@ class Evaluation:
             batch = [array[start : start + CHUNK] for array in arrays]
             total += float(self.value_and_grad(params, *batch)[0]) * len(batch[0])
         return total / len(arrays[0])
+
+
+def _told(name: str, value: Any) -> float:
+    if np.ndim(value) or not np.isrealobj(value):
+        raise TypeError(f"metrics[{name!r}]: expected to return one real number, got {describe(value)}")
+    return float(value)
 
 
 def _checked_metrics(metrics: Any) -> dict[str, Callable[..., float]]:

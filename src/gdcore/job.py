@@ -16,9 +16,9 @@ from .options import LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SCHEDULES
 from .report import (
     CLASSIFICATION,
     REGRESSION,
-    Columns,
     EpochTable,
     Measure,
+    Titles,
     count,
     number,
     summary,
@@ -31,7 +31,7 @@ from .training import fit
 Floats = NDArray[np.float64]
 
 HOPELESS: Final = 2.0
-"""A run that ends this many times worse than a constant prediction counts as diverged."""
+"""A run that gets worse, and ends this many times worse than a constant prediction, counts as diverged."""
 
 
 def make_optimizer(options: argparse.Namespace, groups: list[dict[str, Any]], comm: Any = None) -> Any:
@@ -60,7 +60,8 @@ class Job:
     def run(self) -> int:
         """Train, telling how it goes; save and draw what is asked for; return the exit status."""
         options, measure = self.options, self._measure()
-        table = EpochTable(measure.columns, self.epochs, options.log_every)
+        keeps = options.output or options.plot or options.checkpoint
+        table = EpochTable(measure.columns, self.epochs, options.log_every, needed=not keeps)
         print(f"{self._head(measure)}\n\n{table.head()}", flush=True)
         history = self._fit(table, measure)
         self._check_hopeless(history, measure)
@@ -71,7 +72,8 @@ class Job:
         if history.stopped == "interrupted":
             return self._end_interrupted(history)
         warn_of_outcome(history, measure, steady=options.schedule != "constant")
-        print(f"\n{summary(history, measure, len(self.data[0]), self._written())}")
+        written, kept = self._written(history), options.patience is not None
+        print(f"\n{summary(history, measure, len(self.data[0]), written, best_kept=kept)}")
         return SUCCESS
 
     @property
@@ -88,10 +90,10 @@ class Job:
 
     def _measure(self) -> Measure:
         target, y = self.model.target, self.data[1]
-        columns: Columns
+        columns: Titles
         if target.classes:
             share = np.bincount(y, minlength=len(target.classes)) / len(y)
-            surprise = -float(np.sum(share[share > 0] * np.log(share[share > 0])))
+            surprise = abs(float(np.sum(share[share > 0] * np.log(share[share > 0]))))
             columns, error = CLASSIFICATION, ("cross_entropy", "loss")
             alone = (surprise, "predicting the parts of the classes alone")
         else:
@@ -142,6 +144,7 @@ class Job:
                 checkpoint=options.checkpoint,
                 checkpoint_every=options.checkpoint_every,
                 resume=options.resume,
+                settings={"task": network.task, "activation": network.activation, "missing": options.missing},
                 callback=table.show,
             )
         except DivergenceError as error:
@@ -154,19 +157,22 @@ class Job:
     def _check_hopeless(self, history: History, measure: Measure) -> None:
         alone, constant = measure.alone
         key, name = measure.error
-        if len(history) and not history.best[key] <= HOPELESS * alone:
+        if history.stopped == "interrupted" or self.options.patience is not None or alone <= 0 or not len(history):
+            return
+        first, last = history.records[0][key], history.records[-1][key]
+        if not last <= max(first, HOPELESS * alone):
             raise CommandError(
-                f"the run diverged: {name} {number(history.records[-1][key])} after the last epoch, where "
-                f"{constant} has {number(alone)}; try a smaller lr than {self.options.lr:g}"
+                f"the run diverged: {name} {number(last)} after the last epoch, {number(first)} after the first, "
+                f"where {constant} has {number(alone)}; try a smaller lr than {self.options.lr:g}"
             )
 
     def _end_interrupted(self, history: History) -> int:
         epoch = 1 + (history.records[-1]["epoch"] if len(history) else 0)
         resume = "; add --resume to go on" if self.options.checkpoint else ""
-        print(f"gdcore: interrupted in epoch {epoch}; {self._written()}{resume}", file=sys.stderr)
+        print(f"gdcore: interrupted in epoch {epoch}; {self._written(history)}{resume}", file=sys.stderr)
         return INTERRUPTED
 
-    def _written(self) -> str:
-        names = {"model": self.options.output, "curves": self.options.plot}
+    def _written(self, history: History) -> str:
+        names = {"model": self.options.output, "curves": self.options.plot if len(history) else None}
         written = [f"{what} saved to {path}" for what, path in names.items() if path is not None]
         return ", ".join(written) if self.options.output else ", ".join(["model not saved (no --output)", *written])

@@ -13,7 +13,7 @@ from .clipping import Limits
 from .evaluation import Evaluation
 from .history import Record
 from .progress import Count, counting
-from .runs import DivergenceError, Run
+from .runs import DivergenceError, Place, Run
 
 if TYPE_CHECKING:
     from .resuming import Saver
@@ -49,7 +49,7 @@ class Loop:
         steps = self.steps_an_epoch
         self._check_patience()  # a run that is resumed may have waited enough
         try:
-            with counting(epochs * steps, (run.epoch - 1) * steps + run.at[1], progress) as count:
+            with counting(epochs * steps, (run.epoch - 1) * steps + run.at.step, progress) as count:
                 while run.epoch <= epochs and history.stopped == "epochs":
                     self._steps(count)
                     self._end_epoch()
@@ -67,7 +67,7 @@ class Loop:
         run, optimizer, schedule, saver = self.run, self.run.optimizer, self.schedule, self.saver
         value_and_grad, params, watch = self.value_and_grad, run.params, run.watch
         clipped, running = self.limits.given, bool(self.evaluation.running)
-        epoch, step, sums, order, _ = run.at
+        epoch, step, sums, order, drawn, best = run.at
         total, met = sums[0], sums[1:]
         largest = watch.LARGEST
         started = time.perf_counter() - run.seconds
@@ -93,7 +93,7 @@ class Loop:
             if saver is None:
                 optimizer.step(grads)
             else:
-                run.ahead = (epoch, step, (total, *met), order, run.state())
+                run.ahead = Place(epoch, step, (total, *met), order, run.state(), best)
                 optimizer.step(grads)
                 run.at = run.ahead
                 if time.perf_counter() >= saver.due:
@@ -102,12 +102,12 @@ class Loop:
             if count is not None:
                 count()
         if saver is None:
-            run.at = (epoch, step, (total, *met), order, None)
+            run.at = Place(epoch, step, (total, *met), order, drawn, best)
         run.seconds = time.perf_counter() - started
 
     def _end_epoch(self) -> None:
         run, history = self.run, self.run.history
-        record: Record = {"epoch": run.epoch, **self.evaluation.record(run.params, run.at[2])}
+        record: Record = {"epoch": run.epoch, **self.evaluation.record(run.params, run.at.sums)}
         if self.schedule is not None:
             record["lr"] = run.optimizer.lr
         record["seconds"] = run.seconds
@@ -118,9 +118,9 @@ class Loop:
             raise ValueError(f"monitor: expected a key of the record, one of {keys}, got {history.monitor!r}")
         if isinstance(returned, bool | np.bool_) and returned:
             history.stopped = "callback"
-        if self.patience is not None:
-            run.keep_best(record)
-        run.start_epoch(run.epoch + 1)
+        if self.saver is not None:
+            self.saver.check(record)
+        run.end_epoch(record, compared=self.patience is not None)
         self._check_patience()
 
     def _check_patience(self) -> None:

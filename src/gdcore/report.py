@@ -1,5 +1,6 @@
 """What a run says of itself: a table with a line an epoch, a summary, and warnings of how it ended."""
 
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any, Final
 from .history import History, Record
 from .progress import write
 
-Columns = tuple[tuple[str, str], ...]
+Titles = tuple[tuple[str, str], ...]
 """Keys of the record, each with its title."""
 
 UNFINISHED: Final = 0.01
@@ -50,7 +51,7 @@ class Measure:
         alone: how good a constant prediction is, and in words.
     """
 
-    columns: Columns
+    columns: Titles
     error: tuple[str, str]
     alone: tuple[float, str]
 
@@ -60,8 +61,8 @@ class Measure:
         return next((key, title) for key, title in reversed(self.columns) if key != "lr")
 
 
-REGRESSION: Final[Columns] = (("rmse", "train RMSE"), ("validation_rmse", "validation RMSE"))
-CLASSIFICATION: Final[Columns] = (
+REGRESSION: Final[Titles] = (("rmse", "train RMSE"), ("validation_rmse", "validation RMSE"))
+CLASSIFICATION: Final[Titles] = (
     ("cross_entropy", "train loss"),
     ("accuracy", "train accuracy"),
     ("validation_cross_entropy", "validation loss"),
@@ -70,9 +71,13 @@ CLASSIFICATION: Final[Columns] = (
 
 
 class EpochTable:
-    """The table with a line an epoch, of which it prints every ``every``-th, the first and the last."""
+    """The table with a line an epoch, of which it prints every ``every``-th, the first and the last.
 
-    def __init__(self, columns: Columns, epochs: int, every: int | None) -> None:
+    ``needed`` says that a run whose table nobody reads any more is of no use.
+    """
+
+    def __init__(self, columns: Titles, epochs: int, every: int | None, *, needed: bool) -> None:
+        self.needed = needed
         self.columns = columns
         self.epochs = epochs
         self.every = every or -(-epochs // LINES)
@@ -84,8 +89,15 @@ class EpochTable:
     def show(self, record: Record, _params: Any) -> None:
         """Print the line of an epoch, if its turn has come; a callback of :func:`gdcore.fit`."""
         epoch = record["epoch"]
-        if epoch in {1, self.epochs} or epoch % self.every == 0:
+        if epoch not in {1, self.epochs} and epoch % self.every:
+            return
+        try:
             write(self.line(record))
+        except BrokenPipeError:
+            if self.needed:
+                raise
+            # Who read the table has seen enough; the run is still to be saved.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def line(self, record: Record) -> str:
         """Return the line of an epoch."""
@@ -97,20 +109,24 @@ class EpochTable:
         return "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
 
 
-def summary(history: History, measure: Measure, rows: int, saved: str) -> str:
-    """Return in a few lines how the run went: its end, its best epoch, the time it took."""
+def summary(history: History, measure: Measure, rows: int, saved: str, *, best_kept: bool) -> str:
+    """Return in a few lines how the run went: how good it is, its end, the time it took, what is kept."""
     records = history.records
     seconds = sum(record["seconds"] for record in records)
     samples = rows * len(records)
     key, title = measure.judged
     best = history.best
+    if best_kept:
+        reached = f"{number(best[key])} (epoch {best['epoch']}, the best one, whose weights are kept)"
+    else:
+        reached = f"{number(records[-1][key])} (best epoch {best['epoch']}: {number(best[key])})"
     ended = {
         "epochs": "",
         "patience": f", stopped as {history.monitor.replace('_', ' ')} got no better",
         "interrupted": ", interrupted",
     }.get(history.stopped, "")
     return (
-        f"{title} {number(records[-1][key])} (best epoch {best['epoch']}: {number(best[key])}); "
+        f"{title} {reached}; "
         f"{count(len(records), 'epoch')}{ended}; "
         f"{seconds:.3g} s, {samples / max(seconds, 1e-9):.3g} samples/s; {saved}"
     )

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked_number
 from .checkpoint import Checkpoint, CheckpointError, check_path, load, save
+from .encoding import encode
 from .files import remove_leftovers
-from .runs import At, Run
+from .generators import state_of
+from .history import Record
+from .runs import Place, Run
 from .trees import flatten
 
 Array = np.ndarray[Any, Any]
@@ -33,21 +37,27 @@ class Saver:
         team: Any = None,
     ) -> None:
         _check_path(path)
-        if isinstance(every, bool) or not isinstance(every, int | float):
-            raise TypeError(f"checkpoint_every: expected a number of seconds >= 0, got {every!r}")
-        if not every >= 0:
-            raise ValueError(f"checkpoint_every: expected a number of seconds >= 0, got {every!r}")
+        self.every = checked_number("checkpoint_every", every, 0, above=False)
         remove_leftovers(path)
         self.path = Path(path)
         self._save: Callable[..., None] = save if team is None else team.save
         self._load: Callable[..., Checkpoint] = load if team is None else team.load
-        self.every = every
         self.run = run
         state = run.optimizer.state_dict()
         groups = [{name: value for name, value in group.items() if name != "params"} for group in state["groups"]]
+        if sameness["schedule"] is not None:  # which sets the rates
+            groups = [{**group, "lr": None} for group in groups]
         optimizer = {"rule": state["rule"], "hyperparameters": groups}
-        self.sameness = {**optimizer, "data": checksum(data), "shuffle": run.shuffle, **sameness}
-        self.due = time.perf_counter() + every
+        validation = sameness["validation"]
+        self.sameness = {
+            **sameness,
+            **optimizer,
+            "data": checksum(data),
+            "validation": None if validation is None else checksum(validation),
+            "shuffle": run.shuffle,
+        }
+        self._check_contents()
+        self.due = time.perf_counter() + self.every
         self.steps_an_epoch: int = -(-len(data[0]) // sameness["batch_size"])
         self.steps_before: int = run.optimizer.t
 
@@ -60,23 +70,33 @@ class Saver:
         run = self.run
         if run.optimizer.t == self.steps_before + self._steps(run.ahead):
             run.at = run.ahead
-        *_, state = run.at
-        if run.rng is not None and state is not None:
-            run.rng.bit_generator.state = state
+        if run.rng is not None and run.at.drawn is not None:
+            run.rng.bit_generator.state = run.at.drawn
         self.save()
+
+    def _check_contents(self) -> None:
+        """Find out before the first step what could not be saved."""
+        encode(self.run.params, "params", {})
+        encode(self.sameness["settings"], "settings", {})
+        if self.run.rng is not None:
+            state_of(self.run.rng)
+
+    def check(self, record: Record) -> None:
+        """Raise TypeError or ValueError, at once, for what a callback has put in a record and no file can hold."""
+        encode(record, "record", {})
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
         run = self.run
-        epoch, step, sums, order, _ = run.at
-        best = None if run.best is None else {"epoch": run.best[0]["epoch"], "params": run.best[1]}
+        epoch, step, sums, order, _, kept = run.at
+        best = None if kept is None else {"epoch": kept[0]["epoch"], "params": kept[1]}
         metadata = {
             "sameness": self.sameness,
             "step": step,
             "sums": sums,
             "order": order,
             "seconds": run.seconds,
-            "first_losses": run.watch.first,
+            "losses": {"first": run.watch.first, "above": run.watch.above},
             "best": best,
             "records": run.history.records[: epoch - 1],
             "stopped": run.history.stopped,
@@ -101,24 +121,19 @@ class Saver:
         if best is not None:
             _check_like(best["params"], flatten(run.params), self.path)
         self._load(self.path, params=run.params, optimizer=run.optimizer, rng=run.rng)
-        run.at = run.ahead = (
-            saved.epoch,
-            metadata["step"],
-            tuple(metadata["sums"]),
-            metadata["order"],
-            run.state(),
-        )
+        records = metadata["records"]
+        kept = None if best is None else (records[best["epoch"] - 1], best["params"])
+        sums = tuple(metadata["sums"])
+        run.at = run.ahead = Place(saved.epoch, metadata["step"], sums, metadata["order"], run.state(), kept)
         self.steps_before = run.optimizer.t - self._steps(run.at)
         run.seconds = metadata["seconds"]
-        run.watch.resume(metadata["first_losses"])
-        records = metadata["records"]
-        run.best = None if best is None else (records[best["epoch"] - 1], best["params"])
+        run.watch.resume(**metadata["losses"])
         run.history.records[:] = records
         if metadata["stopped"] == "callback":
             run.history.stopped = "callback"
 
-    def _steps(self, at: At) -> int:
-        return (at[0] - 1) * self.steps_an_epoch + at[1]
+    def _steps(self, at: Place) -> int:
+        return (at.epoch - 1) * self.steps_an_epoch + at.step
 
 
 def checksum(arrays: Sequence[Array]) -> str:

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,26 @@ Array = np.ndarray[Any, Any]
 State = Mapping[str, Any] | None
 """The state of a generator, None where there is none."""
 
-At = tuple[int, int, tuple[float, ...], State, State]
-"""Where a run is: the epoch in progress, from 1; the steps done in it; the sums over their samples, of the loss and
-of each metric met on the way; the state from which the epoch's order is drawn; and the state after the last step,
-as the gradient may draw from the same generator."""
+
+class Place(NamedTuple):
+    """Where a run is, in one value, so that no interrupt comes between its parts.
+
+    Attributes:
+        epoch: the one in progress, from 1.
+        step: the steps done in it.
+        sums: over their samples: of the loss, and of each metric met on the way.
+        order: the generator's state from which the epoch's order is drawn.
+        drawn: its state after the last step, as the gradient may draw from the same generator.
+        best: the record of the best epoch, and copies of the leaves of the parameters after it; None where nobody
+            asked for them, or before the first epoch.
+    """
+
+    epoch: int
+    step: int
+    sums: tuple[float, ...]
+    order: State
+    drawn: State
+    best: tuple[Record, list[Array]] | None
 
 
 class DivergenceError(FloatingPointError):
@@ -35,17 +51,17 @@ class DivergenceError(FloatingPointError):
         self.step = step
         self.history = history
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.epoch, self.step, self.history)
+
 
 class Run:
     """The state of one run.
 
     Attributes:
-        at: where it is, in one tuple, so that no interrupt comes between its parts. ``ahead`` is where it is once
-            the step under way is done, as an interrupt may come between the optimizer's step and the line that
-            notes it.
+        at: where it is. ``ahead`` is where it is once the step under way is done, as an interrupt may come between
+            the optimizer's step and the line that notes it.
         seconds: what the steps of the epoch took so far.
-        best: the record of the best epoch, and copies of the leaves of the parameters after it; None where nobody
-            asked for them, or before the first epoch.
     """
 
     def __init__(
@@ -65,20 +81,23 @@ class Run:
         self.history = history
         self.watch = watch
         self.shuffle = shuffle
-        self.sums = sums
-        self.best: tuple[Record, list[Array]] | None = None
-        self.start_epoch(1)
+        self.seconds = 0.0
+        self.at = self.ahead = Place(1, 0, (0.0,) * sums, self.state(), self.state(), None)
 
     @property
     def epoch(self) -> int:
         """The epoch in progress, from 1."""
-        return self.at[0]
+        return self.at.epoch
 
-    def start_epoch(self, epoch: int) -> None:
-        """Stand before the first step of an epoch."""
+    def end_epoch(self, record: Record, *, compared: bool) -> None:
+        """Stand before the next epoch; copy the parameters if epochs are ``compared`` and this one is the best."""
+        best = self.at.best
+        cost = self.history.cost(record) if compared else math.nan
+        if not math.isnan(cost) and (best is None or cost < self.history.cost(best[0])):
+            best = (record, [leaf.copy() for leaf in flatten(self.params)])
         state = self.state()
         self.seconds = 0.0
-        self.at = self.ahead = (epoch, 0, (0.0,) * self.sums, state, state)
+        self.at = self.ahead = Place(self.epoch + 1, 0, (0.0,) * len(self.at.sums), state, state, best)
 
     def state(self) -> State:
         """Return the state of the generator."""
@@ -86,31 +105,25 @@ class Run:
 
     def batches(self, data: Sequence[Array], size: int) -> Iterator[tuple[Array, ...]]:
         """Return the batches of the epoch that are still to come."""
-        _, steps, _, order, now = self.at
-        if self.rng is None or order is None or now is None or not self.shuffle:
+        _, steps, _, order, drawn, _ = self.at
+        if self.rng is None or order is None or drawn is None or not self.shuffle:
             return batches_from(steps, data, size, None)
         if not steps:
             return batches_from(0, data, size, self.rng)
         self.rng.bit_generator.state = order
         batches = batches_from(steps, data, size, self.rng)
-        self.rng.bit_generator.state = now
+        self.rng.bit_generator.state = drawn
         return batches
-
-    def keep_best(self, record: Record) -> None:
-        """Copy the parameters if no epoch before was as good as that of ``record``."""
-        cost = self.history.cost(record)
-        if not math.isnan(cost) and (self.best is None or cost < self.history.cost(self.best[0])):
-            self.best = (record, [leaf.copy() for leaf in flatten(self.params)])
 
     @property
     def waited(self) -> int:
         """How many epochs have passed since the best one, or since the start."""
-        return self.epoch - 1 - (0 if self.best is None else int(self.best[0]["epoch"]))
+        return self.epoch - 1 - (0 if self.at.best is None else int(self.at.best[0]["epoch"]))
 
     def restore_best(self) -> None:
         """Put the parameters of the best epoch back, where they were kept."""
-        if self.best is not None:
-            for kept, leaf in zip(self.best[1], flatten(self.params), strict=True):
+        if self.at.best is not None:
+            for kept, leaf in zip(self.at.best[1], flatten(self.params), strict=True):
                 np.copyto(leaf, kept)
 
 
@@ -148,8 +161,8 @@ class Watch:
                 f"{self.factor:g} times the first ones,"
             )
 
-    def resume(self, first: list[float]) -> None:
+    def resume(self, first: list[float], above: Sequence[int] = ()) -> None:
         """Take ``first`` for the first losses; the limit follows from them once they are all there."""
-        self.first = first
+        self.first, self.above = first, [*above]
         if len(first) == self.STEPS:
             self.limit = self.factor * max(self.LEAST, *first)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .batches import checked_int
+from .arguments import checked_int
 from .rules import nonnegative, positive
 
 

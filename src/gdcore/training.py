@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .batches import checked_batches, checked_int
-from .clipping import Limits, checked_limit
+from .arguments import checked_int, checked_number
+from .batches import checked_batches
+from .clipping import Limits
 from .evaluation import Evaluation
 from .history import History, Record
 from .loop import Loop
 from .runs import Run, Watch
+from .schedules import Schedule
 from .trees import flatten
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def fit(
     checkpoint: "str | Path | None" = None,
     checkpoint_every: float = 10.0,
     resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
     callback: Callable[[Record, Any], bool | None] | None = None,
     progress: bool | None = None,
     comm: Any = None,
@@ -89,6 +92,9 @@ def fit(
         checkpoint_every: seconds from one writing to the next, >= 0; 0 writes after each step.
         resume: go on from ``checkpoint`` if it is there. Parameters, optimizer, generator and history are set to
             what they were, and the result is that of a run without a break, bit for bit.
+        settings: what else the run depends on, such as the activation of a net: plain values by name. A checkpoint
+            of other settings is refused, as is one of other samples, hyperparameters, limits, metrics or schedule
+            (of ``gd.schedules``), or another ``batch_size``; ``epochs`` and ``patience`` may differ.
         callback: called as ``callback(record, params)`` after each epoch. It may add keys to the record, and
             stops the run by returning True.
         progress: show a bar of the steps (tqdm, the extra ``cli``). None means: if standard error is a terminal and
@@ -138,8 +144,10 @@ def fit(
     history = evaluation.history(monitor, open_ended=callback is not None)
     patience = _checked_patience(patience, params)
     limits = Limits(max_norm, max_value)
-    watch = Watch(None if divergence is None else checked_limit("divergence", divergence))
+    watch = Watch(None if divergence is None else checked_number("divergence", divergence, 0, above=True))
     _check_progress(progress)
+    if settings is not None and not isinstance(settings, Mapping):
+        raise TypeError(f"settings: expected a dict or None, got {type(settings).__name__}")
     team = None
     if comm is not None:
         from . import teamwork  # noqa: PLC0415
@@ -148,7 +156,16 @@ def fit(
         team.agree({"epochs": epochs, "batch_size": size, "shuffle": bool(shuffle), "resume": resume}, data, rng)
         optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
     run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
-    sameness = {"batch_size": size, **vars(limits if team is None else team.optimizer.limits)}
+    sameness = {
+        "batch_size": size,
+        **vars(limits if team is None else team.optimizer.limits),
+        "schedule": _described(schedule),
+        "validation": evaluation.validation,
+        "metrics": [*evaluation.metrics],
+        "running": bool(running),
+        "monitor": history.monitor,
+        "settings": {} if settings is None else dict(settings),
+    }
     saver = _saver(checkpoint, checkpoint_every, resume, run, data, sameness, team)
     loop = Loop(run, value_and_grad, data, size, evaluation, limits, schedule, callback, patience, saver)
     if team is None:
@@ -186,6 +203,12 @@ def _saver(
             )
         saver.resume()
     return saver
+
+
+def _described(schedule: Any) -> str | None:
+    if schedule is None:
+        return None
+    return repr(schedule) if isinstance(schedule, Schedule) else "a function"
 
 
 def _check_callables(value_and_grad: Any, optimizer: Any, callback: Any, schedule: Any) -> None:
