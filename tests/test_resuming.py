@@ -167,7 +167,7 @@ def test_a_run_that_a_callback_stopped_stays_stopped(tmp_path):
         ({"max_norm": 1.0}, "checkpoint: expected a run with max_norm 1.0, got one with None"),
         (
             {"schedule": gd.schedules.constant(0.1)},
-            r"checkpoint: expected a run with schedule constant\(0.1\), got one",
+            r"checkpoint: expected a run with schedule constant\(lr=0.1\), got one",
         ),
         ({"validation": (HELD[0], HELD[1] + 1)}, "checkpoint: expected a run with validation"),
         ({"running": True}, "checkpoint: expected a run with running True, got one with False"),
@@ -221,11 +221,11 @@ def test_other_samples_or_hyperparameters_are_another_run(tmp_path, monkeypatch)
     other.opt.lr = 0.06
     with pytest.raises(ValueError, match=r"checkpoint: expected a run with hyperparameters .*0\.06"):
         other.fit()
+    with pytest.raises(ValueError, match="checkpoint: expected a run with rule sgd, got one with adam"):
+        Run(gd.SGD, tmp_path).fit()
     monkeypatch.setattr(sys.modules[__name__], "DATA", DATA + 1)
     with pytest.raises(ValueError, match="checkpoint: expected a run with data"):
         Run(gd.Adam, tmp_path).fit()
-    with pytest.raises(ValueError, match="checkpoint: expected a run with rule sgd, got one with adam"):
-        Run(gd.SGD, tmp_path).fit()
 
 
 def test_samples_that_have_no_bytes_take_no_checkpoint(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from .report import (
     Titles,
     count,
     number,
+    say,
     summary,
     warn_of_outcome,
 )
@@ -60,9 +61,9 @@ class Job:
     def run(self) -> int:
         """Train, telling how it goes; save and draw what is asked for; return the exit status."""
         options, measure = self.options, self._measure()
-        keeps = options.output or options.plot or options.checkpoint
-        table = EpochTable(measure.columns, self.epochs, options.log_every, needed=not keeps)
-        print(f"{self._head(measure)}\n\n{table.head()}", flush=True)
+        needed = not (options.output or options.plot or options.checkpoint)
+        table = EpochTable(measure.columns, self.epochs, options.log_every, needed=needed)
+        say(f"{self._head(measure)}\n\n{table.head()}", needed=needed)
         history = self._fit(table, measure)
         self._check_hopeless(history, measure)
         if options.output is not None:
@@ -73,7 +74,8 @@ class Job:
             return self._end_interrupted(history)
         warn_of_outcome(history, measure, steady=options.schedule != "constant")
         written, kept = self._written(history), options.patience is not None
-        print(f"\n{summary(history, measure, len(self.data[0]), written, best_kept=kept)}")
+        said = summary(history, measure, len(self.data[0]), written, best_kept=kept)
+        say(f"\n{said}", needed=needed)
         return SUCCESS
 
     @property

@@ -30,6 +30,16 @@ def warn(message: str) -> None:
     print(f"gdcore: warning: {message}", file=sys.stderr)
 
 
+def say(text: str, *, needed: bool) -> None:
+    """Print to standard output. Unless that is all a run is for, nobody need read it to the end."""
+    try:
+        write(text)
+    except BrokenPipeError:
+        if needed:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def count(number: int, what: str) -> str:
     """Return the number with what it counts, in the plural where there is need."""
     plural = {"class": "classes"}.get(what, f"{what}s")
@@ -91,13 +101,7 @@ class EpochTable:
         epoch = record["epoch"]
         if epoch not in {1, self.epochs} and epoch % self.every:
             return
-        try:
-            write(self.line(record))
-        except BrokenPipeError:
-            if self.needed:
-                raise
-            # Who read the table has seen enough; the run is still to be saved.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        say(self.line(record), needed=self.needed)
 
     def line(self, record: Record) -> str:
         """Return the line of an epoch."""

@@ -50,9 +50,9 @@ class Saver:
         optimizer = {"rule": state["rule"], "hyperparameters": groups}
         validation = sameness["validation"]
         self.sameness = {
+            "data": checksum(data),
             **sameness,
             **optimizer,
-            "data": checksum(data),
             "validation": None if validation is None else checksum(validation),
             "shuffle": run.shuffle,
         }
