@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import containers
+from .arguments import checked_int
 from .arrays import describe
 from .containers import CheckpointError
 from .encoding import decode, encode
@@ -88,7 +89,7 @@ def save(
         "params": encode(params, "params", arrays),
         "optimizer": encode(_state_dict(optimizer), "optimizer", arrays),
         "rng": encode(None if rng is None else state_of(rng), "rng", arrays),
-        "epoch": None if epoch is None else _checked_epoch(epoch),
+        "epoch": None if epoch is None else checked_int("epoch", epoch, 0),
         "metadata": encode(metadata, "metadata", arrays),
     }
     _check_leaves(params)
@@ -158,14 +159,6 @@ def _state_dict(optimizer: Any) -> Any:
     return optimizer.state_dict()
 
 
-def _checked_epoch(epoch: Any) -> int:
-    if isinstance(epoch, bool | np.bool_) or not isinstance(epoch, int | np.integer):
-        raise TypeError(f"epoch: expected an int >= 0, got {epoch!r} of type {type(epoch).__name__}")
-    if epoch < 0:
-        raise ValueError(f"epoch: expected an int >= 0, got {epoch}")
-    return int(epoch)
-
-
 def _check_leaves(params: Any) -> None:
     structure = Structure(params, "params")
     for label, leaf in zip(structure.labels, structure.leaves(params, "params"), strict=True):
@@ -176,7 +169,7 @@ def _check_leaves(params: Any) -> None:
 def _checkpoint(content: Any, arrays: dict[str, Array]) -> Checkpoint:
     sections = {name: decode(value, arrays) for name, value in content.items()}
     if sections["epoch"] is not None:
-        _checked_epoch(sections["epoch"])
+        checked_int("epoch", sections["epoch"], 0)
     if sections["rng"] is not None:
         sections["rng"] = generator_of(sections["rng"])
     if not isinstance(sections["optimizer"], dict | None):

@@ -158,6 +158,8 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         coef_, intercept_: of a linear model, in the shapes of scikit-learn's.
 
     ``X`` (n, features) is trained on in float32 if it is of that dtype, else in float64; ``y`` is (n,) or (n, k).
+    ``X`` of float32 is trained on in float32, and predictions have its precision: seven digits.
+
     Ctrl-C ends the training early and keeps what was learned.
 
     >>> import numpy as np, gdcore as gd
