@@ -376,8 +376,8 @@ def test_a_checkpoint_that_is_there_is_not_overwritten_unasked(gdc):
 
 
 BAD_ARGUMENTS = {
-    "--hidden 0": "argument --hidden: expected an integer >= 1, got '0'",
-    "--hidden 4,x": "argument --hidden: expected an integer >= 1, got 'x'",
+    "--hidden 0": "argument --hidden: expected an integer from 1 to 1000000, got '0'",
+    "--hidden 4,x": "argument --hidden: expected an integer from 1 to 1000000, got 'x'",
     "--activation step": "argument --activation: invalid choice: 'step'",
     "--clip 0": "argument --clip: expected a finite number > 0, got '0'",
     "--patience 0": "argument --patience: expected an integer >= 1, got '0'",

@@ -178,8 +178,8 @@ def test_paths_are_drawn(gdc, valley):
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        (["--steps", "0"], 2, "argument --steps: expected an integer >= 1, got '0'"),
-        (["--steps", "many"], 2, "argument --steps: expected an integer >= 1, got 'many'"),
+        (["--steps", "0"], 2, "argument --steps: expected an integer from 1 to 1000000, got '0'"),
+        (["--steps", "many"], 2, "argument --steps: expected an integer from 1 to 1000000, got 'many'"),
         (["--valley", "flat"], 2, "argument --valley: invalid choice: 'flat'"),
         (["--plot", "paths.bmp"], 2, "--plot: expected a file named *.png, *.pdf, *.svg, got 'paths.bmp'"),
         (["--plot", "no/paths.png"], 1, "no/paths.png: expected a directory that exists"),

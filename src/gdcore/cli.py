@@ -1,10 +1,12 @@
 """The command line: its arguments, its exit statuses, and the one line that each error is."""
 
 import argparse
+import io
 import math
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from . import __version__
@@ -16,6 +18,8 @@ from .paths import VALLEYS, paths
 from .ranks import end_job
 
 MOST_ELEMENTS: Final = 10_000_000_000
+MOST_UNITS: Final = 1_000_000
+MOST_STEPS: Final = 1_000_000
 
 EXIT_STATUSES: Final = """\
 exit status:
@@ -33,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gdcore ...
     0
     """
+    _open_streams()
     try:
         status = _run(argv)
         sys.stdout.flush()
@@ -52,6 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ImportError, MemoryError) as error:
         return _fail(str(error) or "out of memory")
     return status
+
+
+def _open_streams() -> None:
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the process
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # for as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape")  # the name of a file goes out as it came in
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -113,7 +126,9 @@ def _add_train(commands: Any) -> None:
 
 def _add_table_options(group: Any) -> None:
     group.add_argument("data", nargs="?", metavar="DATA", help="CSV with a header line, or Parquet")
-    group.add_argument("--target", metavar="COLUMN", help="the column to predict (needed with a file)")
+    group.add_argument(
+        "--target", type=str.strip, metavar="COLUMN", help="the column to predict (needed with a file)"
+    )
     group.add_argument(
         "--features", metavar="A,B,...", help='the columns to predict from, as in "a,b" (default: all others)'
     )
@@ -271,7 +286,7 @@ def _add_paths(commands: Any) -> None:
     )
     default_steps = ", ".join(f"{name} {valley.steps}" for name, valley in VALLEYS.items())
     parser.add_argument("--valley", choices=(*VALLEYS, "both"), default="both", help="default: both")
-    parser.add_argument("--steps", type=_int_from(1), metavar="N", help=f"default: {default_steps}")
+    parser.add_argument("--steps", type=_int_from(1, MOST_STEPS), metavar="N", help=f"default: {default_steps}")
     parser.add_argument("--plot", metavar="FILE", help="where to draw the paths (png, pdf, svg)")
     parser.set_defaults(command=paths)
 
@@ -298,14 +313,16 @@ def _sizes(text: str) -> tuple[int, ...]:
     return tuple(map(int, numbers))
 
 
-def _int_from(least: int) -> Callable[[str], int]:
+def _int_from(least: int, most: float = math.inf) -> Callable[[str], int]:
+    expected = f">= {least}" if most == math.inf else f"from {least} to {most}"
+
     def parse(text: str) -> int:
         try:
             number = int(text)
         except ValueError:
             number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"expected an integer >= {least}, got {text!r}")
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"expected an integer {expected}, got {text!r}")
         return number
 
     return parse
@@ -316,7 +333,7 @@ def _fraction(text: str) -> float:
 
 
 def _layers(text: str) -> tuple[int, ...]:
-    return tuple(map(_int_from(1), text.split(",")))
+    return tuple(map(_int_from(1, MOST_UNITS), text.split(",")))
 
 
 def _positive(text: str) -> float:
