@@ -334,7 +334,7 @@ BAD_TABLES = {
     "semicolons": ("a;b;y\n1;2;3\n", "the file seems to be separated by ';', not by ','"),
     "target alone": ("y\n1\n2\n", "expected columns beside the target, got 'y' alone"),
     "all constant": ("a,b,y\n1,2,3\n1,2,4\n1,2,5\n", "no usable feature"),
-    "too wide": ("a,y\n1e308,1\n-1e308,2\n", "columns[0]: expected a spread below"),
+    "too wide": ("a,y\n1e308,1\n-1e308,2\n", "column 'a': expected a spread below"),
 }
 
 

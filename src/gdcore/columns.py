@@ -60,12 +60,11 @@ class Columns:
         raw = table.numbers(numbers, dict.fromkeys(numbers, hints))[order]
         fills = None
         if fill:
-            fills = _means(raw[held:])
+            fills = np.array(
+                [_mean(table, column, name) for column, name in zip(raw[held:].T, numbers, strict=True)]
+            )
             np.copyto(raw, fills, where=np.isnan(raw))
-        try:
-            scaling = Scaling.of(raw[held:])
-        except ValueError as error:
-            raise TableError(f"{table.path}: {error}") from error
+        scaling = measured(table, raw[held:], numbers)
         found = {name: table.texts(name, order[held:]) for name in texts}
         for name, values in found.items():
             if len(values) > MOST_TEXTS:
@@ -79,8 +78,8 @@ class Columns:
     def features(self, table: Table) -> Floats:
         """Return the features of a table, float64 (rows, width).
 
-        Raises TableError for a column that it lacks, a field that is no number, and, without ``fill``, a missing
-        one.
+        Raises TableError for a column that it lacks, a field that is no number or one too large, a column of texts
+        none of which was met in training, and, without ``fill``, a missing value.
         """
         raw = table.numbers(self.numbers)
         table.require(self.texts)
@@ -97,16 +96,17 @@ class Columns:
         return {name: n - absent.get(name, 0) for name, n in counts.items() if n > absent.get(name, 0)}
 
     def _assembled(self, table: Table, raw: Floats, order: Rows | slice = slice(None)) -> Floats:
-        if not self.texts:
-            raw -= self.scaling.center
-            raw /= self.scaling.scale
-            return raw
-        features = np.zeros((len(table), self.width))
-        features[:, : len(self.numbers)] = self.scaling.standardised(raw)
+        features = np.zeros((len(table), self.width)) if self.texts else raw
         start = len(self.numbers)
+        standardised(table, self.scaling, raw, self.numbers, out=features[:, :start])
         for name, texts in self.texts.items():
             codes = table.codes(name, texts)[order]
             known = np.flatnonzero(codes >= 0)
+            if texts and not known.size and table.missing([name]).get(name, 0) < len(table):
+                raise TableError(
+                    f"{table.path}: column {name!r}: expected texts that were there in training, such as "
+                    f"{texts[0]!r}, got others alone, such as {table.texts(name)[0][:40]!r}"
+                )
             features[known, start + codes[known]] = 1
             start += len(texts)
         return features
@@ -142,7 +142,26 @@ def said_missing(table: Table, missing: Mapping[str, int], way_out: str) -> str:
     return f"{table.path}: expected no missing values, got some in the columns {listed}{more}; {way_out}"
 
 
-def _means(x: Floats) -> Floats:
-    known = ~np.isnan(x)
-    means: Floats = np.where(known, x, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return means
+def measured(table: Table, x: Floats, names: Sequence[str]) -> Scaling:
+    """Return where the columns ``names`` lie. Raises TableError as :meth:`Scaling.of` raises ValueError."""
+    try:
+        return Scaling.of(x, names)
+    except ValueError as error:
+        raise TableError(f"{table.path}: {error}") from error
+
+
+def standardised(
+    table: Table, scaling: Scaling, x: Floats, names: Sequence[str], out: Floats | None = None
+) -> Floats:
+    """Return :meth:`Scaling.standardised`. Raises TableError for a column that leaves float64."""
+    z = scaling.standardised(x, out)
+    finite = np.isfinite(z).all(axis=0)
+    if not finite.all():
+        name = names[int(finite.argmin())]
+        raise TableError(f"{table.path}: column {name!r}: expected values of the size trained on, got larger ones")
+    return z
+
+
+def _mean(table: Table, column: Floats, name: str) -> float:
+    known = column[~np.isnan(column)]
+    return float(measured(table, known[:, None], [name]).center[0]) if len(known) else 0.0

@@ -22,14 +22,14 @@ def prepared(options: argparse.Namespace, table: Table) -> Job:
     """Return what is to be trained, and on what. Raises TableError and CommandError."""
     features = _features(options, table)
     categorical = _names("--categorical", options.categorical) if options.categorical else ()
-    table.require(categorical)
+    _check_categorical(options, table, categorical, features)
     table = _without_missing(options, table, features)
     rng = np.random.default_rng(options.seed)
     held = _held_out(len(table), options)
     order = rng.permutation(len(table))
     columns, x = Columns.of(table, features, categorical, order, held, fill=options.missing == "fill")
     target, y = Target.of(table, options.target, options.task, order, held)
-    _check_constant(columns, target, y[held:])
+    _check_constant(columns, target, x[held:], y[held:])
     sizes = (columns.width, *options.hidden, target.outputs)
     network = (
         MLP(sizes, task=target.task, activation=options.activation, rng=rng)
@@ -41,7 +41,10 @@ def prepared(options: argparse.Namespace, table: Table) -> Job:
 
 
 def _names(flag: str, text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([text], strict=True), []))
+    except csv.Error as error:
+        raise CommandError(f"{flag}: expected columns as in a CSV header, got {text!r}: {error}", USAGE) from error
     if not names:
         raise CommandError(f"{flag}: expected at least one column, got none", USAGE)
     if len(set(names)) < len(names):
@@ -62,6 +65,19 @@ def _features(options: argparse.Namespace, table: Table) -> tuple[str, ...]:
         raise CommandError(f"--features: expected columns beside the target, got {options.target!r}", USAGE)
     table.require(features)
     return features
+
+
+def _check_categorical(
+    options: argparse.Namespace, table: Table, categorical: tuple[str, ...], features: tuple[str, ...]
+) -> None:
+    table.require(categorical)
+    if options.target in categorical:
+        raise CommandError(
+            f"--categorical: expected features, got the target {options.target!r}; see --task classification", USAGE
+        )
+    other = next((name for name in categorical if name not in features), None)
+    if other is not None:
+        raise CommandError(f"--categorical: expected columns among --features, got {other!r}", USAGE)
 
 
 def _without_missing(options: argparse.Namespace, table: Table, features: tuple[str, ...]) -> Table:
@@ -92,9 +108,12 @@ def _held_out(rows: int, options: argparse.Namespace) -> int:
     return held
 
 
-def _check_constant(columns: Columns, target: Target, y: NDArray[Any]) -> None:
+def _check_constant(columns: Columns, target: Target, x: NDArray[Any], y: NDArray[Any]) -> None:
+    """Say what does not vary in the rows to train on, ``x`` and ``y``."""
     names = [name for name, constant in zip(columns.numbers, columns.scaling.constant, strict=True) if constant]
-    names += [name for name, texts in columns.texts.items() if len(texts) < 2]
+    stops = np.cumsum([len(columns.numbers), *map(len, columns.texts.values())])
+    kinds = zip(columns.texts, np.split(x, stops[:-1], axis=1)[1:], strict=True)
+    names += [name for name, features in kinds if (features == features[0]).all()]
     if len(names) == len(columns.names):
         raise CommandError("no usable feature: every one has the same value in all rows to train on")
     if names:

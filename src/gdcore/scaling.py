@@ -1,5 +1,6 @@
 """Where columns of numbers lie and how far they spread."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,8 @@ CHUNK = 4096
 class Scaling:
     """Where columns lie and how far they spread: ``z = (x - center) / scale`` has mean 0 and variance 1.
 
-    ``center`` and ``scale`` are float64 (k,). A constant column has scale 1 and its value as the center,
-    so that its ``z`` is exactly 0, and so is the gradient by its weight.
+    ``center`` and ``scale`` are float64 (k,). A column is ``constant``, with scale 1, if it has a single value or
+    its spread is nothing in float64: its ``z`` is exactly 0 for any ``x``, and so is the gradient by its weight.
     """
 
     center: Floats
@@ -24,10 +25,10 @@ class Scaling:
     constant: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, x: Floats) -> "Scaling":
+    def of(cls, x: Floats, names: Sequence[str] = ()) -> "Scaling":
         """Measure the columns of ``x``, finite float64 (n, k) with n >= 1.
 
-        Raises ValueError for a column whose spread does not fit in float64.
+        Raises ValueError for a column whose spread does not fit in float64; ``names`` are what it is called there.
 
         >>> Scaling.of(np.array([[1.0, 7.0], [3.0, 7.0]])).standardised(np.array([[3.0, 7.0]]))
         array([[1., 0.]])
@@ -37,21 +38,26 @@ class Scaling:
             spread = high - low
         if not np.isfinite(spread).all():
             index = int(np.isfinite(spread).argmin())
+            called = f"column {names[index]!r}" if names else f"columns[{index}]"
             raise ValueError(
-                f"columns[{index}]: expected a spread below {np.finfo(np.float64).max:.3g}, "
+                f"{called}: expected a spread below {np.finfo(np.float64).max:.3g}, "
                 f"got values from {low[index]:g} to {high[index]:g}"
             )
-        constant = spread == 0
-        spread[constant] = 1
+        spread[spread == 0] = 1
         # In [0, 1] neither the sum nor the squares can leave the range of float64, whatever the column's unit.
         mean = _sum_of(x, low, spread) / len(x)
         variance = _sum_of(x, low, spread, mean) / len(x)
-        return cls(low + mean * spread, np.where(constant, 1.0, np.sqrt(variance) * spread), constant)
+        scale = np.sqrt(variance) * spread
+        constant = scale == 0
+        scale[constant] = 1
+        return cls(low + mean * spread, scale, constant)
 
-    def standardised(self, x: Floats) -> Floats:
-        """Return ``(x - center) / scale``, float64 (n, k)."""
-        z = x - self.center
-        z /= self.scale
+    def standardised(self, x: Floats, out: Floats | None = None) -> Floats:
+        """Return ``(x - center) / scale``, float64 (n, k), in ``out`` if given; inf where it leaves float64."""
+        with np.errstate(over="ignore"):
+            z: Floats = np.subtract(x, self.center, out=out)
+            z /= self.scale
+        z[:, self.constant] = 0
         return z
 
 

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import models
-from .checkpoint import CheckpointError, load, save
-from .columns import Columns, said_missing
+from .checkpoint import load, save
+from .columns import Columns, measured, said_missing, standardised
 from .metrics import Metric
-from .scaling import Scaling
 from .tables import Table, TableError
 
 Floats = NDArray[np.float64]
@@ -64,15 +63,21 @@ class Target:
             task = "classification" if table.is_text(name) else "regression"
         if task == "regression":
             values = table.numbers([name], {name: "; for classes, --task classification"})[order]
-            scaling = Scaling.of(values[held:])
+            scaling = measured(table, values[held:], [name])
             target = cls(name, float(scaling.center[0]), float(scaling.scale[0]), ())
-            return target, scaling.standardised(values)[:, 0]
+            return target, standardised(table, scaling, values, [name])[:, 0]
         classes = table.texts(name)
         if not 2 <= len(classes) <= MOST_CLASSES:
             raise TableError(
                 f"{table.path}: column {name!r}: expected 2 to {MOST_CLASSES} classes, got {len(classes)}"
             )
-        return cls(name, 0.0, 1.0, classes), table.codes(name, classes)[order]
+        codes = table.codes(name, classes)[order]
+        if (codes[held:] == codes[held]).all():
+            raise TableError(
+                f"{table.path}: column {name!r}: expected 2 classes or more in the rows to train on, "
+                f"got {classes[codes[held]]!r} alone; try another --seed or --validation"
+            )
+        return cls(name, 0.0, 1.0, classes), codes
 
     def metrics(self, network: models.Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""
@@ -95,15 +100,18 @@ class TableModel:
 
         Raises TableError as :meth:`Columns.features` does.
         """
-        predicted = self.network.predict(self._features(table))
-        if self.target.classes:
-            return predicted
+        features = self._features(table)
         with np.errstate(over="ignore", invalid="ignore"):
+            predicted = self.network.predict(features)
+            if self.target.classes:
+                return predicted
             return predicted.astype(np.float64) * self.target.scale + self.target.center
 
     def probabilities(self, table: Table) -> Floats:
         """Return the probability of each class for each row, (rows, classes). Raises as :meth:`predict` does."""
-        return self.network.predict_proba(self._features(table)).astype(np.float64)
+        features = self._features(table)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.network.predict_proba(features).astype(np.float64)
 
     def score(self, table: Table, predictions: NDArray[Any]) -> str:
         """Return how good the predictions are for a table that has the target, in words.
@@ -141,8 +149,9 @@ class TableModel:
         """
         try:
             saved = load(path)
-        except CheckpointError as error:
-            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {error}") from error
+        except ValueError as error:
+            reason = str(error).removeprefix("path: ")
+            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {reason}") from error
         metadata = saved.metadata
         found = metadata.get("format") if isinstance(metadata, dict) else None
         if found != FORMAT:

@@ -1,5 +1,8 @@
 """CSV and Parquet files as columns of numbers and texts, and what is wrong with them in one line."""
 
+import io
+import os
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +38,7 @@ class _Column:
 
 
 class Table:
-    """The columns of a file: CSV with a header line, or Parquet.
+    """The columns of a file or a pipe: CSV with a header line, or Parquet.
 
     ``columns`` are their names, stripped of white space; ``len`` is the number of rows below the header. Empty
     rows at the end do not count.
@@ -46,11 +49,13 @@ class Table:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        with Path(path).open("rb") as file:
-            start = file.read(4096)
-        if start[:4] == b"PAR1":
-            self._frame = _parsed(path, "a Parquet file", lambda polars: polars.read_parquet(path))
-            names = self._frame.columns
+        source, start, end = _opened(path)
+        if start[:4] == end == b"PAR1":
+            frame = _parsed(path, "a Parquet file", lambda polars: polars.read_parquet(source, glob=False))
+            polars = _polars()
+            kinds = polars.col(polars.Boolean, polars.Categorical, polars.Enum)
+            self._frame = frame.with_columns(kinds.cast(polars.String))
+            names = frame.columns
         else:
             if not start.strip():
                 raise TableError(f"{path}: expected a header and rows, got an empty file")
@@ -58,7 +63,7 @@ class Table:
             frame = _parsed(
                 path,
                 "comma-separated values in UTF-8",
-                lambda polars: polars.read_csv(path, has_header=False, infer_schema=False, glob=False),
+                lambda polars: polars.read_csv(source, has_header=False, infer_schema=False, glob=False),
             )
             names = [name or "" for name in frame.row(0)]
             self._frame = _without_empty_end(frame.slice(1))
@@ -140,6 +145,8 @@ class Table:
 
     def _texts(self, name: str) -> "pl.Series":
         series = self._series(name).cast(_polars().String).str.strip_chars()
+        # The same number is the same text, were it 1 in one file and 1.0 in another.
+        series = series.str.replace(r"^(-?\d+)\.0+$", "$1")
         return series.set(_stands_for_nothing(series), None)
 
     def _missing(self, name: str) -> NDArray[np.bool_]:
@@ -190,6 +197,23 @@ def _without_empty_end(frame: "pl.DataFrame") -> "pl.DataFrame":
 def _listed(names: Iterable[str]) -> str:
     parts = [*map(repr, names)]
     return ", ".join(parts[:SHOWN]) + (", ..." if len(parts) > SHOWN else "")
+
+
+def _opened(path: str | Path) -> tuple[str | Path | io.BytesIO, bytes, bytes]:
+    """Return what polars can read, and how it starts and ends.
+
+    That is the name, which spares a copy, but not of a pipe, which can be read once alone, nor a name that is not
+    in UTF-8, of which polars knows nothing.
+    """
+    with Path(path).open("rb") as file:
+        regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        by_name = regular and str(path).encode(errors="ignore") == os.fsencode(path)
+        content = file if by_name else io.BytesIO(file.read())
+        start = content.read(4096)
+        content.seek(max(0, content.seek(0, os.SEEK_END) - 4))
+        end = content.read()
+        content.seek(0)
+    return content if isinstance(content, io.BytesIO) else path, start, end
 
 
 def _parsed(path: str | Path, expected: str, read: Callable[[ModuleType], "pl.DataFrame"]) -> "pl.DataFrame":
