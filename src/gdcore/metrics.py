@@ -63,7 +63,8 @@ def rmse(outputs: Outputs) -> Metric:
         out = np.asarray(outputs(params, x))
         if out.shape != y.shape:
             raise ValueError(f"outputs: expected the shape of y, {y.shape}, got {out.shape}")
-        squares = np.square(out - y, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges shows in its numbers
+            squares = np.square(out - y, dtype=np.float64)
         mean: Array = squares.reshape(len(y), -1).mean(axis=1)
         return mean
 
