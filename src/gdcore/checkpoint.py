@@ -156,6 +156,12 @@ def _state_dict(optimizer: Any) -> Any:
         return optimizer
     if not callable(getattr(optimizer, "state_dict", None)):
         raise TypeError(f"optimizer: expected an optimizer or its state dict, got {type(optimizer).__name__}")
+    if getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
+        # Its state dict would wait for all ranks, and each would write the file.
+        raise TypeError(
+            f"optimizer: expected one of a single process, got {type(optimizer).__name__} over several ranks; use "
+            f"gd.distributed.save, on all of them"
+        )
     return optimizer.state_dict()
 
 

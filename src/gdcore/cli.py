@@ -5,6 +5,7 @@ import io
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -15,7 +16,7 @@ from .errors import FAILED, INTERRUPTED, SUCCESS, USAGE, CommandError
 from .machine import bench, info
 from .options import LEAST_EPOCHS, LEAST_STEPS, MISSING, OPTIMIZERS, SCHEDULES, TASKS
 from .paths import VALLEYS, paths
-from .ranks import end_job
+from .ranks import PATIENCE, TOLD, RankError, end_job, is_first
 
 MOST_ELEMENTS: Final = 10_000_000_000
 MOST_UNITS: Final = 1_000_000
@@ -42,20 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(argv)
         sys.stdout.flush()
     except CommandError as error:
-        return _fail(str(error), error.status)
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+        return _fail(error, str(error), error.status)
+    except KeyboardInterrupt as error:
+        return _fail(error, "interrupted", INTERRUPTED)
     except BrokenPipeError:
         # Whoever read the output has seen enough. What is left must not fail again when Python flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = FAILED
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{place}{error.strerror or error}")
+        return _fail(error, f"{place}{error.strerror or error}")
     except UnicodeEncodeError as error:
-        return _fail(f"the output takes {error.encoding} alone, not {error.object[error.start : error.end]!a}")
-    except (ImportError, MemoryError) as error:
-        return _fail(str(error) or "out of memory")
+        not_taken = error.object[error.start : error.end]
+        return _fail(error, f"the output takes {error.encoding} alone, not {not_taken!a}")
+    except (ImportError, MemoryError, RankError) as error:
+        return _fail(error, str(error) or "out of memory")
     return status
 
 
@@ -76,15 +78,21 @@ def _run(argv: Sequence[str] | None) -> int:
     return command(args)
 
 
-def _fail(message: str, status: int = FAILED) -> int:
-    print(f"gdcore: {'' if status == INTERRUPTED else 'error: '}{message}", file=sys.stderr)
+def _fail(error: BaseException, message: str, status: int = FAILED) -> int:
+    known = isinstance(error, CommandError | KeyboardInterrupt | RankError) or TOLD in getattr(
+        error, "__notes__", ()
+    )
+    if known and not is_first():
+        time.sleep(PATIENCE)
+    else:
+        print(f"gdcore: {'' if status == INTERRUPTED else 'error: '}{message}", file=sys.stderr, flush=True)
     end_job(status)
     return status
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"gdcore: error: {message} (see {self.prog} --help)\n")
+        raise CommandError(f"{message} (see {self.prog} --help)", USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:

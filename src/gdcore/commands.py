@@ -18,6 +18,7 @@ from .options import DEFAULTS, OPTIMIZERS
 from .report import warn
 
 if TYPE_CHECKING:
+    from .job import Job
     from .table_model import TableModel
     from .tables import Table
 
@@ -32,20 +33,29 @@ def train(args: argparse.Namespace) -> int:
     options = argparse.Namespace(**{**DEFAULTS, **given})
     if options.lr is None:
         options.lr = OPTIMIZERS[options.optimizer][1]
-    _check_options(options)
     from .preparing import prepared  # noqa: PLC0415
-    from .ranks import only_first_speaks, started  # noqa: PLC0415
+    from .ranks import agree, only_first_speaks, started  # noqa: PLC0415
     from .tables import Table, TableError  # noqa: PLC0415
 
     comm = started()
     with only_first_speaks(comm) as speaks:
         if not speaks:
             options.output = options.plot = None
-        try:
-            job = prepared(options, Table(options.data))
-        except TableError as error:
-            raise CommandError(str(error)) from error
-        return replace(job, comm=comm).run()
+        jobs: list[Job] = []
+
+        def prepare() -> list[str]:
+            _check_options(options)
+            try:
+                jobs.append(prepared(options, Table(options.data)))
+            except TableError as error:
+                raise CommandError(str(error)) from error
+            return []
+
+        if comm is None:
+            prepare()
+        else:
+            agree(comm, prepare)
+        return replace(jobs[0], comm=comm).run()
 
 
 def _train_worked_example(given: dict[str, Any]) -> int:

@@ -6,19 +6,19 @@ Every rank holds all parameters and 1/N of the optimizer's state, as in ZeRO, st
 import math
 import zlib
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 
 from .arguments import checked_int
 from .arrays import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
 from .clipping import Limits, sum_of_squares
-from .exchange import BUFFERS, Exchange, flat
+from .exchange import BUFFERS, Exchange, flat, weigh
 from .gathered import load, save
 from .groups import Group, Tree, split
 from .optimizers import Optimizer, expect_keys
-from .ranks import Comm, agree, uninterrupted, world
+from .ranks import Comm, agree, joined, uninterrupted
 from .shards import cut
 from .share import Share, members_of
 from .trees import Structure, flatten, rebuild
@@ -50,7 +50,8 @@ class ShardedOptimizer:
     dtypes, hyperparameters, ``t``, and the parameters' bytes. Construction, ``step``, ``state_dict`` and
     ``load_state_dict`` are collective: every rank calls them in the same order.
 
-    From the first one of several ranks on, a rank that ends with an exception prints it and ends the job.
+    From the first one of several ranks on, a rank that ends with an exception prints it and ends the job. A sharded
+    optimizer can neither be copied nor pickled.
 
     Raises TypeError or ValueError as ``kind`` does; RuntimeError on all ranks if they disagree, saying who and in
     what, and for a launcher that is not that of the MPI in use; ImportError without mpi4py.
@@ -75,8 +76,7 @@ class ShardedOptimizer:
         bucket_bytes: int = 1 << 24,
         **values: Any,
     ) -> None:
-        everyone = world()
-        self.comm = everyone if comm is None else comm
+        self.comm = joined(comm)
         self._ranks = self.comm.Get_size()
         self._t = self._since = 0
 
@@ -177,7 +177,8 @@ class ShardedOptimizer:
         """The share of this rank, by parameter name and slot: flat views of what the next step reads and writes."""
         names = self._structure.names
         if self._ranks == 1:
-            return {name: {slot: (a,) for slot, a in slots.items()} for name, slots in self._whole.state.items()}
+            state = self._whole.state.items()
+            return {name: {slot: (flat(a, a),) for slot, a in slots.items()} for name, slots in state}
         return dict(zip(names, self._share.state(), strict=True))
 
     @property
@@ -191,24 +192,31 @@ class ShardedOptimizer:
 
         ``grads`` is what the ``step`` of any optimizer takes, this rank's. None skips a parameter, if it stands
         there on every rank. ``weight`` is what this rank counts beside the others, >= 0; the weights of all ranks
-        are to have mean 1, as in ``samples here * ranks / samples``.
+        are to have mean 1, as in ``samples here * ranks / samples``. What has weight 0 may be anything, even NaN.
 
         Raises TypeError or ValueError before anything is sent or written, for gradients as the ``step`` of any
         optimizer does, and for a weight out of its range; ValueError where only some ranks have None for a
         parameter, when the step may be half made; and RuntimeError as the constructor does.
         """
         weight = _checked_weight(weight)
-        leaves = self._structure.leaves(grads, "grads")
         if self._ranks == 1:
-            self._step_alone(grads, leaves, weight)
+            self._step_alone(grads, weight)
             return
-        flat_grads = [self._flat_grad(leaf, grad) for leaf, grad in enumerate(leaves)]
+        flat_grads = self.flat_grads(grads)
         if self._since == self._check_every:
             self.check()
-        with uninterrupted(), np.errstate(over="ignore", invalid="ignore"):
+        with uninterrupted(), np.errstate(all="ignore"):
             self._step_together(flat_grads, weight)
             self._t += 1
             self._since += 1
+
+    def flat_grads(self, grads: Tree) -> list[Any]:
+        """Return each gradient in the order of its parameter's memory, with more than one rank.
+
+        Raises as ``step`` does for ``grads``.
+        """
+        leaves = self._structure.leaves(grads, "grads")
+        return [self._flat_grad(leaf, grad) for leaf, grad in enumerate(leaves)]
 
     def check(self) -> None:
         """Compare the ranks now. Raises RuntimeError on all of them if they disagree."""
@@ -268,14 +276,22 @@ class ShardedOptimizer:
         self._t = self._whole.t
         return self._description()
 
-    def _flat_grad(self, leaf: int, grad: Any) -> Any:
-        # The elements of a gradient in the order of its parameter's memory.
-        if grad is None:
-            return None
-        param, where = self._params[leaf], f"grads{self._structure.labels[leaf]}"
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
+
+    def _like_param(self, leaf: int, grad: Any) -> Array | None:
         if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
             grad = np.asarray(grad)
-        check_like(where, grad, param)
+        if grad is not None:
+            check_like(f"grads{self._structure.labels[leaf]}", grad, self._params[leaf])
+        checked: Array | None = grad
+        return checked
+
+    def _flat_grad(self, leaf: int, grad: Any) -> Any:
+        param, where = self._params[leaf], f"grads{self._structure.labels[leaf]}"
+        grad = self._like_param(leaf, grad)
+        if grad is None:
+            return None
         if grad.size:
             low, high = np.lib.array_utils.byte_bounds(grad)
             index = bisect_right(self._ends, low)
@@ -286,16 +302,15 @@ class ShardedOptimizer:
                 index += 1
         return flat(grad, param)
 
-    def _step_alone(self, grads: Tree, leaves: Sequence[Any], weight: float) -> None:
+    def _step_alone(self, grads: Tree, weight: float) -> None:
         if weight != 1 or self.limits.given:
-            for label, param, grad in zip(self._structure.labels, self._params, leaves, strict=True):
-                if grad is not None:
-                    check_like(f"grads{label}", grad, param)
-            own = [None if grad is None else np.array(grad, order="C") for grad in flatten(grads)]
+            leaves = self._structure.leaves(grads, "grads")
+            like = [self._like_param(leaf, grad) for leaf, grad in enumerate(leaves)]
+            own = [None if grad is None else np.array(grad, order="C") for grad in like]
             pieces = [grad.reshape(-1) for grad in own if grad is not None]
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(all="ignore"):
                 for piece in pieces:
-                    np.multiply(piece, weight, out=piece)
+                    weigh(piece, weight, piece)
                 self._limit(pieces)
             grads = rebuild(grads, iter(own))
         self._whole.step(grads)

@@ -33,6 +33,16 @@ def flat(array: Array, like: Array) -> Any:
     return turned.reshape(-1) if turned.flags.c_contiguous else turned.flat
 
 
+def weigh(grad: Any, weight: float, into: Array) -> None:
+    """Write ``weight`` times a gradient, which it may be; 0 discards it, whatever is in it."""
+    if weight == 0:
+        into[...] = 0
+    elif weight == 1:
+        into[...] = grad
+    else:
+        np.multiply(grad, weight, out=into)
+
+
 class Mean(NamedTuple):
     """The average of the gradients for one rank's part of a bucket; ``skipped`` are the segments without any."""
 
@@ -117,10 +127,8 @@ class Exchange:
             grad = grads[s.leaf]
             if grad is None:
                 whole.view(none.dtype)[s.place] = none
-            elif weight == 1:
-                whole[s.place] = grad[s.part]
             else:
-                np.multiply(grad[s.part], weight, out=whole[s.place])
+                weigh(grad[s.part], weight, whole[s.place])
         own = bucket.counts[self._rank]
         lane.request = self._comm.Ialltoallv(
             [whole, (bucket.counts, bucket.starts)],

@@ -10,7 +10,7 @@ import numpy as np
 
 from . import checkpoint
 from .checkpoint import Checkpoint, check_path
-from .ranks import Comm, agree, uninterrupted
+from .ranks import Comm, agree, joined, uninterrupted
 
 if TYPE_CHECKING:
     from .distributed import ShardedOptimizer
@@ -36,6 +36,7 @@ def save(
 
     Raises as :func:`gdcore.save` does, on rank 0; RuntimeError on the others then.
     """
+    _check_sharded(optimizer)
     writes = optimizer.comm.Get_rank() == 0
     with uninterrupted(), ExitStack() as stack:
         scratch: list[Scratch] = []
@@ -66,14 +67,18 @@ def load(
 ) -> Checkpoint:
     """Read a checkpoint on all ranks, as :func:`gdcore.load` does in one process.
 
-    All ranks call it, and each reads the file; of the state, only its share. It does not matter how many ranks
-    wrote the file, or whether it was one process without ranks.
+    All ranks call it, and each reads the file; of the state, it keeps only its share. It does not matter how many
+    ranks wrote the file, or whether it was one process without ranks.
 
-    Arguments: as for :func:`gdcore.load`. ``comm`` is the communicator of ``optimizer``, and needed without one.
+    Arguments: as for :func:`gdcore.load`. ``comm`` is the communicator of ``optimizer``, or, without one, by
+    default ``MPI.COMM_WORLD``.
 
     The state in what is returned stays on disk, in arrays that cannot be written. Raises as :func:`gdcore.load`
     does, and RuntimeError on the other ranks then.
     """
+    if optimizer is not None:
+        _check_sharded(optimizer)
+    comm = joined(comm) if optimizer is None else optimizer.comm
     found: Checkpoint | None = None
 
     def read() -> list[str]:
@@ -81,11 +86,21 @@ def load(
         found = checkpoint.read(path, mapped=lambda name: name.startswith("optimizer."))
         return [f"epoch {found.epoch} of {Path(path).name}"]
 
-    agree(comm if optimizer is None else optimizer.comm, read)
+    agree(comm, read)
     assert found is not None
     with uninterrupted():
         checkpoint.restore(found, path, params, optimizer, rng)
     return found
+
+
+def _check_sharded(optimizer: Any) -> None:
+    from .distributed import ShardedOptimizer  # noqa: PLC0415
+
+    if not isinstance(optimizer, ShardedOptimizer):
+        raise TypeError(
+            f"optimizer: expected a gd.distributed.ShardedOptimizer, got {type(optimizer).__name__}; gd.save and "
+            f"gd.load are for that"
+        )
 
 
 class Scratch(AbstractContextManager["Scratch"]):
@@ -98,8 +113,10 @@ class Scratch(AbstractContextManager["Scratch"]):
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         self._end = 0
         try:
-            if nbytes:
+            if nbytes and hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self._file.fileno(), 0, nbytes)
+            else:  # macOS and Windows may find out later that there is no room
+                self._file.truncate(nbytes)
         except OSError:
             self._file.close()
             raise

@@ -1,11 +1,11 @@
 """The ranks of a job: whether there are as many as the launcher meant, what they agree on, and how they end."""
 
+import io
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -19,14 +19,18 @@ import numpy as np
 Comm = Any
 """A communicator of mpi4py."""
 
-SIZES: Final = (
-    "OMPI_COMM_WORLD_SIZE",
-    "PMI_SIZE",
-    "MPI_LOCALNRANKS",
-    "MV2_COMM_WORLD_SIZE",
-    "SLURM_STEP_NUM_TASKS",
-)
-"""What launchers tell each process of how many they start: Open MPI, MPICH and Intel, MVAPICH2, Slurm's srun."""
+LAUNCHERS: Final = {
+    "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
+    "PMI_SIZE": "PMI_RANK",
+    "MPI_LOCALNRANKS": "MPI_LOCALRANKID",
+    "MV2_COMM_WORLD_SIZE": "MV2_COMM_WORLD_RANK",
+    "SLURM_STEP_NUM_TASKS": "SLURM_PROCID",
+}
+"""What launchers tell each process: how many they start, and which it is. Open MPI, MPICH and Intel, MVAPICH2, and
+last Slurm's srun, as within its job another may have been called."""
+
+UNCHECKED: Final = "GDCORE_ANY_LAUNCHER"
+"""The variable that, if it is 1, lets a process be alone whatever its launcher says."""
 
 DIGEST: Final = 16
 """Bytes in which ranks compare what they hold."""
@@ -34,31 +38,42 @@ DIGEST: Final = 16
 LAST_WORDS: Final = 0.5
 """Seconds between what a rank says and the end of the job: a launcher drops what it has not passed on by then."""
 
+PATIENCE: Final = 5.0
+"""Seconds that a rank which has nothing to say waits for rank 0 to say it and to end the job."""
+
 FAILED: Final = "\0"
 """What the text of a rank that could not describe itself begins with."""
 
+TOLD: Final = "(the other ranks have been told)"
+"""The note of an error that other ranks raise too, or know of by a RankError."""
 
-def world() -> Comm:
-    """Return the communicator of all ranks. From then on, a rank that ends by an exception ends the job.
 
-    Raises ImportError without mpi4py, and RuntimeError where the launcher started several processes of which each
-    believes to be alone.
+class RankError(RuntimeError):
+    """The ranks disagree, or what another one did failed; its message is the same on all that raise it."""
+
+
+def joined(comm: Comm = None) -> Comm:
+    """Return a communicator, by default that of all ranks. A rank that ends by an exception now ends the job.
+
+    Raises ImportError without mpi4py or an MPI, and RankError where it is that of all ranks, and the launcher
+    started several processes of which each believes to be alone.
     """
     try:
         from mpi4py import MPI  # noqa: PLC0415
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # mpi4py raises the second where it finds no MPI
         raise ImportError(f"ranks need mpi4py and an MPI: pip install 'gdcore[mpi]' ({error})") from error
-    comm = MPI.COMM_WORLD
+    comm = MPI.COMM_WORLD if comm is None else comm
     name, count = launched()
-    if comm.Get_size() == 1 and count > 1:
+    alone = MPI.COMM_WORLD.Get_size() == 1
+    if alone and count > 1 and comm == MPI.COMM_WORLD and os.environ.get(UNCHECKED) != "1":
         library = MPI.Get_library_version().split(",")[0].split("\n")[0].strip()
-        raise RuntimeError(
+        raise RankError(
             f"mpiexec: expected {count} ranks, as {name} says, got as many jobs of 1 rank each: this launcher is "
             f"not that of {library}, which mpi4py uses; start with the mpiexec of that MPI, or give mpi4py the "
-            f"launcher's"
+            f"launcher's; {UNCHECKED}=1 lets each be alone"
         )
-    if comm.Get_size() > 1:
-        _end_together(comm)
+    if not alone and not isinstance(sys.excepthook, _Ending):
+        sys.excepthook = _Ending(MPI.COMM_WORLD)
     return comm
 
 
@@ -67,20 +82,25 @@ def launched() -> tuple[str, int]:
 
     Needs no mpi4py.
     """
-    told = [(name, os.environ.get(name, "")) for name in SIZES]
-    counts = [(name, int(value)) for name, value in told if value.isdecimal()]
-    return max(counts, key=lambda pair: pair[1], default=("", 1))
+    told = ((name, os.environ.get(name, "")) for name in LAUNCHERS)
+    return next(((name, int(value)) for name, value in told if value.isdecimal()), ("", 1))
 
 
 def started() -> Comm:
     """Return the communicator of all ranks if a launcher started several, else None."""
-    return world() if launched()[1] > 1 else None
+    return joined() if launched()[1] > 1 else None
+
+
+def is_first() -> bool:
+    """Return whether this is rank 0 as its launcher counts, or has no launcher. Needs no mpi4py."""
+    name, count = launched()
+    return count == 1 or os.environ.get(LAUNCHERS[name], "0") == "0"
 
 
 def end_job(status: int) -> None:
     """End all ranks with this exit status, if there are several: what else they wait for will not come."""
     mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None and mpi.COMM_WORLD.Get_size() > 1:
+    if mpi is not None and not mpi.Is_finalized() and mpi.COMM_WORLD.Get_size() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
         time.sleep(LAST_WORDS)
@@ -97,29 +117,34 @@ def only_first_speaks(comm: Comm) -> Iterator[bool]:
         yield False
 
 
-def _end_together(comm: Comm) -> None:
-    # A rank that ends alone would leave the others waiting for it without end.
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        try:
-            # In one piece, as other ranks may write at the same time.
-            told = "".join(traceback.format_exception(kind, error, trace))
-            sys.stderr.write(f"rank {comm.Get_rank()} of {comm.Get_size()} ends the job:\n{told}")
-        finally:
-            end_job(130 if issubclass(kind, KeyboardInterrupt) else 1)
+class _Ending:
+    """What sees the exception by which a rank ends: it would leave the others waiting for it without end."""
 
-    sys.excepthook = hook
+    def __init__(self, comm: Comm) -> None:
+        self._who = f"rank {comm.Get_rank()} of {comm.Get_size()}"
+        self._before = sys.excepthook
+
+    def __call__(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        said = io.StringIO()
+        try:
+            with redirect_stderr(said):
+                self._before(kind, error, trace)
+        finally:
+            # In one piece, as other ranks may write at the same time.
+            sys.stderr.write(f"{self._who} ends the job:\n{said.getvalue()}")
+            end_job(130 if issubclass(kind, KeyboardInterrupt) else 1)
 
 
 def agree(comm: Comm, describe: Callable[[], Sequence[str]]) -> None:
     """Raise on all ranks unless ``describe()`` returns the same lines on all: who disagrees, and in what.
 
-    If it raises on some rank, it raises there, and RuntimeError on the others. Sends DIGEST bytes to each rank, and
+    If it raises on some rank, it raises there, and RankError on the others. Sends DIGEST bytes to each rank, and
     the lines only where they differ: ranks of whatever state come to an end.
     """
     failed = None
     try:
         lines = list(describe())
-    except Exception as error:
+    except BaseException as error:  # a SystemExit too would leave the others waiting
         failed, lines = error, [f"{FAILED}{type(error).__name__}: {error}"]
     text = "\n".join(line.replace("\n", " ") for line in lines).encode()
     digests = np.empty((comm.Get_size(), DIGEST), np.uint8)
@@ -127,9 +152,11 @@ def agree(comm: Comm, describe: Callable[[], Sequence[str]]) -> None:
     differ = bool((digests != digests[0]).any())
     texts = _all_texts(comm, text) if differ else []
     if failed is not None:
+        if comm.Get_size() > 1:
+            failed.add_note(TOLD)
         raise failed
     if differ:
-        raise RuntimeError(_difference(texts))
+        raise RankError(_difference(texts))
 
 
 def _all_texts(comm: Comm, text: bytes) -> list[str]:

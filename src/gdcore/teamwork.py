@@ -21,7 +21,8 @@ from .gathered import load, save
 from .history import Record
 from .loop import Loop, checked_loss, checked_pair
 from .ranks import Comm, agree, handling_ctrl_c
-from .resuming import Saver
+from .resuming import Saver, checksum
+from .runs import DivergenceError
 
 Array = np.ndarray[Any, Any]
 
@@ -53,7 +54,10 @@ class Team:
         self.saver: Saver | None = None
         self._comm, self._rank, self._ranks = comm, comm.Get_rank(), comm.Get_size()
         self._value_and_grad, self._callback = value_and_grad, callback
+        self._rng: np.random.Generator | None = None
+        self._loop: Loop | None = None
         self._interrupted = False
+        self._begun = 0  # steps
         self._weight = 1.0
         self._next_save = math.inf
 
@@ -81,7 +85,13 @@ class Team:
 
     def step(self, grads: Any) -> None:
         """Step by the gradients of this rank's part of a batch."""
-        self.optimizer.step(grads, weight=self._weight)
+        try:
+            self.optimizer.step(grads, weight=self._weight)
+        except FloatingPointError as error:
+            assert self._loop is not None
+            epoch, step = (1 + whole for whole in divmod(self._begun - 1, self._loop.steps_an_epoch))
+            said = f"{error} at step {step} of epoch {epoch}; try a smaller lr"
+            raise DivergenceError(said, epoch, step, self._loop.run.history) from error
 
     def value_and_grad(self, params: Any, *batch: Array) -> tuple[float, Any]:
         """Return the loss of the whole batch, and the gradient of the loss of this rank's part.
@@ -91,18 +101,22 @@ class Team:
         count = len(batch[0])
         low, high = (rank * count // self._ranks for rank in (self._rank, self._rank + 1))
         self._weight = (high - low) * self._ranks / count
+        self._begun += 1
         part = slice(low, max(high, low + 1))
-        failed, loss, grads = None, 0.0, None
+        failed: BaseException | None = None
+        loss, grads = 0.0, None
         try:
             value, grads = checked_pair(self._value_and_grad(params, *(array[part] for array in batch)))
             loss = checked_loss(value) * (high - low) if low < high else 0.0
-        except Exception as error:
+            if self._ranks > 1:
+                self.optimizer.flat_grads(grads)
+        except KeyboardInterrupt:
+            self._interrupted = True
+        except BaseException as error:  # a SystemExit too would leave the others waiting
             failed = error
         sums, fails, interrupts, dues = self._exchanged([loss, failed is not None, self._interrupted, self._due()])
-        if failed is not None:
-            raise failed
         if any(fails):
-            raise RuntimeError(f"rank {fails.index(True)}: value_and_grad raised there; that rank tells what")
+            agree(self._comm, lambda: _raised(failed))
         if any(interrupts):
             raise KeyboardInterrupt
         if self.saver is not None:
@@ -129,35 +143,62 @@ class Team:
 
         def call() -> list[str]:
             if self._rank == 0 and self._callback is not None:
-                returned = self._callback(record, params)
+                try:
+                    returned = self._callback(record, params)
+                except KeyboardInterrupt:
+                    self._interrupted, returned = True, None
                 told["stop"] = isinstance(returned, bool | np.bool_) and bool(returned)
-            return []
+            return [f"rng after epoch {record['epoch']} in state {self._drawn()}"]
 
         told: dict[str, Any] = {"stop": False}
         agree(self._comm, call)
-        told["record"] = {key: value for key, value in record.items() if isinstance(value, PLAIN)}
-        told = broadcast(self._comm, told)
+        plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in record.items()}
+        told["record"] = {key: value for key, value in plain.items() if isinstance(value, PLAIN)}
+        told = self.told(told)
         if self._rank:
             record.clear()
             record.update(told["record"])
         return bool(told["stop"])
 
-    def agree(self, values: Mapping[str, Any], data: Sequence[Array], rng: np.random.Generator | None) -> None:
+    def _drawn(self) -> Any:
+        # A gradient that draws from this generator draws by the size of its part, and the next order differs.
+        return None if self._rng is None else self._rng.bit_generator.state
+
+    def agree(
+        self,
+        values: Mapping[str, Any],
+        samples: Mapping[str, Sequence[Array]],
+        rng: np.random.Generator | None,
+    ) -> None:
         """Raise RuntimeError on all ranks unless they are about to train alike."""
-        lines = [f"{name}={value!r}" for name, value in values.items()]
-        lines += [f"data[{index}] of {describe(array)}" for index, array in enumerate(data)]
-        lines.append(f"rng in state {None if rng is None else rng.bit_generator.state}")
-        agree(self._comm, lambda: lines)
+        self._rng = rng
+
+        def lines() -> list[str]:
+            said = [f"{name}={value!r}" for name, value in values.items()]
+            for name, arrays in samples.items():
+                said += [f"{name}[{index}] of {describe(array)}" for index, array in enumerate(arrays)]
+                said.append(f"{name} with values of checksum {checksum(arrays)}")
+            return [*said, f"rng in state {self._drawn()}"]
+
+        agree(self._comm, lines)
+
+    def told(self, value: Any) -> Any:
+        """Return what rank 0 has for ``value``, which JSON can say."""
+        return broadcast(self._comm, value)
 
     def go(self, loop: Loop, epochs: int, progress: bool | None) -> None:
         """Let the loop of this rank run. Ctrl-C on any rank ends the run of all, at the same step."""
-        self.saver = loop.saver
+        self.saver, self._loop = loop.saver, loop
+        self._begun = (loop.run.epoch - 1) * loop.steps_an_epoch + loop.run.at[1]
 
         def listen(*_: Any) -> None:
             self._interrupted = True
 
         with handling_ctrl_c(listen):
             loop.go(epochs, progress if self._rank == 0 else False)
+            (interrupts,) = self._exchanged([self._interrupted])
+            if any(interrupts):  # after the last step
+                loop.run.history.stopped = "interrupted"
         self.optimizer.check()
 
     def save(self, path: str | Path, params: Any, _: Any, **others: Any) -> None:
@@ -169,6 +210,12 @@ class Team:
         if "optimizer" in targets:
             targets["optimizer"] = self.optimizer
         return load(path, comm=self._comm, **targets)
+
+
+def _raised(error: BaseException | None) -> list[str]:
+    if error is not None:
+        raise error
+    return []
 
 
 def broadcast(comm: Comm, value: Any) -> Any:

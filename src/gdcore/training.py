@@ -101,9 +101,10 @@ def fit(
             tqdm is there.
         comm: a communicator of mpi4py, that of ``optimizer``, a :class:`gdcore.distributed.ShardedOptimizer`: its
             ranks train together, each on a part of every batch. All of them call ``fit`` with the same arguments
-            and generators that stand alike. Rank 0 alone calls ``callback``, shows the bar and writes the
-            checkpoint, in a folder that all can read; all ranks get its records, of what ``callback`` adds only
-            numbers and text. Limits on the gradients are given to the optimizer.
+            and generators that stand alike. The loss is to be a mean over its samples, as those of the parts are
+            averaged; noise in it needs another generator than ``rng``. Rank 0 alone calls ``callback``, shows the
+            bar and writes the checkpoint, in a folder that all can read; all ranks get its records, of what
+            ``callback`` adds only numbers and text. Limits on the gradients are given to the optimizer.
 
     A record has ``epoch``, from 1; ``loss``, the mean over the samples of the losses met during the epoch: each
     batch's loss, before its step, weighted by the length of the batch; with ``running``, ``running_<name>`` for
@@ -153,8 +154,26 @@ def fit(
         from . import teamwork  # noqa: PLC0415
 
         team = teamwork.Team(comm, optimizer, value_and_grad, callback, limits)
-        team.agree({"epochs": epochs, "batch_size": size, "shuffle": bool(shuffle), "resume": resume}, data, rng)
+        given = {"checkpoint": checkpoint, "schedule": schedule, "validation": validation}
+        team.agree(
+            {
+                "epochs": epochs,
+                "batch_size": size,
+                "shuffle": bool(shuffle),
+                "metrics": [*evaluation.metrics],
+                "running": bool(running),
+                "patience": patience,
+                "monitor": history.monitor,
+                "divergence": divergence,
+                "resume": resume,
+                **{name: None if value is None else "given" for name, value in given.items()},
+            },
+            {"data": data, "validation": () if validation is None else validation},
+            rng,
+        )
         optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
+    elif getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
+        raise TypeError("comm: expected that of the optimizer, which is one over several ranks, got None")
     run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
     sameness = {
         "batch_size": size,
@@ -195,7 +214,8 @@ def _saver(
 
     _check_attributes(run.optimizer, "checkpoint", ("t", "state_dict", "load_state_dict"))
     saver = Saver(checkpoint, every, run, data, sameness, team)
-    if saver.path.exists():
+    there = saver.path.exists()
+    if there if team is None else team.told(there):
         if not resume:
             raise FileExistsError(
                 f"checkpoint: expected a new file, or resume=True to go on from it, got {str(checkpoint)!r}, "

@@ -479,7 +479,7 @@ def main():
 
 
 if __name__ == "__main__":
-    from gdcore.ranks import world
+    from gdcore.ranks import joined
 
-    world()
+    joined()
     main()

@@ -46,7 +46,7 @@ def main(report, checkpoint, epochs, fault):
         if fault == "gradient" and LAST and opt.t == 7:
             raise ZeroDivisionError("on purpose")
         if fault == "nan" and LAST and opt.t == 7:
-            return np.nan, params
+            return np.nan, value_and_grad(params, x, y)[1]
         if fault == "kill" and LAST and opt.t == 50:
             os.kill(os.getpid(), signal.SIGKILL)
         return value_and_grad(params, x, y)
