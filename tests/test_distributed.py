@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore import checkpoint, ranks, shards
+from gdcore import checkpoint, gathered, ranks, shards
 from gdcore.trees import flatten
 
 HERE = Path(__file__).parent / "mpi"
@@ -92,6 +93,20 @@ def test_a_rank_that_raises_ends_the_job_with_its_traceback():
 
 
 @under_mpiexec
+def test_the_traceback_after_the_end_of_mpi_is_not_lost():
+    done = run(3, "faults.py", "finalize")
+    assert done.returncode != 0
+    assert "ZeroDivisionError: on purpose" in done.stderr
+
+
+@under_mpiexec
+def test_a_hook_for_exceptions_that_was_there_is_called():
+    done = run(3, "faults.py", "hook")
+    assert done.returncode != 0
+    assert "rank 1 of 3 ends the job:\nmy own words: on purpose\n" in done.stderr
+
+
+@under_mpiexec
 def test_a_rank_that_is_killed_ends_the_job():
     done = run(3, "faults.py", "kill")
     assert done.returncode != 0
@@ -105,23 +120,35 @@ def test_a_rank_with_other_parameters_ends_the_job_with_the_reason():
     assert "rank 1: expected params of float64 (3,) in C order, as on ranks 0, 2, got params of" in done.stderr
 
 
-@under_mpiexec
-def test_the_launcher_of_another_mpi_is_refused():
-    # As many jobs of one rank as Open MPI's mpiexec started, as it has set its variables for each.
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import numpy, gdcore as gd; gd.distributed.ShardedOptimizer(gd.Adam, numpy.ones(3))",
-        ],
-        env={**ENVIRONMENT, "MV2_COMM_WORLD_SIZE": "4"},
+def alone_of_4(*args, **environment):
+    # One of the jobs of one rank that another MPI's launcher started, as it has set its variables for each.
+    return subprocess.run(
+        [sys.executable, *map(str, args)],
+        env={**ENVIRONMENT, "MV2_COMM_WORLD_SIZE": "4", "MV2_COMM_WORLD_RANK": "0", **environment},
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
-    assert done.returncode == 1
-    assert "mpiexec: expected 4 ranks, as MV2_COMM_WORLD_SIZE says, got as many jobs of 1 rank each" in done.stderr
+
+
+@under_mpiexec
+def test_the_launcher_of_another_mpi_is_refused(table):
+    said = "mpiexec: expected 4 ranks, as MV2_COMM_WORLD_SIZE says, got as many jobs of 1 rank each"
+    program = (
+        "import numpy, gdcore as gd; from mpi4py import MPI; gd.distributed.ShardedOptimizer(gd.Adam, numpy.ones(3)"
+    )
+    for comm in ("", ", MPI.COMM_WORLD"):
+        done = alone_of_4("-c", f"{program}{comm})")
+        assert done.returncode == 1
+        assert said in done.stderr
+    done = alone_of_4("-m", "gdcore", "train", table, "--target", "y")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert f"gdcore: error: {said}" in done.stderr
+    # But not where a rank is meant to be alone.
+    done = alone_of_4("-c", f"{program}, MPI.COMM_SELF)")
+    assert done.returncode == 0, done.stderr
+    assert alone_of_4("-c", f"{program})", GDCORE_ANY_LAUNCHER="1").returncode == 0
 
 
 @pytest.mark.parametrize("name", ranks.LAUNCHERS)
@@ -129,14 +156,39 @@ def test_every_launcher_is_known_by_its_variable(name, monkeypatch):
     for other in ranks.LAUNCHERS:
         monkeypatch.delenv(other, raising=False)
     assert ranks.launched() == ("", 1)
+    assert ranks.is_first()
     monkeypatch.setenv(name, "3")
     assert ranks.launched() == (name, 3)
+    monkeypatch.setenv(ranks.LAUNCHERS[name], "1")
+    assert not ranks.is_first()
+    # Slurm may have started the launcher.
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "64")
+    assert ranks.launched()[1] == (64 if name.startswith("SLURM") else 3)
 
 
 def test_without_mpi4py_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(ImportError, match=re.escape("pip install 'gdcore[mpi]'")):
         ranks.joined()
+
+
+def test_mpi4py_without_an_mpi_is_told_as_a_missing_package(monkeypatch):
+    class WithoutMPI:
+        @property
+        def MPI(self):
+            raise RuntimeError("cannot load MPI library")
+
+    monkeypatch.setitem(sys.modules, "mpi4py", WithoutMPI())
+    with pytest.raises(ImportError, match="cannot load MPI library"):
+        ranks.joined()
+
+
+def test_room_on_disk_needs_nothing_that_linux_alone_has(monkeypatch, tmp_path):
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with gathered.Scratch(tmp_path, 24) as scratch:
+        array = scratch.like(np.ones(3))
+        array[:] = [1, 2, 3]
+        assert array.tolist() == [1, 2, 3]
 
 
 def test_ctrl_c_waits_for_the_end_of_a_block():
@@ -204,6 +256,60 @@ def test_a_fault_leaves_the_last_checkpoint_whole(fault, tmp_path):
     done, report = trained(2, tmp_path, 8, path)
     assert done.returncode == 0, done.stderr
     assert report["t"] == 88
+
+
+TOGETHER = {
+    "alike": "epochs" + 3 * " 0.5 7 True",
+    "borrowed": "epochs" + 3 * " 0.5 7 True",  # the gradient of a sample that counts nothing is NaN
+    "folder": "epochs" + 3 * " 0.5 7 True",  # the last rank has a file where rank 0 has none
+    "late": "interrupted" + 3 * " 0.5 7 True",
+    "ctrl-c": "interrupted",
+    "callback ctrl-c": "interrupted" + 2 * " 0.5 7 True",
+    "infinite": "DivergenceError: grads: expected a finite norm, got inf at step 5 of epoch 1; try a smaller lr",
+    "noise": "RankError: rank 0: expected rng after epoch 1 in state ",
+    "shard": "RankError: rank 2: expected data with values of checksum ",
+    "validation": "RankError: rank 2: expected validation with values of checksum ",
+    "checkpoint": "RankError: rank 0: expected checkpoint=None, as on ranks 1, 2, got checkpoint='given'",
+    "patience": "RankError: rank 2: expected patience=None, as on ranks 0, 1, got patience=2",
+    "divergence": "RankError: rank 2: expected divergence=1000000.0, as on ranks 0, 1, got divergence=None",
+    "monitor": "RankError: rank 2: expected monitor='m', as on ranks 0, 1, got monitor='loss'",
+    "metrics": "RankError: rank 2: expected metrics=['a'], as on ranks 0, 1, got metrics=['b']",
+    "schedule": "RankError: rank 2: expected schedule=None, as on ranks 0, 1, got schedule=",
+    "no comm": "TypeError: comm: expected that of the optimizer, which is one over several ranks, got None",
+}
+ALONE = {
+    "exit": (2, "SystemExit: 3"),
+    "callback exits": (0, "SystemExit: 3"),
+    "wrong": (2, "ValueError: grads: expected float64 (1,), got float64 (2,)"),
+}
+
+
+@cache
+def endings():
+    with tempfile.TemporaryDirectory() as folder:
+        return run(3, "agreeing.py", ",".join([*TOGETHER, *ALONE]), folder)
+
+
+def ending(case):
+    done = endings()
+    said = dict(line.split("|")[1:] for line in done.stdout.splitlines() if line.startswith(f"{case}|"))
+    assert sorted(said) == ["0", "1", "2"], done.stdout + done.stderr
+    return [said[rank] for rank in sorted(said)]
+
+
+@under_mpiexec
+@pytest.mark.parametrize("case", TOGETHER)
+def test_a_run_of_several_ranks_ends_alike_on_all(case):
+    for said in ending(case):
+        assert said.startswith(TOGETHER[case])
+
+
+@under_mpiexec
+@pytest.mark.parametrize("case", ALONE)
+def test_what_one_rank_raises_is_told_by_all(case):
+    rank, error = ALONE[case]
+    for other, said in enumerate(ending(case)):
+        assert said == (error if other == rank else f"RankError: rank {rank}: {error}")
 
 
 def resuming_alone(steps):
@@ -284,12 +390,33 @@ def test_the_command_trains_on_4_ranks_and_speaks_once(table, tmp_path):
 
 
 @under_mpiexec
-def test_an_error_of_the_command_ends_all_ranks(table):
-    for asked in (["--target", "z"], ["--target", "y", "--optimizer", "sgd", "--lr", "1e9", "--epochs", "5"]):
-        done = gdcore(3, "train", table, *asked)
-        assert done.returncode == 1
-        assert "gdcore: error: " in done.stderr
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        (["--no-such-option"], 2, "unrecognized arguments"),
+        (["--target", "z"], 1, "expected a column 'z'"),
+        (["--target", "y", "--output", "no/such/folder/model.npz"], 1, "no/such/folder"),
+        (["--target", "y", "--optimizer", "sgd", "--lr", "1e9", "--epochs", "5"], 1, "the run diverged"),
+        (["--target", "y", "--optimizer", "sgd", "--lr", "1e200", "--clip", "1"], 1, "the run diverged"),
+    ],
+)
+def test_an_error_of_the_command_is_told_once_and_ends_all_ranks(asked, status, said, table):
+    done = gdcore(3, "train", table, *asked)
+    assert done.returncode == status
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("gdcore: ")]
+    assert said in line
+
+
+@under_mpiexec
+def test_an_error_of_one_rank_is_told_by_the_command(table, tmp_path):
+    # Rank 1 looks for the table where there is none.
+    done = run(3, "command.py", table, tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("gdcore: ")]
+    assert line.startswith("gdcore: error: rank 1: ")
+    assert "no_such.csv" in line
 
 
 @pytest.mark.parametrize("suffix", ["npz", "safetensors"])

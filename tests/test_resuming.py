@@ -230,7 +230,7 @@ def test_other_samples_or_hyperparameters_are_another_run(tmp_path, monkeypatch)
 
 def test_samples_that_have_no_bytes_take_no_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "DATA", DATA.astype(object))
-    with pytest.raises(TypeError, match=r"data\[0\]: expected no Python objects with a checkpoint, got o"):
+    with pytest.raises(TypeError, match=r"data\[0\]: expected no Python objects with a checkpoint or comm, got o"):
         Run(gd.Adam, tmp_path).fit()
 
 

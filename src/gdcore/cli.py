@@ -16,7 +16,7 @@ from .errors import FAILED, INTERRUPTED, SUCCESS, USAGE, CommandError
 from .machine import bench, info
 from .options import LEAST_EPOCHS, LEAST_STEPS, MISSING, OPTIMIZERS, SCHEDULES, TASKS
 from .paths import VALLEYS, paths
-from .ranks import PATIENCE, TOLD, RankError, end_job, is_first
+from .ranks import LAST_WORDS, PATIENCE, TOLD, RankError, end_job, is_first
 
 MOST_ELEMENTS: Final = 10_000_000_000
 MOST_UNITS: Final = 1_000_000
@@ -83,10 +83,11 @@ def _fail(error: BaseException, message: str, status: int = FAILED) -> int:
         error, "__notes__", ()
     )
     if known and not is_first():
-        time.sleep(PATIENCE)
+        time.sleep(LAST_WORDS)
+        end_job(status, PATIENCE)
     else:
         print(f"gdcore: {'' if status == INTERRUPTED else 'error: '}{message}", file=sys.stderr, flush=True)
-    end_job(status)
+        end_job(status)
     return status
 
 

@@ -97,13 +97,13 @@ def is_first() -> bool:
     return count == 1 or os.environ.get(LAUNCHERS[name], "0") == "0"
 
 
-def end_job(status: int) -> None:
+def end_job(status: int, patience: float = LAST_WORDS) -> None:
     """End all ranks with this exit status, if there are several: what else they wait for will not come."""
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi is not None and not mpi.Is_finalized() and mpi.COMM_WORLD.Get_size() > 1:
         sys.stdout.flush()
         sys.stderr.flush()
-        time.sleep(LAST_WORDS)
+        time.sleep(patience)
         mpi.COMM_WORLD.Abort(status)
 
 

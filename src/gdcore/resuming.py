@@ -141,7 +141,9 @@ def checksum(arrays: Sequence[Array]) -> str:
     value = 0
     for index, array in enumerate(arrays):
         if array.dtype.hasobject:
-            raise TypeError(f"data[{index}]: expected no Python objects with a checkpoint, got {array.dtype}")
+            raise TypeError(
+                f"data[{index}]: expected no Python objects with a checkpoint or comm, got {array.dtype}"
+            )
         value = zlib.crc32(f"{array.dtype.str}{array.shape}".encode(), value)
         value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
     return f"{value:08x}"

@@ -154,27 +154,8 @@ def fit(
         from . import teamwork  # noqa: PLC0415
 
         team = teamwork.Team(comm, optimizer, value_and_grad, callback, limits)
-        given = {"checkpoint": checkpoint, "schedule": schedule, "validation": validation}
-        team.agree(
-            {
-                "epochs": epochs,
-                "batch_size": size,
-                "shuffle": bool(shuffle),
-                "metrics": [*evaluation.metrics],
-                "running": bool(running),
-                "patience": patience,
-                "monitor": history.monitor,
-                "divergence": divergence,
-                "resume": resume,
-                **{name: None if value is None else "given" for name, value in given.items()},
-            },
-            {"data": data, "validation": () if validation is None else validation},
-            rng,
-        )
-        optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
     elif getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
         raise TypeError("comm: expected that of the optimizer, which is one over several ranks, got None")
-    run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
     sameness = {
         "batch_size": size,
         **vars(limits if team is None else team.optimizer.limits),
@@ -185,6 +166,20 @@ def fit(
         "monitor": history.monitor,
         "settings": {} if settings is None else dict(settings),
     }
+    if team is not None:
+        own = {
+            "epochs": epochs,
+            "shuffle": bool(shuffle),
+            "patience": patience,
+            "divergence": divergence,
+            "resume": resume,
+            "checkpoint": None if checkpoint is None else "given",
+            "validation": None if validation is None else "given",
+        }
+        samples = {"data": data, "validation": () if validation is None else validation}
+        team.agree({**sameness, **own}, samples, rng)
+        optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
+    run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
     saver = _saver(checkpoint, checkpoint_every, resume, run, data, sameness, team)
     loop = Loop(run, value_and_grad, data, size, evaluation, limits, schedule, callback, patience, saver)
     if team is None:

@@ -3,9 +3,13 @@
 A rank that fails ends the job with its traceback; rank 0 prints the name of each theorem that holds on all.
 """
 
+import copy as copying
 import hashlib
 import os
+import pickle
+import shutil
 import signal
+import tempfile
 import tracemalloc
 
 import numpy as np
@@ -180,6 +184,60 @@ def test_weights_average_as_they_say():
             assert same_bits(ours, theirs)
 
 
+def test_a_gradient_of_weight_0_may_be_anything():
+    for limit in (None, 1e9):
+        w = np.ones(5)
+        sharded = ShardedOptimizer(gd.SGD, w, lr=1.0, max_norm=limit)
+        last = RANK == RANKS - 1
+        sharded.step(np.full(5, np.nan if last else 1.0), weight=0 if last else RANKS / max(1, RANKS - 1))
+        assert np.allclose(w, 0 if RANKS > 1 else 1)
+
+
+def test_scalars_of_numpy_are_gradients_of_arrays_without_axes():
+    for limit in (None, 1e9):
+        w = np.ones(())
+        ShardedOptimizer(gd.SGD, w, lr=0.5, max_norm=limit).step(np.float64(1))
+        assert w == 0.5
+
+
+def test_what_numpy_raises_on_does_not_part_the_ranks():
+    with np.errstate(all="raise"):
+        for limit in (None, 1e9):
+            sharded = ShardedOptimizer(gd.SGD, np.ones(4, np.float32), lr=1.0, max_norm=limit)
+            for value in (np.finfo(np.float32).smallest_subnormal, 1e-30, 0):
+                sharded.step(np.full(4, value, np.float32), weight=1.0)
+
+
+def test_a_sharded_optimizer_refuses_to_be_copied():
+    sharded = ShardedOptimizer(gd.SGD, np.ones(3), lr=1.0)
+    for copy in (copying.copy, copying.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match=r"gd\.distributed\.save"):
+            copy(sharded)
+
+
+def test_files_are_refused_the_wrong_kind_of_optimizer():
+    w = np.ones(3)
+    sharded, plain = ShardedOptimizer(gd.SGD, w, lr=1.0), gd.SGD(w, lr=1.0)
+    for function in (gd.distributed.save, gd.distributed.load):
+        with pytest.raises(TypeError, match=r"optimizer: expected a gd\.distributed\.ShardedOptimizer, got SGD"):
+            function("never.npz", w, plain)
+    if RANKS > 1:
+        with pytest.raises(TypeError, match=r"use gd\.distributed\.save"):
+            gd.save("never.npz", w, sharded)
+
+
+def test_a_file_is_read_without_an_optimizer():
+    folder = COMM.bcast(tempfile.mkdtemp() if RANK == 0 else None)
+    path = f"{folder}/run.npz"
+    w = np.arange(3.0)
+    gd.distributed.save(path, w, ShardedOptimizer(gd.Adam, w), epoch=4)
+    found = gd.distributed.load(path)
+    assert (found.epoch, found.params.tolist()) == (4, [0, 1, 2])
+    COMM.Barrier()
+    if RANK == 0:
+        shutil.rmtree(folder)
+
+
 def test_gradients_of_any_strides_do():
     ours, theirs = tree(6), tree(6)
     sharded, plain = ShardedOptimizer(gd.SGD, ours, lr=0.1, bucket_bytes=500), gd.SGD(theirs, lr=0.1)
@@ -256,6 +314,7 @@ def test_state_is_divided_evenly():
         for seed, bucket_bytes in enumerate(BUCKETS):
             sharded = ShardedOptimizer(kind, tree(seed), bucket_bytes=bucket_bytes, **values)
             whole = sum(a.nbytes for slots in kind(tree(seed), **values).state.values() for a in slots.values())
+            assert all(a.ndim == 1 for slots in sharded.state.values() for parts in slots.values() for a in parts)
             own = sum(a.nbytes for slots in sharded.state.values() for parts in slots.values() for a in parts)
             unit = 64  # bytes: a cache line
             assert own <= whole / RANKS + unit
