@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 STEP = Path(__file__).parent / "mpi" / "step.py"
-MPIEXEC = Path(sys.executable).with_name("mpiexec")
+BESIDE = Path(sys.executable).with_name("mpiexec")  # that of the extra
+MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 # Open MPI asks before it runs as root, and before it starts more ranks than there are cores.
 ASKED = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
@@ -19,7 +21,7 @@ ASKED = {
 }
 
 
-@pytest.mark.skipif(not MPIEXEC.exists(), reason="needs the extra mpi")
+@pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec, beside python or on the path")
 @pytest.mark.parametrize("size", [200_000, 2_000_000, 20_000_000])
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_step_over_ranks(ranks: int, size: int, record_ranks: Any, pytestconfig: pytest.Config) -> None:
@@ -29,8 +31,10 @@ def test_step_over_ranks(ranks: int, size: int, record_ranks: Any, pytestconfig:
         env={**os.environ, **ASKED},
         capture_output=True,
         text=True,
-        check=True,
+        timeout=600,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     times = [found[name] for name in ("plain", "step", "work", "exchange")]
     record_ranks(str(ranks), f"{size:,}", *(f"{time:,.2f}" for time in times), f"{times[1] / times[0]:.3f}")
