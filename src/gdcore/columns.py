@@ -57,7 +57,7 @@ class Columns:
         texts = [name for name in names if name in categorical or table.is_text(name)]
         numbers = tuple(name for name in names if name not in texts)
         hints = "; choose among the columns with --features, or name it in --categorical"
-        raw = table.numbers(numbers, dict.fromkeys(numbers, hints))[order]
+        raw = table.numbers(numbers, dict.fromkeys(numbers, hints)).take(order, axis=0)
         fills = None
         if fill:
             fills = np.array(

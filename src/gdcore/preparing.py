@@ -26,7 +26,7 @@ def prepared(options: argparse.Namespace, table: Table) -> Job:
     table = _without_missing(options, table, features)
     rng = np.random.default_rng(options.seed)
     held = _held_out(len(table), options)
-    order = rng.permutation(len(table))
+    order = _drawn(len(table), held, rng)
     columns, x = Columns.of(table, features, categorical, order, held, fill=options.missing == "fill")
     target, y = Target.of(table, options.target, options.task, order, held)
     _check_constant(columns, target, x[held:], y[held:])
@@ -91,6 +91,13 @@ def _without_missing(options: argparse.Namespace, table: Table, features: tuple[
     kept = table.without_missing(needed)
     warn(f"{count(len(table) - len(kept), 'row')} of {len(table)} left out, as values are missing")
     return kept
+
+
+def _drawn(rows: int, held: int, rng: np.random.Generator) -> Rows:
+    """Return the rows held out, then the others, each in the order of the table: memory is read in order too."""
+    chosen = np.zeros(rows, bool)
+    chosen[rng.permutation(rows)[:held]] = True
+    return np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)])
 
 
 def _held_out(rows: int, options: argparse.Namespace) -> int:
