@@ -149,14 +149,14 @@ def warn_of_outcome(history: History, measure: Measure, *, steady: bool) -> None
         warn(f"the model is no better than {what}, which has {name} {number(alone)}")
     elif history.stopped != "epochs" or steady or last <= NEGLIGIBLE * alone:
         return
+    elif last > UNSTEADY * best:
+        warn(
+            f"the train {name} ends {100 * (last / best - 1):.2g} % above its best, {number(best)}; "
+            f"try a smaller --lr, a larger --batch-size or --schedule cosine"
+        )
     elif fell > UNFINISHED:
         where = "validation" if history.monitor.startswith("validation") else "train"
         warn(
             f"the {where} {name} still fell by {100 * fell:.2g} % in the last tenth of the epochs; "
             f"try more --epochs or a larger --lr"
-        )
-    elif last > UNSTEADY * best:
-        warn(
-            f"the train {name} ends {100 * (last / best - 1):.2g} % above its best, {number(best)}; "
-            f"try a smaller --lr, a larger --batch-size or --schedule cosine"
         )
