@@ -39,7 +39,8 @@ if kind == "sanitize":
     compile_args += sanitizers
     link_args += sanitizers
 
-modules = {"_kernels": [], "_cpu": [], "_pool": [], "_coefficients": [], "_plan": [], "_engine": []}
+modules: dict[str, list[str]] = {"_kernels": []}
+modules |= {f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "engine")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
 if platform.machine() in {"x86_64", "AMD64"} and not universal:
@@ -53,7 +54,7 @@ if platform.machine() in {"x86_64", "AMD64"} and not universal:
 extensions = [
     Extension(
         f"gdcore.{name}",
-        [f"src/gdcore/{name}.pyx"],
+        [f"src/gdcore/{name.replace('.', '/')}.pyx"],
         include_dirs=[np.get_include()],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),

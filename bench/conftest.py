@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore import variants
+from gdcore.engine import variants
 
 Step = Callable[[], None]
 

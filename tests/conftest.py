@@ -2,7 +2,7 @@
 
 import pytest
 
-from gdcore.cli import main
+from gdcore.cli.parser import main
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import gdcore as gd
 
 ROOT = Path(__file__).parents[1]
 PAGES = [f"docs/{path.name}" for path in ROOT.glob("docs/*.md")]
-MODULES = sorted(module.name for module in pkgutil.iter_modules(gd.__path__) if not module.name.startswith("_"))
+MODULES = sorted(module.name for module in pkgutil.walk_packages(gd.__path__, "gdcore.") if "._" not in module.name)
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings_run(name):
-    module = importlib.import_module(f"gdcore.{name}")
+    module = importlib.import_module(name)
     assert doctest.testmod(module).failed == 0
 
 

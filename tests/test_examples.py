@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdcore import worked_example
+from gdcore.cli import example as worked_example
 
 ROOT = Path(__file__).parents[1]
 PATHS = sorted(ROOT.glob("examples/*.py"))

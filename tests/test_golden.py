@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore import worked_example
+from gdcore.cli import example as worked_example
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "line_fit.json").read_text())
 

@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 
 import gdcore as gd
 from gdcore import plots
-from gdcore.paths import VALLEYS, walk
-from gdcore.roofline import Point
+from gdcore.cli.paths import VALLEYS, walk
+from gdcore.cli.roofline import Point
 from gdcore.schedules import cosine, step
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore import _plan, rules
+from gdcore import rules
+from gdcore.engine import _plan
 
 TABLE = list(rules.RULES.values())
 DTYPES = [np.float32, np.float64]

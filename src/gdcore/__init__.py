@@ -4,21 +4,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__ as __version__
+from .engine.threads import get_num_threads, set_num_threads
 from .optimizers import SGD, Adam, AdamW, Momentum, RMSProp
-from .threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from . import distributed, metrics, models, reference, schedules, updates
-    from .batches import minibatches
-    from .checkpoint import Checkpoint, CheckpointError, load, save
-    from .checks import check_grads
+    from .checkpoints.checkpoint import Checkpoint, CheckpointError, load, save
     from .clipping import clip_by_global_norm, clip_by_value
-    from .config import show_config
-    from .derivatives import grad, hessian, hvp, jacobian, value_and_grad
-    from .estimators import GDClassifier as GDClassifier
-    from .estimators import GDRegressor as GDRegressor
-    from .extensions import gate, rematerialise, stop_gradient
-    from .gates_nets import (
+    from .derivatives.check import check_grads
+    from .derivatives.extend import gate, rematerialise, stop_gradient
+    from .derivatives.gates.nets import (
         log_softmax,
         relu,
         sigmoid,
@@ -28,9 +23,14 @@ if TYPE_CHECKING:
         squared_error,
         tanh,
     )
-    from .history import History
-    from .runs import DivergenceError
-    from .training import fit
+    from .derivatives.operators import grad, hessian, hvp, jacobian, value_and_grad
+    from .engine.config import show_config
+    from .models.estimators import GDClassifier as GDClassifier
+    from .models.estimators import GDRegressor as GDRegressor
+    from .training.batches import minibatches
+    from .training.fit import fit
+    from .training.history import History
+    from .training.run import DivergenceError
 
 __all__ = [
     "SGD",
@@ -79,18 +79,19 @@ __all__ = [
 # What a step does not need is imported at its first use, so that importing gdcore takes little longer than NumPy.
 _MODULES = ("distributed", "metrics", "models", "reference", "schedules", "updates")
 _NAMES = {
-    "batches": "minibatches",
-    "checkpoint": "Checkpoint CheckpointError load save",
-    "checks": "check_grads",
+    "training.batches": "minibatches",
+    "checkpoints.checkpoint": "Checkpoint CheckpointError load save",
+    "derivatives.check": "check_grads",
     "clipping": "clip_by_global_norm clip_by_value",
-    "config": "show_config",
-    "derivatives": "grad hessian hvp jacobian value_and_grad",
-    "estimators": "GDClassifier GDRegressor",  # not in __all__: importing everything must not need scikit-learn
-    "extensions": "gate rematerialise stop_gradient",
-    "gates_nets": "log_softmax relu sigmoid softmax softmax_cross_entropy softplus squared_error tanh",
-    "history": "History",
-    "runs": "DivergenceError",
-    "training": "fit",
+    "engine.config": "show_config",
+    "derivatives.operators": "grad hessian hvp jacobian value_and_grad",
+    # Not in __all__, as importing everything must not need scikit-learn.
+    "models.estimators": "GDClassifier GDRegressor",
+    "derivatives.extend": "gate rematerialise stop_gradient",
+    "derivatives.gates.nets": "log_softmax relu sigmoid softmax softmax_cross_entropy softplus squared_error tanh",
+    "training.history": "History",
+    "training.run": "DivergenceError",
+    "training.fit": "fit",
 }
 _LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import checked_number
-from .arrays import describe
+from .engine.arrays import describe
 from .trees import take_apart
 
 Array = np.ndarray[Any, Any]

@@ -101,7 +101,7 @@ def cross_entropy(outputs: Outputs) -> Metric:
     >>> round(gd.metrics.cross_entropy(lambda _, x: x)(None, np.zeros((3, 4)), np.array([0, 1, 3])), 6)
     1.386294
     """
-    from .gates_nets import log_softmax, softplus  # noqa: PLC0415
+    from .derivatives.gates.nets import log_softmax, softplus  # noqa: PLC0415
 
     def each(params: Any, x: Array, y: Array) -> Array:
         out = np.asarray(outputs(params, x))

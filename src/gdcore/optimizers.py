@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import rules
-from ._engine import Engine
+from .engine._engine import Engine
 from .groups import Group, Tree, split
 from .trees import Structure
 

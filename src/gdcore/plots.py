@@ -14,9 +14,9 @@ import numpy as np
 from .files import replacing
 
 if TYPE_CHECKING:
-    from .history import History
-    from .paths import Valley, Walk
-    from .roofline import Point
+    from .cli.paths import Valley, Walk
+    from .cli.roofline import Point
+    from .training.history import History
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

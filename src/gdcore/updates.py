@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from . import _engine, rules
+from . import rules
+from .engine import _engine
 
 Array = np.ndarray[Any, Any]
 

@@ -1,0 +1,153 @@
+"""What a user adds to the circuit: gates of their own, constants, and blocks that are computed again."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from ..trees import flatten, rebuild
+from .gate import Gate, Vjp, check_result, join
+from .tape import Node, Pull, Tape, walk_back
+from .traced import GATES, Traced, begin, name_of, real
+
+
+def gate(function: Callable[..., Any], *vjps: Vjp | None) -> Gate:
+    """Return ``function`` as a gate: it takes part in derivatives like any other.
+
+    Arguments:
+        function: any function of arrays that returns one array of float32 or float64, such as compiled code. It is
+            given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, traced values go through
+            the gate wherever the function itself is called.
+        vjps: one for each positional argument, or None for an argument that is never differentiated.
+            ``vjp(ans, *args)``, where ``ans = function(*args)``, returns the function that takes the gradient ``g``
+            by ``ans`` to the gradient by that argument, which has the shape of the argument; for a ufunc, that of
+            ``ans`` will do. To be differentiated again it must be made of functions that have gates.
+
+    Raises TypeError for what is not callable, and ValueError for a function that gdcore has a gate for.
+
+    >>> import numpy as np, gdcore as gd
+    >>> cube = gd.gate(lambda x: x**3, lambda ans, x: lambda g: g * 3 * x**2)
+    >>> gd.grad(cube)(2.0)
+    array(12.)
+    >>> gd.grad(gd.grad(cube))(2.0)
+    array(12.)
+    """
+    if not callable(function):
+        raise TypeError(f"function: expected a function, got {type(function).__name__}")
+    if not vjps:
+        raise TypeError("vjps: expected one for each argument of the function, got none")
+    for i, vjp in enumerate(vjps):
+        if vjp is not None and not callable(vjp):
+            raise TypeError(f"vjps[{i}]: expected a function or None, got {type(vjp).__name__}")
+    known = GATES.get(function)
+    if known is not None and not (type(known) is Gate and known.foreign):
+        raise ValueError(f"function: expected one that has no gate yet, got {name_of(function)}")
+    new = Gate(name_of(function), function, vjps, foreign=True)
+    if isinstance(function, np.ufunc) or hasattr(function, "_implementation"):
+        GATES[function] = new
+    return new
+
+
+def stop_gradient(x: Any) -> Any:
+    """Return ``x``, an array or any tree of arrays, as a constant of all derivatives in progress.
+
+    >>> import gdcore as gd
+    >>> gd.grad(lambda x: x * gd.stop_gradient(x))(3.0)
+    array(3.)
+    """
+    return rebuild(x, map(real, flatten(x)))
+
+
+def rematerialise(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``f`` as one gate that keeps its arguments only, and computes ``f`` again on the way back.
+
+    This halves the speed of the block and frees the memory of all that happens inside. ``f`` takes arrays or trees
+    of arrays and returns one array; it has to give the same when it is called again, and a traced value that it
+    uses has to be among its arguments.
+
+    >>> import numpy as np, gdcore as gd
+    >>> def layer(h, w):
+    ...     return np.tanh(h @ w)
+    >>> gd.grad(lambda w: gd.rematerialise(layer)(np.eye(2), w).sum())(np.zeros((2, 2)))
+    array([[1., 1.],
+           [1., 1.]])
+    """
+    if not callable(f):
+        raise TypeError(f"f: expected a function, got {type(f).__name__}")
+    named = Gate(f"gd.rematerialise({getattr(f, '__name__', type(f).__name__)})", f, ())
+
+    @wraps(f)
+    def block(*args: Any, **kwargs: Any) -> Any:
+        trees = (args, kwargs)
+        leaves = flatten(trees)
+        tape: Any = max((x.tape for x in leaves if type(x) is Traced), key=lambda tape: tape.level, default=None)
+        if tape is None:
+            return f(*args, **kwargs)
+        at = [i for i, x in enumerate(leaves) if type(x) is Traced and x.tape is tape]
+        nodes = [leaves[i].node for i in at]
+        for i in at:
+            leaves[i] = leaves[i].value
+        replay = _Replay(f, named.name, trees, leaves, at)
+        ans = replay.run(leaves)
+        if type(ans) is Traced and ans.tape.level >= tape.level:
+            raise ValueError(
+                f"{named.name}: expected all traced values that the function uses among its arguments, "
+                f"got one from outside"
+            )
+        check_result(named, ans)
+        return join(tape, named, ans, tuple((node, replay.pull(k)) for k, node in enumerate(nodes)))
+
+    return block
+
+
+class _Replay:
+    """A block of the circuit that can be run again: the function and its arguments."""
+
+    def __init__(self, f: Any, name: str, trees: Any, leaves: list[Any], at: list[int]) -> None:
+        self.f = f
+        self.name = name
+        self.shape = rebuild(trees, iter([None] * len(leaves)))
+        self.leaves = leaves
+        self.at = at
+        self.g: Any = None
+        self.grads: list[Any] = []
+
+    def run(self, leaves: list[Any]) -> Any:
+        args, kwargs = rebuild(self.shape, iter(leaves))
+        return self.f(*args, **kwargs)
+
+    def pull(self, k: int) -> Pull:
+        def pull(g: Any) -> Any:
+            if self.g is not g:
+                self.grads = self.pull_all(g)
+                self.g = g
+            return self.grads[k]
+
+        return pull
+
+    def pull_all(self, g: Any) -> list[Any]:
+        """Run the block once more, now on a tape, and carry ``g`` back through it to all its arguments."""
+        tape = Tape()
+        try:
+            leaves = list(self.leaves)
+            nodes: list[Node] = []
+            for i in self.at:
+                leaves[i] = begin(tape, leaves[i])
+                nodes.append(leaves[i].node)
+            ans = self.run(leaves)
+            if type(ans) is Traced and ans.tape is tape:
+                ans.node.grad = g
+                del ans
+                walk_back(tape.nodes)
+        finally:
+            tape.close()
+        grads = []
+        for i, node in zip(self.at, nodes, strict=True):
+            g = node.grad
+            if g is None:
+                g = np.zeros(self.leaves[i].shape, self.leaves[i].dtype)
+            elif tape.foreign and type(g) is not Traced:
+                g = np.array(g)  # which a user's gate may hold on to
+            grads.append(g)
+        return grads

@@ -1,0 +1,249 @@
+"""The gates of arithmetic, one row each: the function, its forward and its vjps.
+
+Where a derivative does not exist: ``abs``, ``sign`` and ``hypot`` at 0 have the gradient 0; equal arguments of
+``maximum`` and ``minimum`` get half of the gradient each.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from ..gate import Gate, Vjp, binary, unary
+from ..traced import GATES, Traced, name_of, real
+
+
+class Row(NamedTuple):
+    """What the tests know of a gate: they walk the table of them."""
+
+    function: Callable[..., Any]
+    """What users call."""
+    examples: Callable[[Callable[..., Any]], list[tuple[Any, ...]]]
+    """Given ``draw(*shape, low=-2.0, high=2.0)``, it returns arguments to try; a dict at the end is keywords."""
+    of: Callable[..., Any]
+    """What to call with the examples, if not the function itself."""
+
+
+TABLE: Final[list[Row]] = []
+
+
+def row(
+    function: Any,
+    *vjps: Vjp | None,
+    examples: Any,
+    stacks: bool = False,
+    variadic: bool = False,
+    entry: Callable[..., Any] | None = None,
+    forward: Callable[..., Any] | None = None,
+    saving: Callable[..., tuple[Any, Any]] | None = None,
+    of: Callable[..., Any] | None = None,
+) -> Gate:
+    """Add a gate for a function of NumPy, or for one that calls the gate.
+
+    ``entry``, if given, is what dispatch calls with the arguments as NumPy takes them; it ends in the gate.
+    ``forward`` is what the gate calls with plain arrays, if not the function itself.
+    """
+    gate = Gate(name_of(function), forward or function, vjps, stacks=stacks, variadic=variadic, saving=saving)
+    GATES[function] = entry or gate
+    TABLE.append(Row(function, examples, of or function))
+    return gate
+
+
+def derived(*functions: Any, examples: Any, of: Callable[..., Any] | None = None) -> Callable[[Any], Any]:
+    """Register the decorated function, made of gates, as the way of traced values through ``functions``."""
+
+    def register(entry: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            GATES[function] = entry
+            TABLE.append(Row(function, examples, of or function))
+        return entry
+
+    return register
+
+
+def elementwise(
+    ufunc: np.ufunc, *vjps: Vjp, symbol: Callable[..., Any] | None = None, low: float = -2.0, high: float = 2.0
+) -> None:
+    """Add a gate for a ufunc, and for the operator whose ``symbol`` is given.
+
+    The vjps need not care for broadcasting. The tests try values from ``low`` to ``high``.
+    """
+    gate = Gate(name_of(ufunc), ufunc, vjps, stacks=True)
+    way: Any = unary if len(vjps) == 1 else binary
+    GATES[ufunc] = way(gate, ufunc)
+    TABLE.append(Row(ufunc, (usual_unary if len(vjps) == 1 else usual_binary)(low, high), ufunc))
+    if symbol is not None:
+        # On scalars an operator is several times faster than its ufunc.
+        apply = way(gate, symbol)
+        name = symbol.__name__.strip("_")
+        setattr(Traced, f"__{name}__", apply)
+        if len(vjps) == 2:
+            setattr(Traced, f"__r{name}__", lambda self, other: apply(other, self))
+
+
+def constant(*functions: Any) -> None:
+    """Let functions take traced values whose derivative is zero where there is one, or that give no floats."""
+    for function in functions:
+        GATES[function] = _on_real(function)
+
+
+def _on_real(function: Any) -> Callable[..., Any]:
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        plain = [[real(y) for y in x] if type(x) in {list, tuple} else real(x) for x in args]
+        return function(*plain, **{name: real(value) for name, value in kwargs.items()})
+
+    return apply
+
+
+def usual_unary(low: float, high: float) -> Any:
+    """Return the examples of an element-wise gate of one argument."""
+    return lambda draw: [(draw(*shape, low=low, high=high),) for shape in ((), (3,), (2, 3), (0,), (2, 0))]
+
+
+LN2: Final = math.log(2)
+LN10: Final = math.log(10)
+
+
+def usual_binary(low: float, high: float) -> Any:
+    """Return the examples of an element-wise gate of two arguments."""
+    shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+        ((), ()), ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((4, 1, 2), (3, 1)), ((0,), (1,)),
+    ]  # fmt: skip
+    return lambda draw: [
+        *((draw(*a, low=low, high=high), draw(*b, low=low, high=high)) for a, b in shapes),
+        (draw(2, 3, low=low, high=high), 2.0),
+        (2.0, draw(2, 3, low=low, high=high)),
+        (draw(2, low=low, high=high), 3),
+    ]
+
+
+def same(g: Any) -> Any:
+    """Return the gradient as it is."""
+    return g
+
+
+def _power_x(ans: Any, x: Any, y: Any) -> Any:
+    if isinstance(y, int | float):
+        if y == 2:
+            return lambda g: g * (2 * x)
+        return lambda g: g * (y * x ** (y - 1 if y else 1))
+    # At 0^0 the derivative is 0; elsewhere the exponent has to depend on y, for the next derivative.
+    return lambda g: g * (y * x ** np.where(np.logical_and(real(x) == 0, real(y) == 0), 1, y - 1))
+
+
+def _power_y(ans: Any, x: Any, y: Any) -> Any:
+    # 0^y has the derivative 0 for y > 0, though log 0 is infinite.
+    if isinstance(x, int | float):
+        log = math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
+        return lambda g: g * (ans * log)
+    return lambda g: g * (ans * np.log(np.where(x == 0, 1, x)))
+
+
+def masked(g: Any, mask: Any) -> Any:
+    """Return ``g`` where the mask is true, and zero elsewhere."""
+    kept = mask.astype(g.dtype)
+    if type(g) is Traced or g.shape != kept.shape:
+        return g * kept
+    kept *= g  # twice as fast as g * mask, and no more memory
+    return kept
+
+
+def _wins(g: Any, greater: Any, equal_or_greater: Any) -> Any:
+    """Return ``g`` where the argument is chosen, half of it at ties, and else zero."""
+    return g * (np.add(greater, equal_or_greater, dtype=g.dtype) * 0.5)
+
+
+def _or_nan(chosen: Any, other: Any) -> Any:
+    """Return where an argument is chosen: fmax and fmin choose it over NaN too."""
+    return np.logical_or(chosen, np.isnan(real(other)))
+
+
+def _share(x: Any, y: Any, ans: Any, exp: Any) -> Any:
+    """Return the part of ``x`` in the sum; in an infinite one, that of the larger, or half."""
+    finite = np.isfinite(real(ans))
+    if finite.all():
+        return exp(x - ans)
+    part = exp(np.where(finite, x, 0) - np.where(finite, ans, 0))
+    return np.where(finite, part, np.add(x > y, x >= y, dtype=real(ans).dtype) * 0.5)
+
+
+# fmt: off
+elementwise(np.positive, lambda ans, x: same, symbol=operator.pos)
+elementwise(np.negative, lambda ans, x: lambda g: -g, symbol=operator.neg)
+elementwise(np.add, lambda ans, x, y: same, lambda ans, x, y: same, symbol=operator.add)
+elementwise(np.subtract, lambda ans, x, y: same, lambda ans, x, y: lambda g: -g, symbol=operator.sub)
+elementwise(np.multiply, lambda ans, x, y: lambda g: g * y, lambda ans, x, y: lambda g: g * x, symbol=operator.mul)
+elementwise(np.divide, lambda ans, x, y: lambda g: g / y, lambda ans, x, y: lambda g: -g * (ans / y),
+            symbol=operator.truediv, low=0.5)
+elementwise(np.power, _power_x, _power_y, symbol=operator.pow, low=0.5)
+elementwise(np.remainder, lambda ans, x, y: same, lambda ans, x, y: lambda g: g * -np.floor_divide(x, y),
+            symbol=operator.mod, low=0.5)
+elementwise(np.fmod, lambda ans, x, y: same, lambda ans, x, y: lambda g: g * -np.trunc(x / y), low=0.5)
+elementwise(np.square, lambda ans, x: lambda g: g * (2 * x))
+elementwise(np.reciprocal, lambda ans, x: lambda g: -g * (ans * ans), low=0.5)
+elementwise(np.sqrt, lambda ans, x: lambda g: g * (0.5 / ans), low=0.5)
+elementwise(np.cbrt, lambda ans, x: lambda g: g / (3 * ans * ans), low=0.5)
+elementwise(np.exp, lambda ans, x: lambda g: g * ans)
+elementwise(np.exp2, lambda ans, x: lambda g: g * (LN2 * ans))
+elementwise(np.expm1, lambda ans, x: lambda g: g * (ans + 1))
+elementwise(np.log, lambda ans, x: lambda g: g / x, low=0.5)
+elementwise(np.log2, lambda ans, x: lambda g: g / (LN2 * x), low=0.5)
+elementwise(np.log10, lambda ans, x: lambda g: g / (LN10 * x), low=0.5)
+elementwise(np.log1p, lambda ans, x: lambda g: g / (1 + x), low=-0.5)
+elementwise(np.absolute, lambda ans, x: lambda g: g * np.sign(x), symbol=operator.abs)
+elementwise(np.fabs, lambda ans, x: lambda g: g * np.sign(x))
+elementwise(np.sin, lambda ans, x: lambda g: g * np.cos(x))
+elementwise(np.cos, lambda ans, x: lambda g: -g * np.sin(x))
+elementwise(np.tan, lambda ans, x: lambda g: g * (1 + ans * ans), low=-1.2, high=1.2)
+elementwise(np.arcsin, lambda ans, x: lambda g: g / np.sqrt((1 - x) * (1 + x)), low=-0.8, high=0.8)
+elementwise(np.arccos, lambda ans, x: lambda g: -g / np.sqrt((1 - x) * (1 + x)), low=-0.8, high=0.8)
+elementwise(np.arctan, lambda ans, x: lambda g: g / (1 + x * x))
+elementwise(np.arctan2, lambda ans, y, x: lambda g: g * (x / (x * x + y * y)),
+            lambda ans, y, x: lambda g: -g * (y / (x * x + y * y)))
+elementwise(np.hypot, lambda ans, x, y: lambda g: g * (x / np.where(ans == 0, 1, ans)),
+            lambda ans, x, y: lambda g: g * (y / np.where(ans == 0, 1, ans)))
+elementwise(np.sinh, lambda ans, x: lambda g: g * np.cosh(x))
+elementwise(np.cosh, lambda ans, x: lambda g: g * np.sinh(x))
+elementwise(np.tanh, lambda ans, x: lambda g: g * (1 - ans * ans))
+elementwise(np.arcsinh, lambda ans, x: lambda g: g / np.sqrt(x * x + 1))
+elementwise(np.arccosh, lambda ans, x: lambda g: g / np.sqrt((x - 1) * (x + 1)), low=1.2)
+elementwise(np.arctanh, lambda ans, x: lambda g: g / ((1 - x) * (1 + x)), low=-0.8, high=0.8)
+elementwise(np.deg2rad, lambda ans, x: lambda g: g * (math.pi / 180))
+elementwise(np.radians, lambda ans, x: lambda g: g * (math.pi / 180))
+elementwise(np.rad2deg, lambda ans, x: lambda g: g * (180 / math.pi))
+elementwise(np.degrees, lambda ans, x: lambda g: g * (180 / math.pi))
+elementwise(np.logaddexp, lambda ans, x, y: lambda g: g * _share(x, y, ans, np.exp),
+            lambda ans, x, y: lambda g: g * _share(y, x, ans, np.exp))
+elementwise(np.logaddexp2, lambda ans, x, y: lambda g: g * _share(x, y, ans, np.exp2),
+            lambda ans, x, y: lambda g: g * _share(y, x, ans, np.exp2))
+elementwise(np.maximum, lambda ans, x, y: lambda g: _wins(g, x > y, x >= y),
+            lambda ans, x, y: lambda g: _wins(g, y > x, y >= x))
+elementwise(np.minimum, lambda ans, x, y: lambda g: _wins(g, x < y, x <= y),
+            lambda ans, x, y: lambda g: _wins(g, y < x, y <= x))
+elementwise(np.fmax, lambda ans, x, y: lambda g: _wins(g, _or_nan(x > y, y), _or_nan(x >= y, y)),
+            lambda ans, x, y: lambda g: _wins(g, _or_nan(y > x, x), _or_nan(y >= x, x)))
+elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or_nan(x <= y, y)),
+            lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)))
+
+constant(
+    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.signbit, np.isnan, np.isinf,
+    np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and,
+    np.logical_or, np.logical_not, np.logical_xor, np.round, np.around, np.fix, np.all, np.any, np.argmax,
+    np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted,
+    np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.zeros_like, np.ones_like,
+    np.empty_like,
+    np.result_type, np.iscomplexobj, np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort,
+    np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
+)
+# fmt: on
+
+for _comparison in (operator.lt, operator.le, operator.eq, operator.ne, operator.gt, operator.ge):
+    setattr(
+        Traced,
+        f"__{_comparison.__name__}__",
+        lambda self, other, compare=_comparison: compare(real(self), real(other)),
+    )
+Traced.__floordiv__ = lambda self, other: real(self) // real(other)
+Traced.__rfloordiv__ = lambda self, other: real(other) // real(self)

@@ -1,0 +1,41 @@
+"""The methods of ``ndarray`` on traced values: each is the function of NumPy that bears its name."""
+
+from typing import Any
+
+import numpy as np
+
+from ..traced import GATES, Traced
+from . import indexing, linalg, reductions, shapes  # noqa: F401  # the rows that the methods look up
+
+NAMES = (
+    "all any argmax argmin argsort clip copy cumsum diagonal dot max mean min nonzero prod ravel repeat "
+    "round searchsorted squeeze std sum swapaxes take trace var"
+)
+
+
+def _method(entry: Any) -> Any:
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return entry(self, *args, **kwargs)  # a gate is no function, and would not be bound
+
+    return method
+
+
+def _reshape(self: Any, *shape: Any, **options: Any) -> Any:
+    return GATES[np.reshape](self, shape[0] if len(shape) == 1 else shape, **options)
+
+
+def _transpose(self: Any, *axes: Any) -> Any:
+    return GATES[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+
+for _name in NAMES.split():
+    setattr(Traced, _name, _method(GATES[getattr(np, _name)]))
+for _name, _value in {
+    "astype": shapes.astype,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "flatten": _method(GATES[np.ravel]),
+    "T": property(_transpose),
+    "mT": property(_method(GATES[np.matrix_transpose])),
+}.items():
+    setattr(Traced, _name, _value)

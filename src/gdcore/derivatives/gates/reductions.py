@@ -1,0 +1,167 @@
+"""The gates that reduce or accumulate along axes.
+
+Elements that share the maximum or the minimum share its gradient in equal parts. ``std`` of equal elements has the
+gradient 0.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..tape import Pull
+from ..traced import GATES
+from .arithmetic import row
+
+
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """Return the axes counted from the end, so that they hold for a stack too; None means all."""
+    if axis is None:
+        return tuple(range(-ndim, 0))
+    axes = axis if isinstance(axis, tuple | list) else (axis,)
+    return tuple(a - ndim if a >= 0 else a for a in axes)
+
+
+def grower(shape: tuple[int, ...], axis: Any, keepdims: bool) -> Any:
+    """Return the function that gives a reduced array its axes back, each of length 1."""
+    ndim = len(shape)
+    if keepdims or not ndim:
+        return lambda g: g
+    if axis is None:
+        ones = (1,) * ndim
+        return lambda g: g.reshape(g.shape + ones)
+    axes = {a % ndim for a in axes_of(axis, ndim)}
+    kept = tuple(1 if a in axes else n for a, n in enumerate(shape))
+    reduced = ndim - len(axes)
+    return lambda g: g.reshape(g.shape[: g.ndim - reduced] + kept)
+
+
+def spread(shape: tuple[int, ...], axis: Any, keepdims: bool) -> Pull:
+    """Return the function that repeats a reduced array along the axes that it has lost."""
+    grow = grower(shape, axis, keepdims)
+    ndim = len(shape)
+
+    def pull(g: Any) -> Any:
+        g = grow(g)
+        return np.broadcast_to(g, g.shape[: g.ndim - ndim] + shape)
+
+    return pull
+
+
+def number(shape: tuple[int, ...], axis: Any) -> int:
+    """Return how many elements are reduced to one."""
+    count = 1
+    for a in axes_of(axis, len(shape)):
+        count *= shape[a]
+    return count
+
+
+def _pull_sum(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
+    return spread(x.shape, axis, keepdims)
+
+
+def _pull_mean(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
+    n = number(x.shape, axis)
+    pull = spread(x.shape, axis, keepdims)
+    return lambda g: pull(g / n)
+
+
+def _pull_prod(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
+    grow = grower(x.shape, axis, keepdims)
+    if np.any(x == 0):
+        return lambda g: grow(g) * _others(x, axis)
+    return lambda g: grow(g) * (grow(ans) / x)
+
+
+def _others(x: Any, axis: Any) -> Any:
+    """Return for each element the product of those that it is multiplied with, where one is zero."""
+    axes = tuple(a + x.ndim for a in axes_of(axis, x.ndim))
+    free = tuple(a for a in range(x.ndim) if a not in axes)
+    moved = np.transpose(x, free + axes)
+    n = number(x.shape, axis)
+    flat = moved.reshape(*moved.shape[: len(free)], 1, n)
+    products = np.prod(np.where(np.eye(n, dtype=bool), 1, flat), axis=-1)
+    return np.transpose(products.reshape(moved.shape), np.argsort(free + axes))
+
+
+def _inverse(count: float) -> float:
+    return 1 / count if count else math.nan  # as NumPy, which divides by it on the way forward
+
+
+def _pull_var(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
+    grow = grower(x.shape, axis, keepdims)
+    factor = 2 * _inverse(number(x.shape, axis) - ddof)
+    return lambda g: grow(g) * (factor * (x - np.mean(x, axis, keepdims=True)))
+
+
+def _pull_std(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
+    grow = grower(x.shape, axis, keepdims)
+    factor = _inverse(number(x.shape, axis) - ddof)
+    return lambda g: grow(g / np.where(ans == 0, 1, ans)) * (factor * (x - np.mean(x, axis, keepdims=True)))
+
+
+def _pull_extremum(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
+    grow = grower(x.shape, axis, keepdims)
+    at = x == grow(ans)
+    ties = at.sum(axis=None if axis is None else axes_of(axis, x.ndim), keepdims=True)
+    share = np.divide(at, np.maximum(ties, 1), dtype=x.dtype)  # no element equals a maximum that is nan
+    return lambda g: grow(g) * share
+
+
+def _pull_cumsum(ans: Any, x: Any, axis: Any = None) -> Pull:
+    if axis is None:
+        ndim, shape = 1, x.shape
+    else:
+        ndim, shape = -axes_of(axis, x.ndim)[0], x.shape
+    back: Any = (..., slice(None, None, -1), *(slice(None),) * (ndim - 1))
+    if axis is None:
+        return lambda g: np.cumsum(g[back], axis=-1)[back].reshape(g.shape[:-1] + shape)
+    return lambda g: np.cumsum(g[back], axis=g.ndim - ndim)[back]
+
+
+def _reduce_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [
+        (draw(),), (draw(3),), (draw(2, 3),), (draw(2, 3), 0), (draw(2, 3), -1),
+        (draw(2, 3), {"axis": 1, "keepdims": True}),
+        (draw(2, 3, 2), {"axis": (0, 2)}), (draw(2, 3), {"keepdims": True}),
+    ]  # fmt: skip
+
+
+def _sum_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [*_reduce_examples(draw), (draw(0),), (draw(2, 0), 1), (draw(0, 2), 0)]
+
+
+def _prod_examples(draw: Any) -> list[tuple[Any, ...]]:
+    one_zero, two_zeros = draw(2, 3), draw(2, 3)
+    one_zero[0, 1] = two_zeros[0, 1] = two_zeros[0, 2] = 0
+    return [*_sum_examples(draw), (one_zero,), (one_zero, 0), (one_zero, 1), (two_zeros,), (two_zeros, 1)]
+
+
+def _spread_examples(draw: Any) -> list[tuple[Any, ...]]:
+    some = _reduce_examples(draw)[1:]
+    return [*some, (draw(3), {"ddof": 1}), (draw(2, 3), {"axis": 1, "ddof": 1}), (draw(0, 2), 1)]
+
+
+def _extremum_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [*_reduce_examples(draw), (draw(0, 2), 1)]
+
+
+def _cumsum_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [(draw(4),), (draw(2, 3),), (draw(2, 3), 0), (draw(2, 3, 2), -2), (draw(2, 3), {"axis": 1}), (draw(0),)]
+
+
+def reduction(function: Any, pull: Any, names: str, examples: Any) -> None:
+    """Add the gate of a function whose options come in the order of ``names``."""
+    gate = row(function, pull, stacks=True, examples=examples)
+    options = tuple(names.split())
+    GATES[function] = lambda x, *given, **named: gate(x, **dict(zip(options, given, strict=False)), **named)
+
+
+reduction(np.sum, _pull_sum, "axis dtype out keepdims", _sum_examples)
+reduction(np.mean, _pull_mean, "axis dtype out keepdims", _extremum_examples)
+reduction(np.prod, _pull_prod, "axis dtype out keepdims", _prod_examples)
+reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples)
+reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples)
+for _function in (np.max, np.min, np.amax, np.amin):
+    reduction(_function, _pull_extremum, "axis out keepdims", _extremum_examples)
+reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples)

@@ -1,0 +1,132 @@
+"""Checkpoints of a job: one file, for any number of ranks or none, and no rank ever has all the state in memory."""
+
+import os
+import tempfile
+from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..checkpoints import checkpoint
+from ..checkpoints.checkpoint import Checkpoint, check_path
+from .launch import Comm, agree, joined, uninterrupted
+
+if TYPE_CHECKING:
+    from .optimizer import ShardedOptimizer
+
+Array = np.ndarray[Any, Any]
+
+
+def save(
+    path: str | Path,
+    params: Any,
+    optimizer: "ShardedOptimizer",
+    *,
+    rng: np.random.Generator | None = None,
+    epoch: int | None = None,
+    metadata: Any = None,
+) -> None:
+    """Write the checkpoint of a job: that which :func:`gdcore.save` writes for the optimizer in one process.
+
+    All ranks call it. Rank 0 writes; it has the state on disk beside ``path`` meanwhile, not in memory, so
+    twice the room is needed.
+
+    Arguments: as for :func:`gdcore.save`. Those of rank 0 count.
+
+    Raises as :func:`gdcore.save` does, on rank 0; RuntimeError on the others then.
+    """
+    _check_sharded(optimizer)
+    writes = optimizer.comm.Get_rank() == 0
+    with uninterrupted(), ExitStack() as stack:
+        scratch: list[Scratch] = []
+
+        def prepare() -> list[str]:
+            if writes:
+                check_path(path)
+                scratch.append(stack.enter_context(Scratch(Path(path).resolve().parent, optimizer.state_nbytes)))
+            return []
+
+        def write() -> list[str]:
+            if writes:
+                checkpoint.save(path, params, state, rng=rng, epoch=epoch, metadata=metadata)
+            return []
+
+        agree(optimizer.comm, prepare)
+        state = optimizer.gathered_state_dict(scratch[0].like if writes else lambda _: None)
+        agree(optimizer.comm, write)
+
+
+def load(
+    path: str | Path,
+    params: Any = None,
+    optimizer: "ShardedOptimizer | None" = None,
+    rng: np.random.Generator | None = None,
+    *,
+    comm: Comm = None,
+) -> Checkpoint:
+    """Read a checkpoint on all ranks, as :func:`gdcore.load` does in one process.
+
+    All ranks call it, and each reads the file; of the state, it keeps only its share. It does not matter how many
+    ranks wrote the file, or whether it was one process without ranks.
+
+    Arguments: as for :func:`gdcore.load`. ``comm`` is the communicator of ``optimizer``, or, without one, by
+    default ``MPI.COMM_WORLD``.
+
+    The state in what is returned stays on disk, in arrays that cannot be written. Raises as :func:`gdcore.load`
+    does, and RuntimeError on the other ranks then.
+    """
+    if optimizer is not None:
+        _check_sharded(optimizer)
+    comm = joined(comm) if optimizer is None else optimizer.comm
+    found: Checkpoint | None = None
+
+    def read() -> list[str]:
+        nonlocal found
+        found = checkpoint.read(path, mapped=lambda name: name.startswith("optimizer."))
+        return [f"epoch {found.epoch} of {Path(path).name}"]
+
+    agree(comm, read)
+    assert found is not None
+    with uninterrupted():
+        checkpoint.restore(found, path, params, optimizer, rng)
+    return found
+
+
+def _check_sharded(optimizer: Any) -> None:
+    from .optimizer import ShardedOptimizer  # noqa: PLC0415
+
+    if not isinstance(optimizer, ShardedOptimizer):
+        raise TypeError(
+            f"optimizer: expected a gd.distributed.ShardedOptimizer, got {type(optimizer).__name__}; gd.save and "
+            f"gd.load are for that"
+        )
+
+
+class Scratch(AbstractContextManager["Scratch"]):
+    """Room on disk for arrays of ``nbytes`` together, in a file without a name, which is gone with this process.
+
+    Its arrays can be used after it is closed. Raises OSError where there is no room.
+    """
+
+    def __init__(self, folder: Path, nbytes: int) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self._end = 0
+        try:
+            if nbytes and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self._file.fileno(), 0, nbytes)
+            else:  # macOS and Windows may find out later that there is no room
+                self._file.truncate(nbytes)
+        except OSError:
+            self._file.close()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def like(self, array: Array) -> Array:
+        """Return an array of the shape and dtype of another in what room is left."""
+        if not array.size:
+            return np.empty_like(array)
+        start, self._end = self._end, self._end + array.nbytes
+        return np.asarray(np.memmap(self._file, array.dtype, "r+", start, array.shape))

@@ -1,0 +1,153 @@
+"""What goes between the ranks in a step: gradients to their owners, and parameters back to everyone."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from .launch import Comm
+from .partition import Bucket
+
+Array = np.ndarray[Any, Any]
+
+LANES: Final = 2
+"""Buckets under way at once: one is exchanged while another is stepped."""
+
+BUFFERS: Final = 2 * LANES
+"""Buffers of the size of a bucket."""
+
+NONE: Final[dict[np.dtype[Any], np.unsignedinteger[Any]]] = {
+    np.dtype(np.float32): np.uint32(0x7FC06763),
+    np.dtype(np.float64): np.uint64(0x7FF8000000006763),
+}
+"""The bits that a rank sends where it has no gradient: a NaN that no arithmetic makes."""
+
+
+def flat(array: Array, like: Array) -> Any:
+    """Return the elements of ``array`` in the order in which ``like``, of its shape, has them in memory.
+
+    It is a view, or what can be sliced like one. ``like`` is contiguous, in C or Fortran order.
+    """
+    turned = np.asarray(array if like.flags.c_contiguous else array.T)
+    return turned.reshape(-1) if turned.flags.c_contiguous else turned.flat
+
+
+def weigh(grad: Any, weight: float, into: Array) -> None:
+    """Write ``weight`` times a gradient, which it may be; 0 discards it, whatever is in it."""
+    if weight == 0:
+        into[...] = 0
+    elif weight == 1:
+        into[...] = grad
+    else:
+        np.multiply(grad, weight, out=into)
+
+
+class Mean(NamedTuple):
+    """The average of the gradients for one rank's part of a bucket; ``skipped`` are the segments without any."""
+
+    values: Array
+    skipped: Sequence[bool]
+
+
+class _Lane:
+    """Two buffers for a bucket, the gather that is under way in them, and the bucket it brings."""
+
+    def __init__(self, nbytes: int) -> None:
+        self._memory = np.empty((2, -(-nbytes // 8) * 8), np.uint8)  # whole elements, of either size
+        self.request: Any = None
+        self.bringing: Bucket | None = None
+
+    def buffers(self, bucket: Bucket, rank: int) -> tuple[Array, Array]:
+        """Return one for a bucket, and one for what every rank sends to ``rank``: shape (ranks, its elements)."""
+        ranks, own = len(bucket.counts), bucket.counts[rank]
+        whole, pieces = (memory.view(bucket.dtype) for memory in self._memory)
+        return whole[: bucket.size], pieces[: ranks * own].reshape(ranks, own)
+
+
+class Exchange:
+    """The buckets of ``params``, flat and contiguous arrays, and the buffers in which they go between ranks.
+
+    The sum over ranks is made here, in their order: that of an MPI library depends on the library, the size and the
+    number of ranks. An all-to-all and a sum send what a reduce-scatter does. ``labels`` are what errors call the
+    parameters.
+    """
+
+    def __init__(self, comm: Comm, buckets: list[Bucket], params: list[Any], labels: Sequence[str]) -> None:
+        self._comm, self._buckets, self._params, self._labels = comm, buckets, params, labels
+        self._rank, self._ranks = comm.Get_rank(), comm.Get_size()
+        self._mine = [bucket.own(self._rank) for bucket in buckets]
+        largest = max((max(b.counts) * self._ranks * b.dtype.itemsize for b in buckets), default=0)
+        self._lanes = [_Lane(largest) for _ in buckets[:LANES]]
+
+    def means(self, grads: list[Any], weight: float) -> Iterator[Mean]:
+        """Send the gradients of all buckets, and return the average for this rank's part of each in turn.
+
+        It is in a buffer that is free again when the next is asked for, or when ``gather`` begins. The bucket
+        behind it is on its way meanwhile. Raises ValueError where only some ranks have None for a parameter.
+        """
+        for index in range(len(self._buckets) + 1):
+            if index < len(self._buckets):
+                self._scatter(index, grads, weight)
+            if index:
+                yield self._mean(index - 1)
+
+    def gather(self, index: int) -> None:
+        """Begin to bring everybody the parameters of bucket ``index`` from their owners."""
+        bucket, lane = self._buckets[index], self._free(index)
+        whole, pieces = lane.buffers(bucket, self._rank)
+        for s in self._mine[index]:
+            pieces[0, s.place] = self._params[s.leaf][s.part]
+        lane.request = self._comm.Iallgatherv(pieces[0], [whole, (bucket.counts, bucket.starts)])
+        lane.bringing = bucket
+
+    def finish(self) -> None:
+        """Wait for everything that is on its way to this rank."""
+        for index in range(len(self._lanes)):
+            self._free(index)
+
+    def _free(self, index: int) -> _Lane:
+        # The lane of a bucket, when the one before has arrived.
+        lane = self._lanes[index % LANES]
+        bucket, lane.bringing = lane.bringing, None
+        if lane.request is not None:
+            lane.request.Wait()
+        if bucket is not None:
+            whole, _ = lane.buffers(bucket, self._rank)
+            for rank, segments in enumerate(bucket.segments):
+                for s in segments if rank != self._rank else ():
+                    self._params[s.leaf][s.part] = whole[s.place]
+        return lane
+
+    def _scatter(self, index: int, grads: list[Any], weight: float) -> None:
+        bucket, lane = self._buckets[index], self._free(index)
+        whole, pieces = lane.buffers(bucket, self._rank)
+        none = NONE[bucket.dtype]
+        for s in chain.from_iterable(bucket.segments):
+            grad = grads[s.leaf]
+            if grad is None:
+                whole.view(none.dtype)[s.place] = none
+            else:
+                weigh(grad[s.part], weight, whole[s.place])
+        own = bucket.counts[self._rank]
+        lane.request = self._comm.Ialltoallv(
+            [whole, (bucket.counts, bucket.starts)],
+            [pieces, ([own] * self._ranks, [own * rank for rank in range(self._ranks)])],
+        )
+
+    def _mean(self, index: int) -> Mean:
+        bucket, lane = self._buckets[index], self._lanes[index % LANES]
+        _, pieces = lane.buffers(bucket, self._rank)
+        lane.request.Wait()
+        none, mine = NONE[bucket.dtype], self._mine[index]
+        absent = pieces.view(none.dtype)[:, [s.at for s in mine]] == none
+        for rank, which in np.argwhere(absent != absent[0])[:1]:
+            expected, got = ("None", "a gradient") if absent[0, which] else ("a gradient", "None")
+            self.finish()
+            where = f"grads{self._labels[mine[which].leaf]}"
+            raise ValueError(f"{where}: expected {expected} on rank {rank}, as on rank 0, got {got}")
+        mean = pieces[0]
+        for piece in pieces[1:]:
+            mean += piece
+        mean /= self._ranks
+        return Mean(mean, absent[0].tolist())

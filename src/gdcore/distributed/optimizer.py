@@ -1,0 +1,353 @@
+"""Past one machine: the optimizers over the ranks of an MPI job (extra ``mpi``).
+
+Every rank holds all parameters and 1/N of the optimizer's state, as in ZeRO, stage 1: Rajbhandari et al. (2020).
+"""
+
+import math
+import zlib
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from ..arguments import checked_int
+from ..clipping import Limits, sum_of_squares
+from ..engine.arrays import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
+from ..groups import Group, Tree, split
+from ..optimizers import Optimizer, expect_keys
+from ..trees import Structure, flatten, rebuild
+from .checkpoint import load, save
+from .exchange import BUFFERS, Exchange, flat, weigh
+from .launch import Comm, agree, joined, uninterrupted
+from .partition import cut
+from .share import Share, members_of
+
+__all__ = ["ShardedOptimizer", "load", "save"]
+
+Array = np.ndarray[Any, Any]
+
+
+class ShardedOptimizer:
+    """Any optimizer, with its state and its work divided among the N ranks of an MPI job.
+
+    ``g = (w_0 g_0 + w_1 g_1 + ... ) / N``, summed in the order of the ranks; then the step of ``kind`` with
+    ``g``: its bits are those of ``kind`` in one process with the same ``g``, whatever N. All ranks end with the
+    same bits.
+
+    Arguments:
+        kind: the optimizer: ``gd.Adam``, or another one of this package.
+        params: as for ``kind``: arrays, trees of arrays or groups; the same on all ranks. With more than one rank
+            each array is contiguous, in C or Fortran order. They are stepped in place.
+        comm: a communicator of mpi4py; None means ``MPI.COMM_WORLD``.
+        max_norm, max_value: limits on ``g``, as in :func:`gdcore.fit`. They need memory for this rank's share of
+            ``g``. The norm is over all parameters; its last bits may depend on N.
+        check_every: compare all ranks after so many steps, an int >= 1; None compares only at construction.
+        bucket_bytes: size of all buffers together, an int >= 1. At least one element a rank is exchanged at once.
+        **values: the hyperparameters of ``kind``.
+
+    Ranks are compared at construction, every ``check_every`` steps and when a state is loaded: structure, shapes,
+    dtypes, hyperparameters, ``t``, and the parameters' bytes. Construction, ``step``, ``state_dict`` and
+    ``load_state_dict`` are collective: every rank calls them in the same order.
+
+    From the first one of several ranks on, a rank that ends with an exception prints it and ends the job. A sharded
+    optimizer can neither be copied nor pickled.
+
+    Raises TypeError or ValueError as ``kind`` does; RuntimeError on all ranks if they disagree, saying who and in
+    what, and for a launcher that is not that of the MPI in use; ImportError without mpi4py.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0, 2.0])
+    >>> opt = gd.distributed.ShardedOptimizer(gd.SGD, w, lr=0.1)
+    >>> opt.step(np.array([10.0, 0.0]))
+    >>> w
+    array([0., 2.])
+    """
+
+    def __init__(
+        self,
+        kind: type[Optimizer],
+        params: Tree,
+        comm: Comm = None,
+        *,
+        max_norm: float | None = None,
+        max_value: float | None = None,
+        check_every: int | None = 100,
+        bucket_bytes: int = 1 << 24,
+        **values: Any,
+    ) -> None:
+        self.comm = joined(comm)
+        self._ranks = self.comm.Get_size()
+        self._t = self._since = 0
+
+        def make() -> list[str]:
+            if not isinstance(kind, type) or not issubclass(kind, Optimizer):
+                raise TypeError(f"kind: expected an optimizer such as gd.Adam, got {kind!r}")
+            self.limits = Limits(max_norm, max_value)
+            self._check_every = None if check_every is None else checked_int("check_every", check_every, 1)
+            self._bucket_bytes = checked_int("bucket_bytes", bucket_bytes, 1)
+            self._divide(kind, params, values)
+            return self._description()
+
+        agree(self.comm, make)
+
+    def _divide(self, kind: type[Optimizer], params: Tree, values: Mapping[str, Any]) -> None:
+        given, grouped = split(params, kind.rule)
+        trees = [group["params"] for group in given]
+        self._structure = Structure(trees if grouped else params, "params")
+        self._params = [leaf for tree in trees for leaf in flatten(tree)]
+        if self._ranks == 1:
+            self._whole = kind(params, **values)
+            return
+        self._check_params()
+        # The whole optimizer steps arrays of no element: it knows the structure and checks hyperparameters, and has
+        # no state. Those that step are in the share.
+        empty = iter([np.empty(0, param.dtype) for param in self._params])
+        for group in given:
+            group["params"] = rebuild(group["params"], empty)
+        self._whole = kind(given if grouped else given[0]["params"], **values)
+        for whole, tree in zip(self._whole.groups, trees, strict=True):
+            whole.params = tree
+        self._bounds = sorted(
+            (*np.lib.array_utils.byte_bounds(param), leaf) for leaf, param in enumerate(self._params) if param.size
+        )
+        self._ends = [high for _, high, _ in self._bounds]
+        slots = [self._whole.groups[member].used_slots for member in members_of(self._whole.groups)]
+        kinds = [(param.dtype, used) for param, used in zip(self._params, slots, strict=True)]
+        nbytes = self._bucket_bytes // (BUFFERS * self._ranks)
+        buckets = cut([param.size for param in self._params], kinds, self._ranks, nbytes)
+        flat_params = [flat(param, param) for param in self._params]
+        self._exchange = Exchange(self.comm, buckets, flat_params, self._structure.labels)
+        self._share = Share(self._whole, self._params, buckets, self.comm)
+
+    def _check_params(self) -> None:
+        wheres = [f"params{label}" for label in self._structure.labels]
+        for where, param in zip(wheres, self._params, strict=True):
+            check_writable(where, param)
+            if not param.flags.c_contiguous and not param.flags.f_contiguous:
+                raise ValueError(
+                    f"{where}: expected a contiguous array, in C or Fortran order, got strides {param.strides} for "
+                    f"shape {param.shape}; pass a copy"
+                )
+        check_disjoint(wheres, self._params)
+
+    def _description(self) -> list[str]:
+        # What all ranks have in common, a line each; the first that differs is told.
+        if self._ranks == 1:
+            return []
+        lines = [f"{type(self._whole).__name__} over {len(self._params)} arrays"]
+        for label, param in zip(self._structure.labels, self._params, strict=True):
+            order = "C" if param.flags.c_contiguous else "Fortran"
+            lines.append(f"params{label} of {param.dtype} {param.shape} in {order} order")
+        options = {**vars(self.limits), "check_every": self._check_every, "bucket_bytes": self._bucket_bytes}
+        lines += [f"{name}={value!r}" for name, value in options.items()]
+        lines.append(f"t={self.t}")
+        for index, group in enumerate(self._whole.groups):
+            lines += [f"{name}={group[name]!r} of group {index}" for name in group if name != "params"]
+        for label, param in zip(self._structure.labels, self._params, strict=True):
+            lines.append(f"params{label} with values of checksum {zlib.crc32(flat(param, param)):08x}")
+        return lines
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule of ``kind``."""
+        return self._whole.rule.name
+
+    @property
+    def t(self) -> int:
+        """The number of steps taken so far."""
+        return self._whole.t if self._ranks == 1 else self._t
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of all groups; to be set on all ranks alike."""
+        return self._whole.lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._whole.lr = value
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups, as those of any optimizer; to be changed on all ranks alike."""
+        return self._whole.groups
+
+    @property
+    def state(self) -> Mapping[str, Mapping[str, tuple[Array, ...]]]:
+        """The share of this rank, by parameter name and slot: flat views of what the next step reads and writes."""
+        names = self._structure.names
+        if self._ranks == 1:
+            state = self._whole.state.items()
+            return {name: {slot: (flat(a, a),) for slot, a in slots.items()} for name, slots in state}
+        return dict(zip(names, self._share.state(), strict=True))
+
+    @property
+    def state_nbytes(self) -> int:
+        """The bytes of the state of all ranks together."""
+        slots = [sum(map(bool, self._whole.groups[member].used_slots)) for member in members_of(self._whole.groups)]
+        return sum(param.nbytes * count for param, count in zip(self._params, slots, strict=True))
+
+    def step(self, grads: Tree, *, weight: float = 1.0) -> None:
+        """Update the parameters of all ranks in place by the average of the gradients of all.
+
+        ``grads`` is what the ``step`` of any optimizer takes, this rank's. None skips a parameter, if it stands
+        there on every rank. ``weight`` is what this rank counts beside the others, >= 0; the weights of all ranks
+        are to have mean 1, as in ``samples here * ranks / samples``. What has weight 0 may be anything, even NaN.
+
+        Raises TypeError or ValueError before anything is sent or written, for gradients as the ``step`` of any
+        optimizer does, and for a weight out of its range; ValueError where only some ranks have None for a
+        parameter, when the step may be half made; and RuntimeError as the constructor does.
+        """
+        weight = _checked_weight(weight)
+        if self._ranks == 1:
+            self._step_alone(grads, weight)
+            return
+        flat_grads = self.flat_grads(grads)
+        if self._since == self._check_every:
+            self.check()
+        with uninterrupted(), np.errstate(all="ignore"):
+            self._step_together(flat_grads, weight)
+            self._t += 1
+            self._since += 1
+
+    def flat_grads(self, grads: Tree) -> list[Any]:
+        """Return each gradient in the order of its parameter's memory, with more than one rank.
+
+        Raises as ``step`` does for ``grads``.
+        """
+        leaves = self._structure.leaves(grads, "grads")
+        return [self._flat_grad(leaf, grad) for leaf, grad in enumerate(leaves)]
+
+    def check(self) -> None:
+        """Compare the ranks now. Raises RuntimeError on all of them if they disagree."""
+        agree(self.comm, self._description)
+        self._since = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what ``state_dict`` of the optimizer in one process would: it holds the state of all ranks."""
+        return self.gathered_state_dict(np.empty_like)
+
+    def gathered_state_dict(self, make: Callable[[Array], Array | None]) -> dict[str, Any]:
+        """Return the state dict with the state of all ranks in arrays that ``make(param)`` returns.
+
+        They are like the parameter, or None where this rank need not have them.
+        """
+        whole = self._whole.state_dict()
+        if self._ranks > 1:
+            whole["t"] = self._t
+            for leaf, (param, slots) in enumerate(zip(self._params, whole["state"].values(), strict=True)):
+                for slot in slots:
+                    slots[slot] = make(param)
+                    self._share.collect(leaf, slot, slots[slot])
+        return whole
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where ``state_dict`` was taken, with any number of ranks or without ranks.
+
+        Raises as ``load_state_dict`` of any optimizer, before anything is replaced, and RuntimeError where it fails
+        on another rank or brings others.
+        """
+        if self._ranks == 1:
+            self._whole.load_state_dict(state_dict)
+            return
+        before, t = self._whole.state_dict(), self._t
+        try:
+            agree(self.comm, lambda: self._load_all_but_state(state_dict))
+        except BaseException:
+            self._whole.load_state_dict(before)
+            self._t = t
+            raise
+        with uninterrupted():
+            self._share.load(self._t, [state_dict["state"][name] for name in self._structure.names])
+        self._since = 0
+
+    def _load_all_but_state(self, state_dict: Mapping[str, Any]) -> list[str]:
+        empty = self._whole.state_dict()["state"]
+        if isinstance(state_dict, Mapping) and "state" in state_dict:
+            state = state_dict["state"]
+            expect_keys("state_dict['state']", state, self._structure.names)
+            for (name, slots), param in zip(empty.items(), self._params, strict=True):
+                place = f"state_dict['state'][{name!r}]"
+                expect_keys(place, state[name], tuple(slots))
+                for slot in slots:
+                    check_like(f"{place}[{slot!r}]", state[name][slot], param)
+            state_dict = {**state_dict, "state": empty}
+        self._whole.load_state_dict(state_dict)
+        self._t = self._whole.t
+        return self._description()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
+
+    def _like_param(self, leaf: int, grad: Any) -> Array | None:
+        if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
+            grad = np.asarray(grad)
+        if grad is not None:
+            check_like(f"grads{self._structure.labels[leaf]}", grad, self._params[leaf])
+        checked: Array | None = grad
+        return checked
+
+    def _flat_grad(self, leaf: int, grad: Any) -> Any:
+        param, where = self._params[leaf], f"grads{self._structure.labels[leaf]}"
+        grad = self._like_param(leaf, grad)
+        if grad is None:
+            return None
+        if grad.size:
+            low, high = np.lib.array_utils.byte_bounds(grad)
+            index = bisect_right(self._ends, low)
+            while index < len(self._bounds) and self._bounds[index][0] < high:
+                other = self._bounds[index][2]
+                if shares_memory(grad, self._params[other]):
+                    refuse_overlap(where, f"params{self._structure.labels[other]}")
+                index += 1
+        return flat(grad, param)
+
+    def _step_alone(self, grads: Tree, weight: float) -> None:
+        if weight != 1 or self.limits.given:
+            leaves = self._structure.leaves(grads, "grads")
+            like = [self._like_param(leaf, grad) for leaf, grad in enumerate(leaves)]
+            own = [None if grad is None else np.array(grad, order="C") for grad in like]
+            pieces = [grad.reshape(-1) for grad in own if grad is not None]
+            with np.errstate(all="ignore"):
+                for piece in pieces:
+                    weigh(piece, weight, piece)
+                self._limit(pieces)
+            grads = rebuild(grads, iter(own))
+        self._whole.step(grads)
+
+    def _step_together(self, grads: list[Any], weight: float) -> None:
+        means = enumerate(self._exchange.means(grads, weight))
+        if self.limits.given:
+            kept = [mean._replace(values=mean.values.copy()) for _, mean in means]
+            pieces = [piece for index, mean in enumerate(kept) for piece in self._share.of(index, mean)]
+            self._limit([piece for piece in pieces if piece is not None])
+            means = enumerate(kept)
+        for index, mean in means:
+            self._share.step(index, mean)
+            self._exchange.gather(index)
+        self._exchange.finish()
+
+    def _limit(self, grads: list[Array]) -> None:
+        """Bring flat gradients, this rank's share, within the limits, in place."""
+        largest, max_norm = self.limits.max_value, self.limits.max_norm
+        if largest is not None:
+            for grad in grads:
+                np.clip(grad, -largest, largest, out=grad)
+        if max_norm is None:
+            return
+        sums = np.empty(self._ranks)
+        self.comm.Allgather(np.array([sum(map(sum_of_squares, grads))], np.float64), sums)
+        norm = math.sqrt(sum(sums.tolist()))
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
+        if norm > max_norm:
+            for grad in grads:
+                np.multiply(grad, grad.dtype.type(max_norm / norm), out=grad)
+
+
+def _checked_weight(weight: Any) -> float:
+    if isinstance(weight, bool | np.bool_) or not isinstance(weight, int | float | np.integer | np.floating):
+        raise TypeError(f"weight: expected a number >= 0, got {weight!r} of type {type(weight).__name__}")
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight: expected a finite number >= 0, got {weight!r}")
+    return float(weight)

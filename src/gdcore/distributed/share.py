@@ -1,0 +1,107 @@
+"""One rank's share of an optimizer: its part of every bucket, with a small optimizer for each."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..groups import Group
+from ..optimizers import Optimizer
+from ..trees import flatten
+from .exchange import Mean, flat
+from .launch import Comm
+from .partition import Bucket, Segment
+
+Array = np.ndarray[Any, Any]
+
+
+class _Part(NamedTuple):
+    """An optimizer over this rank's segments of a bucket; None if it has none there."""
+
+    optimizer: Optimizer | None
+    segments: tuple[Segment, ...]
+    groups: tuple[int, ...]
+    """Which groups of the whole optimizer its groups are."""
+    lengths: tuple[int, ...]
+    """How many segments each group has."""
+
+
+class Share:
+    """What this rank of ``comm`` steps of ``params``, with the state for it.
+
+    ``whole`` is an optimizer of the same structure: its groups are where hyperparameters are read before each step.
+    """
+
+    def __init__(self, whole: Optimizer, params: Sequence[Array], buckets: Sequence[Bucket], comm: Comm) -> None:
+        self._groups, self._params, self._buckets, self._comm = whole.groups, params, buckets, comm
+        self._rank = comm.Get_rank()
+        members = members_of(whole.groups)
+        values = {name: value for name, value in whole.groups[0].items() if name != "params"}
+        self._parts: list[_Part] = []
+        for bucket in buckets:
+            segments = bucket.own(self._rank)
+            count = Counter(members[s.leaf] for s in segments)
+            views = (flat(params[s.leaf], params[s.leaf])[s.part] for s in segments)
+            groups = [{**whole.groups[index], "params": list(islice(views, n))} for index, n in count.items()]
+            optimizer = type(whole)(groups, **values) if groups else None
+            self._parts.append(_Part(optimizer, segments, tuple(count), tuple(count.values())))
+        self._slots = [[*part.optimizer.state.values()] if part.optimizer else [] for part in self._parts]
+        self._places: list[list[tuple[int, int, int]]] = [[] for _ in params]  # of each parameter's segments
+        for index, bucket in enumerate(buckets):
+            for rank, segments in enumerate(bucket.segments):
+                for position, segment in enumerate(segments):
+                    self._places[segment.leaf].append((index, rank, position))
+
+    def of(self, index: int, mean: Mean) -> list[Array | None]:
+        """Return the gradient of each segment of a bucket; None for one that is skipped."""
+        segments = zip(self._parts[index].segments, mean.skipped, strict=True)
+        return [None if skipped else mean.values[s.place] for s, skipped in segments]
+
+    def step(self, index: int, mean: Mean) -> None:
+        """Step the parameters in a bucket."""
+        part = self._parts[index]
+        if part.optimizer is not None:
+            for own, which in zip(part.optimizer.groups, part.groups, strict=True):
+                own.ordered = self._groups[which].ordered
+            grads = iter(self.of(index, mean))
+            part.optimizer.step([list(islice(grads, length)) for length in part.lengths])
+
+    def collect(self, leaf: int, slot: str, into: Array | None) -> None:
+        """Bring the state of a parameter from its owners into an array of its shape; with None, only take part."""
+        param = self._params[leaf]
+        target = None if into is None else flat(into, param)
+        for index, rank, position in self._places[leaf]:
+            segment = self._buckets[index].segments[rank][position]
+            piece = np.empty(segment.stop - segment.start, param.dtype)
+            if rank == self._rank:
+                piece[...] = self._slots[index][position][slot]
+            self._comm.Bcast(piece, root=rank)
+            if target is not None:
+                target[segment.part] = piece
+
+    def state(self) -> list[dict[str, tuple[Array, ...]]]:
+        """Return the state arrays of this rank by parameter and slot."""
+        found: list[dict[str, tuple[Array, ...]]] = [{} for _ in self._params]
+        for part, states in zip(self._parts, self._slots, strict=True):
+            for segment, slots in zip(part.segments, states, strict=True):
+                for slot, array in slots.items():
+                    found[segment.leaf][slot] = (*found[segment.leaf].get(slot, ()), array)
+        return found
+
+    def load(self, t: int, state: Sequence[Mapping[str, Array]]) -> None:
+        """Take this rank's share of the whole state, given by parameter, and the step count."""
+        for part in self._parts:
+            if part.optimizer is not None:
+                loaded = part.optimizer.state_dict()
+                loaded["t"] = t
+                for s, (name, slots) in zip(part.segments, loaded["state"].items(), strict=True):
+                    param = self._params[s.leaf]
+                    loaded["state"][name] = {slot: flat(state[s.leaf][slot], param)[s.part] for slot in slots}
+                part.optimizer.load_state_dict(loaded)
+
+
+def members_of(groups: Sequence[Group]) -> list[int]:
+    """Return the index of the group of each parameter."""
+    return [index for index, group in enumerate(groups) for _ in flatten(group.params)]

@@ -1,0 +1,58 @@
+"""The coefficients of a step: from hyperparameters, through rules.py, to what the kernels read."""
+
+cimport cython
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t
+
+from gdcore.engine._drive cimport COEFFICIENTS, Group, c_assert
+
+from .. import rules
+
+cdef int64_t BLOCK = rules.BLOCK
+
+
+@cython.final
+cdef class Coefficients:
+    """What was worked out of one group's hyperparameters, and holds until they change.
+
+    ``corrected`` are the indices of the coefficients that depend on the step, ``table`` the factors by which they
+    do in the steps of ``block``.
+    """
+
+    cdef int load(self, Group* group, object owner, int64_t t) except -1:
+        # Puts the coefficients of step t into the group. The owner has a rule and ordered hyperparameters.
+        cdef Py_ssize_t i
+        cdef tuple factors, ordered = owner.ordered
+        if ordered is not self.ordered:
+            self.constants = owner.rule.constants(*ordered)
+            self.corrected = [owner.rule.coefficient_names.index(name) for name in owner.rule.corrected]
+            self.block = -1
+            self.ordered = ordered
+        put(group, self.constants)
+        if self.corrected:
+            if self.block != t // BLOCK:
+                self.table = owner.rule.corrections(t // BLOCK, *ordered)
+                self.block = t // BLOCK
+            factors = self.table[t % BLOCK]
+            for i in range(len(self.corrected)):
+                group.float64[<Py_ssize_t> self.corrected[i]] *= <double> factors[i]
+        return round_off(group)
+
+
+cdef int put(Group* group, tuple coefficients) except -1:
+    cdef int k
+    c_assert(len(coefficients) <= COEFFICIENTS)
+    group.count = <int> len(coefficients)
+    for k in range(group.count):
+        group.float64[k] = coefficients[k]
+    return 0
+
+
+cdef int round_off(Group* group) except -1:
+    # Rounds each coefficient once; refuses what is infinite for some array of the group.
+    cdef int k
+    for k in range(group.count):
+        group.float32[k] = <float> group.float64[k]
+        if not isfinite(group.float64[k]) or (group.single and not isfinite(group.float32[k])):
+            raise ValueError(f"lr: expected a step whose coefficients are finite, got {group.float64[k]}")
+    return 0

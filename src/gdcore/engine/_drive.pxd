@@ -1,0 +1,184 @@
+# The drive: runs the kernels over arrays that _engine has checked, without the GIL.
+
+from libc.stdint cimport uintptr_t
+from libc.string cimport memcpy
+from numpy cimport npy_intp
+
+from .._table cimport Kernel
+
+cdef extern from "<assert.h>" nogil:
+    void c_assert "assert" (bint condition)
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define gd_prefetch(address) __builtin_prefetch((const void *) (address), 1)
+    #elif defined(_M_X64)
+    #include <xmmintrin.h>
+    #define gd_prefetch(address) _mm_prefetch((const char *) (address), _MM_HINT_T0)
+    #else
+    #define gd_prefetch(address) ((void) 0)
+    #endif
+    """
+    void gd_prefetch(uintptr_t address) noexcept nogil
+
+cdef enum:
+    OPERANDS = 5  # the parameter, the gradient, at most three slots
+    COEFFICIENTS = 8
+    CHUNK = 512  # elements of a strided array that are copied together to the stack
+    LINE = 16  # elements; a multiple of it fills whole cache lines
+    PIECE = 8192  # elements that a thread takes at a time: some microseconds
+    STRIP = 512  # bytes of each array that are stepped before the next are asked for
+    AHEAD = 2048  # bytes between what is stepped and what is asked for
+    FAR = 3_000_000  # bytes; a step over more is not expected to find them in the caches next to the core
+
+cdef struct Operand:
+    char* data  # NULL: the rule has no such array
+    bint flat  # contiguous in the order of the walk, and aligned
+    const npy_intp* strides
+
+cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.pxd
+    Operand[OPERANDS] x
+    Py_ssize_t size
+    Py_ssize_t itemsize
+    Py_ssize_t width  # bytes an element of all arrays
+    int group
+    int ndim
+    bint reversed  # the walk is in Fortran order, because the parameter is
+    const npy_intp* shape
+
+cdef struct Group:
+    const Kernel* kernel
+    bint single  # some array of the group is of float32
+    int count  # of coefficients
+    float[COEFFICIENTS] float32
+    double[COEFFICIENTS] float64
+
+
+cdef inline int axis(const Entry* e, int k) noexcept nogil:
+    return e.ndim - 1 - k if e.reversed else k
+
+
+cdef inline void transfer(
+    const Entry* e, const Operand* a, Py_ssize_t start, Py_ssize_t n, char* buffer, bint gather
+) noexcept nogil:
+    # Copies the elements start ... start + n of a, in the order of the walk, to buffer (gather) or back.
+    cdef npy_intp[64] index  # as many as NumPy has dimensions
+    cdef char* p = a.data
+    cdef Py_ssize_t i, rest = start
+    cdef int k, d
+    c_assert(0 <= start and n <= CHUNK and start + n <= e.size)
+    for k in range(e.ndim - 1, -1, -1):
+        d = axis(e, k)
+        index[k] = rest % e.shape[d]
+        rest = rest // e.shape[d]
+        p += index[k] * a.strides[d]
+    for i in range(n):
+        if e.itemsize == 4:
+            memcpy(buffer + 4 * i if gather else p, p if gather else buffer + 4 * i, 4)
+        else:
+            memcpy(buffer + 8 * i if gather else p, p if gather else buffer + 8 * i, 8)
+        for k in range(e.ndim - 1, -1, -1):
+            d = axis(e, k)
+            index[k] += 1
+            p += a.strides[d]
+            if index[k] < e.shape[d]:
+                break
+            p -= e.shape[d] * a.strides[d]
+            index[k] = 0
+
+
+cdef inline void call(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
+    if e.itemsize == 4:
+        group.kernel.float32(x, group.float32, n)
+    else:
+        group.kernel.float64(x, group.float64, n)
+
+
+cdef inline void call_far(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
+    # The same for arrays that no cache holds. A square root and a division an element fill the CPU's window with
+    # work that waits, so that it sees too little of what is to be loaded next: it is told.
+    cdef Py_ssize_t strip = STRIP // e.itemsize
+    cdef int j, k
+    while n > 0:
+        for j in range(OPERANDS):
+            if x[j] != NULL:
+                for k in range(STRIP // 64):
+                    gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
+        call(e, group, x, min(n, strip))
+        for j in range(OPERANDS):
+            if x[j] != NULL:
+                x[j] = <char*> x[j] + STRIP
+        n -= strip
+
+
+cdef inline void drive(
+    const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end, bint far
+) noexcept nogil:
+    # One parameter's step on the elements start ... end. Strided arrays go through the stack, a chunk at a time.
+    cdef double[OPERANDS][CHUNK] buffers
+    cdef (void*)[OPERANDS] x
+    cdef bint flat = True
+    cdef Py_ssize_t n
+    cdef int j
+    c_assert(0 <= start and start <= end and end <= e.size)
+    for j in range(OPERANDS):
+        x[j] = NULL if e.x[j].data == NULL else e.x[j].data + start * e.itemsize
+        flat = flat and (e.x[j].flat or x[j] == NULL)
+    if flat:
+        if far:
+            call_far(e, group, x, end - start)
+        else:
+            call(e, group, x, end - start)
+        return
+    while start < end:
+        n = min(<Py_ssize_t> CHUNK, end - start)
+        for j in range(OPERANDS):
+            if e.x[j].data == NULL:
+                continue
+            if e.x[j].flat:
+                x[j] = e.x[j].data + start * e.itemsize
+            else:
+                x[j] = buffers[j]
+                transfer(e, &e.x[j], start, n, <char*> buffers[j], True)
+        call(e, group, x, n)
+        for j in range(OPERANDS):
+            if j != 1 and e.x[j].data != NULL and not e.x[j].flat:
+                transfer(e, &e.x[j], start, n, <char*> buffers[j], False)
+        start += n
+
+
+cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
+    const Entry* entries
+    const Group* groups
+    const Py_ssize_t* starts  # where each entry begins in the row of all elements, and at last where the row ends
+    Py_ssize_t count
+    bint far  # more than the caches next to a core hold
+
+
+cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
+    cdef const Plan* plan = <const Plan*> job
+    cdef Py_ssize_t begin = piece * PIECE, end = begin + PIECE, low = 0, high = plan.count, middle
+    while low < high:  # to the first entry that ends behind begin
+        middle = (low + high) // 2
+        if plan.starts[middle + 1] <= begin:
+            low = middle + 1
+        else:
+            high = middle
+    while low < plan.count and plan.starts[low] < end:
+        if plan.starts[low] < plan.starts[low + 1]:
+            drive(
+                &plan.entries[low],
+                &plan.groups[plan.entries[low].group],
+                max(begin - plan.starts[low], <Py_ssize_t> 0),
+                min(end - plan.starts[low], plan.entries[low].size),
+                plan.far,
+            )
+        low += 1
+
+
+cdef inline void drive_all(const Plan* plan) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(plan.count):
+        if plan.starts[i] < plan.starts[i + 1]:
+            drive(&plan.entries[i], &plan.groups[plan.entries[i].group], 0, plan.entries[i].size, plan.far)

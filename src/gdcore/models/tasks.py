@@ -1,0 +1,144 @@
+"""What the outputs of a network mean: their loss, its gradient by hand, and what is made of them.
+
+- ``"regression"``: the outputs predict ``y``, float (n,) for one target or (n, k) for several; the loss is the mean
+  over the samples of the squared error, ``sum((outputs - y)^2) / n``;
+- ``"binary"``: one output a sample, the logit of class 1; ``y`` (n,) holds 0 and 1, or probabilities; the loss is
+  the mean of ``log(1 + exp(z)) - z y``;
+- ``"classes"``: one logit a class; ``y`` (n,) holds the classes as integers from 0; the loss is the mean of
+  ``-log(softmax(z)[y])``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ..derivatives.gates.nets import (
+    saving_cross_entropy,
+    sigmoid,
+    softmax,
+    softmax_cross_entropy,
+    softplus,
+    squared_error,
+)
+from ..engine.arrays import describe
+from ..metrics import Metric, accuracy, cross_entropy, rmse
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task.
+
+    Arguments:
+        least, most: how many outputs it takes; ``most`` is None for any number.
+        labels: whether ``y`` holds classes: integers, not numbers.
+        bounded: whether there is a least and a largest ``y``.
+        loss: of outputs and targets, in functions that can be differentiated.
+        slope: the same with the gradient by the outputs, which it may overwrite.
+        metrics: what to tell of it beside the loss.
+        predictions: what the outputs predict.
+        probabilities: of each class, (n, classes); None for a task without classes.
+    """
+
+    least: int
+    most: int | None
+    labels: bool
+    bounded: bool
+    loss: Callable[[Any, Array], Any]
+    slope: Callable[[Array, Array], tuple[Any, Array]]
+    metrics: tuple[Callable[[Callable[..., Any]], Metric], ...]
+    predictions: Callable[[Array], Array]
+    probabilities: Callable[[Array], Array] | None = None
+
+    def check_outputs(self, outputs: int) -> None:
+        """Raise ValueError unless a network for the task may have so many outputs."""
+        if outputs < self.least or (self.most is not None and outputs > self.most):
+            raise ValueError(f"sizes: expected {self.most or f'{self.least} or more'} outputs, got {outputs}")
+
+    def targets(self, y: Any, n: int, outputs: int, dtype: np.dtype[Any]) -> Array:
+        """Return the targets of ``n`` samples as the loss takes them: labels as they are, numbers as ``dtype``.
+
+        Raises TypeError or ValueError for an array of another kind or shape, and for a value out of range.
+        """
+        if not isinstance(y, np.ndarray) or y.dtype.kind not in ("iu" if self.labels else "biuf"):
+            raise TypeError(
+                f"y: expected {'integers' if self.labels else 'numbers'} in an array, got {describe(y)}"
+            )
+        shape = (n,) if self.labels or outputs == 1 else (n, outputs)
+        if y.shape != shape:
+            raise ValueError(f"y: expected shape {shape}, got {describe(y)}")
+        if self.bounded:
+            low, high, most = np.minimum.reduce(y), np.maximum.reduce(y), max(1, outputs - 1)
+            if low < 0 or high > most:
+                raise ValueError(f"y: expected values from 0 to {most}, got {low} to {high}")
+        return y if self.labels else y.astype(dtype, copy=False)
+
+
+def _squared_loss(outputs: Any, y: Array) -> Any:
+    return squared_error(outputs, y) * (outputs.size // len(outputs))
+
+
+def _squared_slope(outputs: Array, y: Array) -> tuple[Any, Array]:
+    outputs -= y
+    value = np.vdot(outputs, outputs) / len(y)
+    outputs *= 2 / len(y)
+    return value, outputs
+
+
+def _binary_loss(outputs: Any, y: Array) -> Any:
+    return np.mean(softplus(outputs) - outputs * y)
+
+
+def _binary_slope(outputs: Array, y: Array) -> tuple[Any, Array]:
+    slope = sigmoid(outputs)
+    slope -= y
+    slope /= len(y)
+    return _binary_loss(outputs, y), slope
+
+
+def _binary_predictions(outputs: Array) -> Array:
+    return (outputs > 0).astype(np.intp)
+
+
+def _binary_probabilities(outputs: Array) -> Array:
+    # 1 - sigmoid(z) would lose the digits of what is improbable.
+    return np.stack([sigmoid(-outputs), sigmoid(outputs)], axis=1)
+
+
+TASKS: Final[dict[str, Task]] = {
+    "regression": Task(
+        least=1,
+        most=None,
+        labels=False,
+        bounded=False,
+        loss=_squared_loss,
+        slope=_squared_slope,
+        metrics=(rmse,),
+        predictions=lambda outputs: outputs,
+    ),
+    "binary": Task(
+        least=1,
+        most=1,
+        labels=False,
+        bounded=True,
+        loss=_binary_loss,
+        slope=_binary_slope,
+        metrics=(accuracy, cross_entropy),
+        predictions=_binary_predictions,
+        probabilities=_binary_probabilities,
+    ),
+    "classes": Task(
+        least=2,
+        most=None,
+        labels=True,
+        bounded=True,
+        loss=softmax_cross_entropy,
+        slope=saving_cross_entropy,
+        metrics=(accuracy, cross_entropy),
+        predictions=lambda outputs: outputs.argmax(axis=1),
+        probabilities=softmax,
+    ),
+}

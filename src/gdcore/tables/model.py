@@ -1,0 +1,170 @@
+"""What ``gdcore train`` makes and ``gdcore predict`` uses: a network, and how it reads a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checkpoints.checkpoint import load, save
+from ..metrics import Metric
+from ..models import networks as models
+from .columns import Columns, measured, said_missing, standardised
+from .table import Table, TableError
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+FORMAT: Final = "gdcore table model 1"
+
+MOST_CLASSES: Final = 1000
+
+
+class ModelError(ValueError):
+    """A file that holds no model that can be used."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted: a number, trained in units of ``scale`` from ``center``, or one of ``classes``.
+
+    Arguments:
+        name: of the column.
+        center, scale: finite floats; 0 and 1 for classes.
+        classes: their texts, sorted; empty for a number.
+    """
+
+    name: str
+    center: float
+    scale: float
+    classes: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        """The task of the network: ``"regression"``, ``"binary"`` or ``"classes"``."""
+        return {0: "regression", 2: "binary"}.get(len(self.classes), "classes")
+
+    @property
+    def outputs(self) -> int:
+        """How many the network has."""
+        return len(self.classes) if self.task == "classes" else 1
+
+    @classmethod
+    def of(cls, table: Table, name: str, task: str | None, order: Rows, held: int) -> tuple["Target", NDArray[Any]]:
+        """Find out about a column; return that, and what the network is to say of each row, in ``order``.
+
+        Where numbers lie is measured without the first ``held`` rows of that order.
+
+        ``task`` is ``"regression"``, ``"classification"``, or None for what the column looks like. Raises
+        TableError for a column that cannot be the target of the task.
+        """
+        if task is None:
+            task = "classification" if table.is_text(name) else "regression"
+        if task == "regression":
+            values = table.numbers([name], {name: "; for classes, --task classification"})[order]
+            scaling = measured(table, values[held:], [name])
+            target = cls(name, float(scaling.center[0]), float(scaling.scale[0]), ())
+            return target, standardised(table, scaling, values, [name])[:, 0]
+        classes = table.texts(name)
+        if not 2 <= len(classes) <= MOST_CLASSES:
+            raise TableError(
+                f"{table.path}: column {name!r}: expected 2 to {MOST_CLASSES} classes, got {len(classes)}"
+            )
+        codes = table.codes(name, classes)[order]
+        if (codes[held:] == codes[held]).all():
+            raise TableError(
+                f"{table.path}: column {name!r}: expected 2 classes or more in the rows to train on, "
+                f"got {classes[codes[held]]!r} alone; try another --seed or --validation"
+            )
+        return cls(name, 0.0, 1.0, classes), codes
+
+    def metrics(self, network: models.Network) -> dict[str, Metric]:
+        """Return what to tell of a network, in the units of the table."""
+        if self.classes:
+            return network.metrics
+        rmse = network.metrics["rmse"]
+        return {"rmse": Metric(rmse.each, lambda mean: self.scale * rmse.finish(mean))}
+
+
+@dataclass(frozen=True)
+class TableModel:
+    """A network for the rows of a table."""
+
+    network: models.Network
+    columns: Columns
+    target: Target
+
+    def predict(self, table: Table) -> NDArray[Any]:
+        """Return the prediction for each row: float64 numbers, or which of the classes, as integers.
+
+        Raises TableError as :meth:`Columns.features` does.
+        """
+        features = self._features(table)
+        with np.errstate(over="ignore", invalid="ignore"):
+            predicted = self.network.predict(features)
+            if self.target.classes:
+                return predicted
+            return predicted.astype(np.float64) * self.target.scale + self.target.center
+
+    def probabilities(self, table: Table) -> Floats:
+        """Return the probability of each class for each row, (rows, classes). Raises as :meth:`predict` does."""
+        features = self._features(table)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.network.predict_proba(features).astype(np.float64)
+
+    def score(self, table: Table, predictions: NDArray[Any]) -> str:
+        """Return how good the predictions are for a table that has the target, in words.
+
+        Raises TableError for a target that is missing or of another kind.
+        """
+        name, rows = self.target.name, f"over {len(table)} rows"
+        if missing := table.missing([name]):
+            raise TableError(said_missing(table, missing, "leave these rows out"))
+        if self.target.classes:
+            return f"accuracy {np.mean(table.codes(name, self.target.classes) == predictions):.4f} {rows}"
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = np.sqrt(np.mean((predictions - table.numbers([name])[:, 0]) ** 2))
+        return f"RMSE {error:.6g} {rows}"
+
+    def _features(self, table: Table) -> NDArray[Any]:
+        return self.columns.features(table).astype(self.network.dtype, copy=False)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to ``path``, whole or not at all. Raises OSError where it cannot be written."""
+        target = {"name": self.target.name, "center": self.target.center, "scale": self.target.scale}
+        metadata = {
+            "format": FORMAT,
+            "network": self.network.config,
+            "columns": self.columns.to_metadata(),
+            "target": {**target, "classes": list(self.target.classes)},
+        }
+        save(path, self.network.params, metadata=metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "TableModel":
+        """Read a model that :meth:`save` wrote; nothing in the file is run.
+
+        Raises OSError for a file that cannot be opened, and ModelError for one that is no model or is damaged.
+        """
+        try:
+            saved = load(path)
+        except ValueError as error:
+            reason = str(error).removeprefix("path: ")
+            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {reason}") from error
+        metadata = saved.metadata
+        found = metadata.get("format") if isinstance(metadata, dict) else None
+        if found != FORMAT:
+            raise ModelError(f"{path}: expected a model that 'gdcore train' saved ({FORMAT!r}), got {found!r}")
+        try:
+            target = metadata["target"]
+            model = cls(
+                models.from_config(metadata["network"], saved.params),
+                Columns.from_metadata(metadata["columns"]),
+                Target(target["name"], target["center"], target["scale"], tuple(target["classes"])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {error}") from error
+        if model.network.sizes[0] != model.columns.width or model.network.sizes[-1] != model.target.outputs:
+            raise ModelError(f"{path}: expected a network that fits the columns, got {model.network}")
+        return model

@@ -1,0 +1,262 @@
+"""The training process: the loop over batches and epochs.
+
+It is given the optimizer and the gradient, and knows neither.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ..arguments import checked_int, checked_number
+from ..clipping import Limits
+from ..schedules import Schedule
+from ..trees import flatten
+from .batches import checked_batches
+from .evaluation import Evaluation
+from .history import History, Record
+from .loop import Loop
+from .run import Run, Watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..distributed.team import Team
+    from .resume import Saver
+
+Array = np.ndarray[Any, Any]
+
+
+class Steps(Protocol):
+    """What :func:`fit` needs of an optimizer."""
+
+    def step(self, grads: Any, /) -> None:
+        """Update the parameters in place."""
+
+
+def fit(
+    value_and_grad: Callable[..., tuple[Any, Any]],
+    params: Any,
+    data: Sequence[Array],
+    optimizer: Steps,
+    *,
+    epochs: int,
+    batch_size: int,
+    rng: "np.random.Generator | None",
+    shuffle: bool = True,
+    metrics: Mapping[str, Callable[..., float]] | None = None,
+    running: bool = False,
+    validation: Sequence[Array] | None = None,
+    patience: int | None = None,
+    monitor: str | None = None,
+    schedule: Callable[[int], float] | None = None,
+    max_norm: float | None = None,
+    max_value: float | None = None,
+    divergence: float | None = 1e6,
+    checkpoint: "str | Path | None" = None,
+    checkpoint_every: float = 10.0,
+    resume: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    callback: Callable[[Record, Any], bool | None] | None = None,
+    progress: bool | None = None,
+    comm: Any = None,
+) -> History:
+    """Train ``params`` in place: one step of ``optimizer`` for each batch of each epoch.
+
+    ``loss, grads = value_and_grad(params, *batch)``, then ``optimizer.step(grads)``.
+
+    Arguments:
+        value_and_grad: any callable that returns the loss of a batch, a real number, and its gradients, a tree
+            that ``optimizer.step`` takes.
+        params: what ``value_and_grad`` is given first: the parameters that ``optimizer`` steps in place.
+        data: a tuple of arrays, as :func:`gdcore.minibatches` takes them.
+        optimizer: anything with ``step(grads)``, made for ``params``.
+        epochs: how often to go through the data, an int >= 0.
+        batch_size: samples a step, as for :func:`gdcore.minibatches`.
+        rng: draws a new order for each epoch, as for :func:`gdcore.minibatches`.
+        shuffle: False goes through the data in order, as for :func:`gdcore.minibatches`.
+        metrics: by name, functions ``metric(params, *arrays)`` of all samples, such as those of ``gd.metrics``.
+        running: also tell the metrics as met during the epoch, each batch before its step.
+        validation: a tuple of arrays like ``data`` that no step sees.
+        patience: stop after so many epochs without a better ``monitor``, an int >= 1. If given, the parameters of
+            the best epoch are put back at the end, however the run ends.
+        monitor: the key of the record by which epochs are compared. By default the first metric, over
+            ``validation`` if that is given; without metrics, the loss.
+        schedule: ``optimizer.lr = schedule(optimizer.t)`` before each step, as those of ``gd.schedules``.
+        max_norm: largest global norm of the gradients, as in :func:`gdcore.clip_by_global_norm`, > 0.
+        max_value: largest magnitude of an element, as in :func:`gdcore.clip_by_value`, > 0; this comes first.
+        divergence: how many times the largest of the first ten losses the loss may be for ten steps in a row, > 0.
+            None lets it grow.
+        checkpoint: a file, ``*.npz`` or ``*.safetensors``, that is written as by :func:`gdcore.save` in the course
+            of the run, at its end, and at Ctrl-C.
+        checkpoint_every: seconds from one writing to the next, >= 0; 0 writes after each step.
+        resume: go on from ``checkpoint`` if it is there. Parameters, optimizer, generator and history are set to
+            what they were, and the result is that of a run without a break, bit for bit.
+        settings: what else the run depends on, such as the activation of a net: plain values by name. A checkpoint
+            of other settings is refused, as is one of other samples, hyperparameters, limits, metrics or schedule
+            (of ``gd.schedules``), or another ``batch_size``; ``epochs`` and ``patience`` may differ.
+        callback: called as ``callback(record, params)`` after each epoch. It may add keys to the record, and
+            stops the run by returning True.
+        progress: show a bar of the steps (tqdm, the extra ``cli``). None means: if standard error is a terminal and
+            tqdm is there.
+        comm: a communicator of mpi4py, that of ``optimizer``, a :class:`gdcore.distributed.ShardedOptimizer`: its
+            ranks train together, each on a part of every batch. All of them call ``fit`` with the same arguments
+            and generators that stand alike. The loss is to be a mean over its samples, as those of the parts are
+            averaged; noise in it needs another generator than ``rng``. Rank 0 alone calls ``callback``, shows the
+            bar and writes the checkpoint, in a folder that all can read; all ranks get its records, of what
+            ``callback`` adds only numbers and text. Limits on the gradients are given to the optimizer.
+
+    A record has ``epoch``, from 1; ``loss``, the mean over the samples of the losses met during the epoch: each
+    batch's loss, before its step, weighted by the length of the batch; with ``running``, ``running_<name>`` for
+    each metric, alike; ``<name>`` for each metric, over all of ``data`` after the epoch; ``validation_loss`` and
+    ``validation_<name>``, over all of ``validation``; with a schedule ``lr``, that of the last step; and
+    ``seconds``, the time of the steps.
+
+    Ctrl-C ends the run after a whole step: ``stopped`` of the history is then ``"interrupted"``.
+
+    Raises TypeError or ValueError for an argument out of its range, before any step; FileExistsError for a
+    ``checkpoint`` that is there without ``resume``; TypeError for a loss that is no real number; and
+    :class:`gdcore.DivergenceError`, naming epoch and step, for a loss or gradient that is not finite and for a loss
+    that grows without end. In these, and when ``value_and_grad`` or the optimizer raises, the parameters stand
+    where the last whole step left them, or, with ``patience``, where the best epoch did. Where the loss is not
+    finite, that is where it is not.
+
+    >>> import numpy as np, gdcore as gd
+    >>> x = np.arange(8.0)
+    >>> w = np.zeros(1)
+    >>> def value_and_grad(w, x, y):
+    ...     r = w * x - y
+    ...     return np.mean(r**2), np.array([2 * np.mean(r * x)])
+    >>> rng = np.random.default_rng(0)
+    >>> history = gd.fit(value_and_grad, w, (x, 3 * x), gd.SGD(w, lr=0.01), epochs=20, batch_size=4, rng=rng)
+    >>> w.round(6)
+    array([3.])
+    >>> len(history)
+    20
+    """
+    _check_callables(value_and_grad, optimizer, callback, schedule)
+    if schedule is not None:
+        _check_attributes(optimizer, "schedule", ("lr", "t"))
+    epochs = checked_int("epochs", epochs, 0)
+    if not isinstance(data, tuple | list):
+        raise TypeError(f"data: expected a tuple of arrays, got {type(data).__name__}")
+    size = checked_batches(data, batch_size, rng, shuffle, "data")
+    evaluation = Evaluation(value_and_grad, metrics, data, validation, running)
+    history = evaluation.history(monitor, open_ended=callback is not None)
+    patience = _checked_patience(patience, params)
+    limits = Limits(max_norm, max_value)
+    watch = Watch(None if divergence is None else checked_number("divergence", divergence, 0, above=True))
+    _check_progress(progress)
+    if settings is not None and not isinstance(settings, Mapping):
+        raise TypeError(f"settings: expected a dict or None, got {type(settings).__name__}")
+    team = None
+    if comm is not None:
+        from ..distributed import team as teamwork  # noqa: PLC0415
+
+        team = teamwork.Team(comm, optimizer, value_and_grad, callback, limits)
+    elif getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
+        raise TypeError("comm: expected that of the optimizer, which is one over several ranks, got None")
+    sameness = {
+        "batch_size": size,
+        **vars(limits if team is None else team.optimizer.limits),
+        "schedule": _described(schedule),
+        "validation": evaluation.validation,
+        "metrics": [*evaluation.metrics],
+        "running": bool(running),
+        "monitor": history.monitor,
+        "settings": {} if settings is None else dict(settings),
+    }
+    if team is not None:
+        own = {
+            "epochs": epochs,
+            "shuffle": bool(shuffle),
+            "patience": patience,
+            "divergence": divergence,
+            "resume": resume,
+            "checkpoint": None if checkpoint is None else "given",
+            "validation": None if validation is None else "given",
+        }
+        samples = {"data": data, "validation": () if validation is None else validation}
+        team.agree({**sameness, **own}, samples, rng)
+        optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
+    run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
+    saver = _saver(checkpoint, checkpoint_every, resume, run, data, sameness, team)
+    loop = Loop(run, value_and_grad, data, size, evaluation, limits, schedule, callback, patience, saver)
+    if team is None:
+        loop.go(epochs, progress)
+    else:
+        team.go(loop, epochs, progress)
+    return history
+
+
+def _saver(
+    checkpoint: Any,
+    every: Any,
+    resume: Any,
+    run: Run,
+    data: Sequence[Array],
+    sameness: dict[str, Any],
+    team: "Team | None",
+) -> "Saver | None":
+    """Return what writes the checkpoints, after going on from the one that is there."""
+    if not isinstance(resume, bool | np.bool_):
+        raise TypeError(f"resume: expected True or False, got {resume!r} of type {type(resume).__name__}")
+    if checkpoint is None:
+        if resume:
+            raise ValueError("checkpoint: expected a path to resume from, got None")
+        return None
+    from .resume import Saver  # noqa: PLC0415
+
+    _check_attributes(run.optimizer, "checkpoint", ("t", "state_dict", "load_state_dict"))
+    saver = Saver(checkpoint, every, run, data, sameness, team)
+    there = saver.path.exists()
+    if there if team is None else team.told(there):
+        if not resume:
+            raise FileExistsError(
+                f"checkpoint: expected a new file, or resume=True to go on from it, got {str(checkpoint)!r}, "
+                f"which exists"
+            )
+        saver.resume()
+    return saver
+
+
+def _described(schedule: Any) -> str | None:
+    if schedule is None:
+        return None
+    return repr(schedule) if isinstance(schedule, Schedule) else "a function"
+
+
+def _check_callables(value_and_grad: Any, optimizer: Any, callback: Any, schedule: Any) -> None:
+    if not callable(value_and_grad):
+        raise TypeError(f"value_and_grad: expected a callable, got {type(value_and_grad).__name__}")
+    if not callable(getattr(optimizer, "step", None)):
+        raise TypeError(f"optimizer: expected an object with step(grads), got {type(optimizer).__name__}")
+    for name, function in (("callback", callback), ("schedule", schedule)):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name}: expected a callable or None, got {type(function).__name__}")
+
+
+def _check_attributes(optimizer: Any, what: str, names: Sequence[str]) -> None:
+    for name in names:
+        try:
+            getattr(optimizer, name)
+        except AttributeError:
+            raise TypeError(
+                f"{what}: expected None with an optimizer without {name!r}, such as {type(optimizer).__name__}"
+            ) from None
+
+
+def _checked_patience(patience: Any, params: Any) -> int | None:
+    if patience is None:
+        return None
+    for leaf in flatten(params):
+        if not isinstance(leaf, np.ndarray):
+            raise TypeError(f"params: expected NumPy arrays, as patience puts them back, got {type(leaf).__name__}")
+    return checked_int("patience", patience, 1)
+
+
+def _check_progress(progress: Any) -> None:
+    if progress is not None and not isinstance(progress, bool | np.bool_):
+        raise TypeError(
+            f"progress: expected True, False or None, got {progress!r} of type {type(progress).__name__}"
+        )

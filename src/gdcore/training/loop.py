@@ -1,0 +1,147 @@
+"""The loop over epochs and batches, once everything that it is given has been checked."""
+
+import numbers
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import add
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..clipping import Limits
+from .evaluation import Evaluation
+from .history import Record
+from .progress import Count, counting
+from .run import DivergenceError, Place, Run
+
+if TYPE_CHECKING:
+    from .resume import Saver
+
+Array = np.ndarray[Any, Any]
+
+FLOATS = (float, np.floating)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One run of :func:`gdcore.fit`, whose arguments these are."""
+
+    run: Run
+    value_and_grad: Callable[..., tuple[Any, Any]]
+    data: Sequence[Array]
+    batch_size: int
+    evaluation: Evaluation
+    limits: Limits
+    schedule: Callable[[int], float] | None
+    callback: Callable[[Record, Any], bool | None] | None
+    patience: int | None
+    saver: "Saver | None"
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """How many batches there are."""
+        return -(-len(self.data[0]) // self.batch_size)
+
+    def go(self, epochs: int, progress: bool | None) -> None:
+        """Train until the epochs are done or something ends the run before; then put the best parameters back."""
+        run, history, saver = self.run, self.run.history, self.saver
+        steps = self.steps_an_epoch
+        self._check_patience()  # a run that is resumed may have waited enough
+        try:
+            with counting(epochs * steps, (run.epoch - 1) * steps + run.at.step, progress) as count:
+                while run.epoch <= epochs and history.stopped == "epochs":
+                    self._steps(count)
+                    self._end_epoch()
+            if saver is not None:
+                saver.save()
+        except KeyboardInterrupt:
+            history.stopped = "interrupted"
+            if saver is not None:
+                saver.save_interrupted()
+        finally:
+            run.restore_best()
+
+    def _steps(self, count: Count | None) -> None:
+        """Do the steps that are left of the epoch."""
+        run, optimizer, schedule, saver = self.run, self.run.optimizer, self.schedule, self.saver
+        value_and_grad, params, watch = self.value_and_grad, run.params, run.watch
+        clipped, running = self.limits.given, bool(self.evaluation.running)
+        epoch, step, sums, order, drawn, best = run.at
+        total, met = sums[0], sums[1:]
+        largest = watch.LARGEST
+        started = time.perf_counter() - run.seconds
+        for batch in run.batches(self.data, self.batch_size):
+            if schedule is not None:
+                optimizer.lr = schedule(optimizer.t)
+            returned = value_and_grad(params, *batch)
+            # What usually comes is spared the calls: what they cost is in the overhead of the loop.
+            value, grads = returned if type(returned) is tuple and len(returned) == 2 else checked_pair(returned)
+            loss = float(value) if isinstance(value, FLOATS) else checked_loss(value)
+            step += 1
+            try:
+                if not -largest <= loss <= watch.limit:
+                    watch.judge(loss, (epoch - 1) * self.steps_an_epoch + step)
+                if clipped:
+                    grads = self.limits.applied(grads)
+            except FloatingPointError as error:
+                said = f"{error} at step {step} of epoch {epoch}; try a smaller lr"
+                raise DivergenceError(said, epoch, step, run.history) from error
+            total += loss * len(batch[0])
+            if running:
+                met = tuple(map(add, met, self.evaluation.met(params, batch)))
+            if saver is None:
+                optimizer.step(grads)
+            else:
+                run.ahead = Place(epoch, step, (total, *met), order, run.state(), best)
+                optimizer.step(grads)
+                run.at = run.ahead
+                if time.perf_counter() >= saver.due:
+                    run.seconds = time.perf_counter() - started
+                    saver.save()
+            if count is not None:
+                count()
+        if saver is None:
+            run.at = Place(epoch, step, (total, *met), order, drawn, best)
+        run.seconds = time.perf_counter() - started
+
+    def _end_epoch(self) -> None:
+        run, history = self.run, self.run.history
+        record: Record = {"epoch": run.epoch, **self.evaluation.record(run.params, run.at.sums)}
+        if self.schedule is not None:
+            record["lr"] = run.optimizer.lr
+        record["seconds"] = run.seconds
+        history.records.append(record)
+        returned = None if self.callback is None else self.callback(record, run.params)
+        if history.monitor not in record:
+            keys = ", ".join(map(repr, record))
+            raise ValueError(f"monitor: expected a key of the record, one of {keys}, got {history.monitor!r}")
+        if isinstance(returned, bool | np.bool_) and returned:
+            history.stopped = "callback"
+        if self.saver is not None:
+            self.saver.check(record)
+        run.end_epoch(record, compared=self.patience is not None)
+        self._check_patience()
+
+    def _check_patience(self) -> None:
+        if self.patience is not None and self.run.waited >= self.patience:
+            self.run.history.stopped = "patience"
+
+
+def checked_pair(returned: Any) -> tuple[Any, Any]:
+    """Return a loss and its gradients; raise TypeError for anything else."""
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        got = f"{len(returned)} items" if isinstance(returned, tuple | list) else type(returned).__name__
+        raise TypeError(f"value_and_grad: expected to return a loss and its gradients, got {got}")
+    return returned[0], returned[1]
+
+
+def checked_loss(value: Any) -> float:
+    """Return a loss as a float; raise TypeError unless it is a real number."""
+    real = isinstance(value, numbers.Real) or (
+        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
+    )
+    if not real or isinstance(value, bool | np.bool_):
+        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        raise TypeError(f"value_and_grad: expected a loss that is one real number, got {got}")
+    return float(value)

@@ -1,0 +1,168 @@
+"""Where a run stands: how far it is, what the best epoch was, and whether it still makes sense."""
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..trees import flatten
+from .batches import batches_from
+from .history import History, Record
+
+Array = np.ndarray[Any, Any]
+State = Mapping[str, Any] | None
+"""The state of a generator, None where there is none."""
+
+
+class Place(NamedTuple):
+    """Where a run is, in one value, so that no interrupt comes between its parts.
+
+    Attributes:
+        epoch: the one in progress, from 1.
+        step: the steps done in it.
+        sums: over their samples: of the loss, and of each metric met on the way.
+        order: the generator's state from which the epoch's order is drawn.
+        drawn: its state after the last step, as the gradient may draw from the same generator.
+        best: the record of the best epoch, and copies of the leaves of the parameters after it; None where nobody
+            asked for them, or before the first epoch.
+    """
+
+    epoch: int
+    step: int
+    sums: tuple[float, ...]
+    order: State
+    drawn: State
+    best: tuple[Record, list[Array]] | None
+
+
+class DivergenceError(FloatingPointError):
+    """The loss or the gradient of a run is not finite, or the loss grows without end.
+
+    Attributes:
+        epoch, step: where, both from 1; the step within its epoch.
+        history: the :class:`gdcore.History` of the epochs before.
+    """
+
+    def __init__(self, message: str, epoch: int, step: int, history: History) -> None:
+        super().__init__(message)
+        self.epoch = epoch
+        self.step = step
+        self.history = history
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.epoch, self.step, self.history)
+
+
+class Run:
+    """The state of one run.
+
+    Attributes:
+        at: where it is. ``ahead`` is where it is once the step under way is done, as an interrupt may come between
+            the optimizer's step and the line that notes it.
+        seconds: what the steps of the epoch took so far.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        optimizer: Any,
+        rng: "np.random.Generator | None",
+        history: History,
+        watch: "Watch",
+        *,
+        shuffle: bool,
+        sums: int,
+    ) -> None:
+        self.params = params
+        self.optimizer = optimizer
+        self.rng = rng
+        self.history = history
+        self.watch = watch
+        self.shuffle = shuffle
+        self.seconds = 0.0
+        self.at = self.ahead = Place(1, 0, (0.0,) * sums, self.state(), self.state(), None)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in progress, from 1."""
+        return self.at.epoch
+
+    def end_epoch(self, record: Record, *, compared: bool) -> None:
+        """Stand before the next epoch; copy the parameters if epochs are ``compared`` and this one is the best."""
+        best = self.at.best
+        cost = self.history.cost(record) if compared else math.nan
+        if not math.isnan(cost) and (best is None or cost < self.history.cost(best[0])):
+            best = (record, [leaf.copy() for leaf in flatten(self.params)])
+        state = self.state()
+        self.seconds = 0.0
+        self.at = self.ahead = Place(self.epoch + 1, 0, (0.0,) * len(self.at.sums), state, state, best)
+
+    def state(self) -> State:
+        """Return the state of the generator."""
+        return None if self.rng is None else self.rng.bit_generator.state
+
+    def batches(self, data: Sequence[Array], size: int) -> Iterator[tuple[Array, ...]]:
+        """Return the batches of the epoch that are still to come."""
+        _, steps, _, order, drawn, _ = self.at
+        if self.rng is None or order is None or drawn is None or not self.shuffle:
+            return batches_from(steps, data, size, None)
+        if not steps:
+            return batches_from(0, data, size, self.rng)
+        self.rng.bit_generator.state = order
+        batches = batches_from(steps, data, size, self.rng)
+        self.rng.bit_generator.state = drawn
+        return batches
+
+    @property
+    def waited(self) -> int:
+        """How many epochs have passed since the best one, or since the start."""
+        return self.epoch - 1 - (0 if self.at.best is None else int(self.at.best[0]["epoch"]))
+
+    def restore_best(self) -> None:
+        """Put the parameters of the best epoch back, where they were kept."""
+        if self.at.best is not None:
+            for kept, leaf in zip(self.at.best[1], flatten(self.params), strict=True):
+                np.copyto(leaf, kept)
+
+
+class Watch:
+    """Finds the step at which a run diverges: a loss that is not finite, or that has grown out of all proportion.
+
+    It has grown if ten steps in a row have a loss above ``factor`` times the largest of the first ten. A start at
+    the optimum must not count, where these are rounding errors: they are taken to be at least ``LEAST``, and
+    geometric growth passes that a little later.
+
+    A loss in ``[-LARGEST, limit]`` is in order; any other is to be judged.
+    """
+
+    LARGEST = sys.float_info.max
+    LEAST = 1e-6
+    STEPS = 10
+
+    def __init__(self, factor: float | None) -> None:
+        self.factor = math.inf if factor is None else factor
+        self.limit = -math.inf  # the first losses are all to be judged
+        self.first: list[float] = []
+        self.above: list[int] = []
+
+    def judge(self, loss: float, index: int) -> None:
+        """Raise FloatingPointError if the loss of the step with this index shows that the run diverges."""
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"loss: expected a finite number, got {loss}")
+        if len(self.first) < self.STEPS:
+            self.resume([*self.first, abs(loss)])
+            return
+        self.above = [*self.above, index] if index - 1 in self.above else [index]
+        if len(self.above) == self.STEPS:
+            raise FloatingPointError(
+                f"loss: expected a number that falls, got {loss:.3g}, the last of {self.STEPS} above "
+                f"{self.factor:g} times the first ones,"
+            )
+
+    def resume(self, first: list[float], above: Sequence[int] = ()) -> None:
+        """Take ``first`` for the first losses; the limit follows from them once they are all there."""
+        self.first, self.above = first, [*above]
+        if len(first) == self.STEPS:
+            self.limit = self.factor * max(self.LEAST, *first)

@@ -1,0 +1,172 @@
+"""Every row of the table of gates, against finite differences and against other libraries."""
+
+from functools import reduce
+from zlib import crc32
+
+import numpy as np
+import pytest
+
+import gdcore as gd
+from gdcore.derivatives.gates.arithmetic import TABLE
+from gdcore.derivatives.traced import name_of
+
+DTYPES = [np.float64, np.float32]
+
+
+def drawer(name, dtype=np.float64):
+    """Return draw(*shape, low, high): values apart from each other, so that no difference crosses a tie."""
+    rng = np.random.default_rng(crc32(name.encode()))
+
+    def draw(*shape, low=-2.0, high=2.0):
+        size = int(np.prod(shape))
+        places = rng.permutation(size) + rng.uniform(0.2, 0.8, size)
+        values = (low + (high - low) * (places / max(size, 1))).reshape(shape)
+        return values.astype(dtype)[()] if shape else dtype(values)
+
+    return draw
+
+
+def split(example):
+    return (example[:-1], example[-1]) if isinstance(example[-1], dict) else (example, {})
+
+
+def is_parameter(x):
+    return (isinstance(x, np.ndarray | np.floating) and x.dtype.kind == "f") or (
+        isinstance(x, list) and any(is_parameter(y) for y in x)
+    )
+
+
+def cases(dtype=np.float64):
+    for row in TABLE:
+        name = name_of(row.function)
+        for number, example in enumerate(row.examples(drawer(name, dtype))):
+            yield pytest.param(row, example, id=f"{name}-{number}")
+
+
+def as_function(row, example):
+    """Return the example as a function of a list of its parameters, and those."""
+    args, kwargs = split(example)
+    at = [i for i, x in enumerate(args) if is_parameter(x)]
+
+    def f(params):
+        given = list(args)
+        for i, x in zip(at, params, strict=True):
+            given[i] = x
+        return row.of(*given, **kwargs)
+
+    return f, [args[i] for i in at]
+
+
+@pytest.mark.parametrize(("row", "example"), list(cases()))
+def test_gate_agrees_with_finite_differences_to_second_order(row, example):
+    f, params = as_function(row, example)
+    gd.check_grads(f, params)
+
+
+@pytest.mark.parametrize(("row", "example"), list(cases(np.float32)))
+def test_gate_keeps_float32(row, example):
+    f, params = as_function(row, example)
+    plain = np.asarray(f(params))
+
+    def loss(params):
+        y = f(params)
+        assert y.dtype == plain.dtype
+        return np.sum(y * y)
+
+    grads = gd.grad(loss)(params)
+    assert all(g.dtype == np.result_type(x) for g, x in flat(grads, params))
+    again = gd.grad(lambda p: sum(np.sum(g * g) for g, _ in flat(gd.grad(loss)(p), p)))(params)
+    assert all(g.dtype == np.result_type(x) for g, x in flat(again, params))
+
+
+def flat(grads, params):
+    for g, x in zip(grads, params, strict=True):
+        yield from zip(g, x, strict=True) if isinstance(x, list) else [(g, x)]
+
+
+@pytest.mark.parametrize(("row", "example"), list(cases()))
+def test_gradients_share_no_memory_with_arguments_or_each_other(row, example):
+    f, params = as_function(row, example)
+    given = [x for x in split(example)[0] if isinstance(x, np.ndarray)]
+    seen = given + [y for x in params if isinstance(x, list) for y in x]
+    for loss in (lambda p: np.sum(f(p)), lambda p: np.sum(f(p) * f(p))):
+        for grad, _ in flat(gd.grad(loss)(params), params):
+            assert grad.flags.c_contiguous
+            assert grad.flags.writeable
+            assert not any(np.shares_memory(grad, x) for x in seen)
+            seen.append(grad)
+
+
+@pytest.mark.parametrize(("row", "example"), list(cases()))
+def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, example, monkeypatch):
+    f, params = as_function(row, example)
+    together = gd.jacobian(f)(params)
+    monkeypatch.setattr("gdcore.derivatives.operators.MOST_TOGETHER", 0)
+    for (a, x), (b, _) in zip(flat(together, params), flat(gd.jacobian(f)(params), params), strict=True):
+        assert a.shape == np.shape(f(params)) + np.shape(x)
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+# Other libraries. Ours has to give a gradient; where theirs lacks the function or one of its forms, or gives nan,
+# there is nothing to compare with, and the case is skipped: finite differences have judged it above.
+
+
+REFUSALS = (AttributeError, NotImplementedError, TypeError, ValueError, AssertionError, IndexError, ArithmeticError)
+
+
+def scalar_of(function, args, kwargs, at, np_):
+    """Return the weighted sum of the function's result, as a function of a tuple of its parameters."""
+    shape = np.shape(function(*args, **kwargs)) if np_ is np else None
+
+    def total(params, weights):
+        given = list(args)
+        for i, x in zip(at, params, strict=True):
+            given[i] = x
+        return np_.sum(function(*given, **kwargs) * weights)
+
+    return total, shape
+
+
+def peer_cases(most):
+    for row in TABLE:
+        if row.of is row.function and name_of(row.function).startswith("np."):
+            for number, example in enumerate(row.examples(drawer(name_of(row.function)))[:most]):
+                args, _ = split(example)
+                if all(not isinstance(x, list) for x in args):
+                    yield pytest.param(row, example, id=f"{name_of(row.function)}-{number}")
+
+
+def compared_with(gradient, numpy, row, example):
+    args, kwargs = split(example)
+    at = [i for i, x in enumerate(args) if is_parameter(x)]
+    params = tuple(args[i] for i in at)
+    ours, shape = scalar_of(row.function, args, kwargs, at, np)
+    weights = np.random.default_rng(3).uniform(0.5, 1.5, shape)
+    got = gd.grad(ours)(params, weights)
+    try:
+        function = reduce(getattr, name_of(row.function).split(".")[1:], numpy)
+        theirs, _ = scalar_of(function, args, kwargs, at, numpy)
+        expected = gradient(theirs)(params, weights)
+    except REFUSALS as error:
+        pytest.skip(f"{numpy.__name__} refuses: {type(error).__name__}: {error}")
+    if not all(np.isfinite(np.asarray(b)).all() for b in expected):
+        pytest.skip(f"{numpy.__name__} gives nan")
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, np.asarray(b), rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("row", "example"), list(peer_cases(100)))
+def test_gate_agrees_with_autograd(row, example):
+    autograd = pytest.importorskip("autograd")
+    numpy = pytest.importorskip("autograd.numpy")
+    compared_with(autograd.grad, numpy, row, example)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("row", "example"), list(peer_cases(3)))  # jax compiles each
+def test_gate_agrees_with_jax(row, example):
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    with jax.default_device(jax.devices("cpu")[0]):
+        compared_with(jax.grad, jax.numpy, row, example)

@@ -1,0 +1,83 @@
+"""The builds of the kernels for different CPUs: all give the same bits, and only they hold newer instructions."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import gdcore as gd
+from gdcore.engine import variants
+
+ABLE = [variant.name for variant in variants.VARIANTS if variants.obstacle(variant) is None]
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in ABLE if name != variants.chosen.name])
+def test_every_variant_keeps_the_promises(name):
+    here = Path(__file__).parents[1]
+    tests = [str(here / f"{what}.py") for what in ("test_rules", "test_properties", "engine/test_threads")]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        env={**os.environ, variants.ENVIRONMENT: name},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=here.parent,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_a_variant_can_be_forced(name):
+    done = run("import gdcore; gdcore.show_config()", GDCORE_ISA=name)
+    assert re.search(rf"{name} +in use: forced by GDCORE_ISA\n", done.stdout), done.stderr
+
+
+def test_the_best_variant_is_the_default():
+    done = run("import gdcore; gdcore.show_config()", GDCORE_ISA="")
+    assert re.search(rf"{ABLE[0]} +in use: the best that can run here\n", done.stdout), done.stderr
+
+
+def test_an_impossible_variant_is_an_error():
+    done = run("import gdcore", GDCORE_ISA="z80")
+    assert done.returncode == 1
+    assert f"ImportError: GDCORE_ISA: expected one of {', '.join(ABLE)}, which this CPU" in done.stderr
+    with pytest.raises(ImportError, match="got 'x86-64-v5'"):
+        variants.choose("x86-64-v5")
+
+
+def test_show_config_says_what_runs_and_why(capsys):
+    gd.show_config()
+    out = capsys.readouterr().out
+    assert out.startswith(f"gdcore {gd.__version__}, NumPy ")
+    assert out.count("in use: ") == 1
+    assert all(variant.name in out for variant in variants.VARIANTS)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not shutil.which("objdump"), reason="needs objdump on x86-64")
+def test_nothing_outside_the_variants_holds_newer_instructions():
+    def disassembled(module):
+        path = find_spec(module).origin
+        return subprocess.run(["objdump", "-d", path], capture_output=True, text=True, check=True).stdout
+
+    newer = re.compile(r"%[yz]mm|\t(v[a-z]+[ps][sd]|mulx|andn|blsr|shlx|tzcnt|lzcnt|movbe) ")
+    for module in ["gdcore._kernels", "gdcore.engine._engine", "gdcore.engine._pool", "gdcore.engine._cpu"]:
+        assert not newer.search(disassembled(module)), module
+    assert newer.search(disassembled("gdcore._kernels_v3"))
