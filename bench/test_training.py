@@ -137,7 +137,7 @@ def test_fit_beside_a_bare_loop(digits: tuple[Array, Array], compare: Callable[.
 def test_read_and_train(pytestconfig: pytest.Config, tmp_path: Path, compare: Callable[..., None]) -> None:
     """A table of 20 columns, read and trained on for an epoch, beside reading it to the same matrix alone."""
     polars = pytest.importorskip("polars")
-    from gdcore.cli.preparing import prepared  # noqa: PLC0415
+    from gdcore.cli.train import prepared  # noqa: PLC0415
     from gdcore.tables.table import Table  # noqa: PLC0415
 
     rows = 2_000 if pytestconfig.getoption("short") else 1_000_000

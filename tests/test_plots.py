@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 
 import gdcore as gd
 from gdcore import plots
-from gdcore.cli.paths import VALLEYS, walk
-from gdcore.cli.roofline import Point
+from gdcore.cli.bench import Point, draw_roofline
+from gdcore.cli.paths import VALLEYS, draw_paths, walk
 from gdcore.schedules import cosine, step
 
 
@@ -198,7 +198,7 @@ def test_a_schedule_is_drawn_as_its_rates():
 @pytest.mark.parametrize("names", [["ravine"], ["ravine", "rosenbrock"]])
 def test_paths_and_the_lengths_of_their_steps_are_drawn(names):
     walked = [(VALLEYS[name], [walk(VALLEYS[name], run, 40) for run in VALLEYS[name].runs]) for name in names]
-    figure = plots.paths(walked)
+    figure = draw_paths(walked)
     above, below = figure.axes[: len(names)], figure.axes[len(names) :]
     for (valley, walks), top, bottom in zip(walked, above, below, strict=True):
         drawn = curves(top)
@@ -217,7 +217,7 @@ def test_paths_and_the_lengths_of_their_steps_are_drawn(names):
 
 def test_contours_are_lines_of_equal_height():
     valley = VALLEYS["rosenbrock"]
-    top = plots.paths([(valley, [walk(valley, "SGD", 30)])]).axes[0]
+    top = draw_paths([(valley, [walk(valley, "SGD", 30)])]).axes[0]
     (contours,) = top.collections
     checked = 0
     for level, path in zip(contours.levels, contours.get_paths(), strict=True):
@@ -233,7 +233,7 @@ def test_the_roofline_has_a_rule_in_the_same_color_as_its_limit():
         for i, rule in enumerate(("sgd", "adam"))
         for n in (100, 10)
     ]
-    (axes,) = plots.roofline(points, [("L1", 100)]).axes
+    (axes,) = draw_roofline(points, [("L1", 100)]).axes
     for rule in ("sgd", "adam"):
         chosen = sorted((p for p in points if p.rule == rule), key=lambda p: p.held)
         (line,) = [line for line in axes.lines if line.get_label() == rule]
@@ -246,7 +246,7 @@ def test_the_roofline_has_a_rule_in_the_same_color_as_its_limit():
 
 
 def test_lines_can_be_told_apart_without_color():
-    styles = [plots._style(i) for i in range(6)]
+    styles = [plots.line_style(i) for i in range(6)]
     assert len({style["marker"] for style in styles}) == 6
     assert len({style["linestyle"] for style in styles[:4]}) == 4
     light = sorted(np.dot([0.299, 0.587, 0.114], to_rgb(style["color"])) for style in styles[:4])

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
         tanh,
     )
     from .derivatives.operators import grad, hessian, hvp, jacobian, value_and_grad
-    from .engine.config import show_config
+    from .engine.variants import show_config
     from .models.estimators import GDClassifier as GDClassifier
     from .models.estimators import GDRegressor as GDRegressor
     from .training.batches import minibatches
+    from .training.divergence import DivergenceError
     from .training.fit import fit
     from .training.history import History
-    from .training.run import DivergenceError
 
 __all__ = [
     "SGD",
@@ -83,14 +83,14 @@ _NAMES = {
     "checkpoints.checkpoint": "Checkpoint CheckpointError load save",
     "derivatives.check": "check_grads",
     "clipping": "clip_by_global_norm clip_by_value",
-    "engine.config": "show_config",
+    "engine.variants": "show_config",
     "derivatives.operators": "grad hessian hvp jacobian value_and_grad",
     # Not in __all__, as importing everything must not need scikit-learn.
     "models.estimators": "GDClassifier GDRegressor",
     "derivatives.extend": "gate rematerialise stop_gradient",
     "derivatives.gates.nets": "log_softmax relu sigmoid softmax softmax_cross_entropy softplus squared_error tanh",
     "training.history": "History",
-    "training.run": "DivergenceError",
+    "training.divergence": "DivergenceError",
     "training.fit": "fit",
 }
 _LAZY = {name: module for module, names in _NAMES.items() for name in names.split()}

@@ -1,5 +1,7 @@
 """Arguments that are numbers: which may be given, and how the others are refused."""
 
+import math
+import numbers
 import operator
 from typing import Any
 
@@ -28,3 +30,45 @@ def checked_number(name: str, value: Any, least: float, *, above: bool) -> float
     if not (value > least or (value == least and not above)):
         raise ValueError(said)
     return float(value)
+
+
+def real_number(name: str, value: object, expected: str) -> float:
+    """Return ``value`` as a float; raise TypeError or ValueError unless it is a real number."""
+    if type(value) is float:  # spares the usual value the slow test
+        return value
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name}: expected {expected}, got {value!r} of type {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected {expected}, got a larger one") from None
+
+
+def nonnegative(name: str, value: object) -> float:
+    """Return ``value`` as a float; raise TypeError or ValueError unless it is a finite number >= 0."""
+    expected = "a finite number >= 0"
+    number = real_number(name, value, expected)
+    if not (0.0 <= number < math.inf):
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+    return number
+
+
+def positive(name: str, value: object) -> float:
+    """Return ``value`` as a float; raise TypeError or ValueError unless it is a finite number > 0."""
+    expected = "a finite number > 0"
+    number = real_number(name, value, expected)
+    if not (0.0 < number < math.inf):
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+    return number
+
+
+def flag(name: str, value: object) -> bool:
+    """Return ``value`` as a bool; raise TypeError unless it is one."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {value!r} of type {type(value).__name__}")
+    return bool(value)
+
+
+def describe(value: object) -> str:
+    """Return what errors say of an array: ``float32 (64, 10)``."""
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import checked_number
-from .engine.arrays import describe
+from .arguments import checked_number, describe
 from .trees import take_apart
 
 Array = np.ndarray[Any, Any]

@@ -5,13 +5,14 @@ _kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, 
 """
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
+
+from .arguments import flag, nonnegative, positive, real_number
 
 REQUIRED: Final = object()
 """The default of a hyperparameter that has none."""
@@ -100,38 +101,9 @@ ROUNDING: Final = {
 # Hyperparameters: what each may be ------------------------------------------------------------------------------
 
 
-def _real(name: str, value: object, expected: str) -> float:
-    if type(value) is float:  # spares the usual value the slow test
-        return value
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name}: expected {expected}, got {value!r} of type {type(value).__name__}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name}: expected {expected}, got a larger one") from None
-
-
-def nonnegative(name: str, value: object) -> float:
-    """Return ``value`` as a float; raise TypeError or ValueError unless it is a finite number >= 0."""
-    expected = "a finite number >= 0"
-    number = _real(name, value, expected)
-    if not (0.0 <= number < math.inf):
-        raise ValueError(f"{name}: expected {expected}, got {value}")
-    return number
-
-
-def positive(name: str, value: object) -> float:
-    """Return ``value`` as a float; raise TypeError or ValueError unless it is a finite number > 0."""
-    expected = "a finite number > 0"
-    number = _real(name, value, expected)
-    if not (0.0 < number < math.inf):
-        raise ValueError(f"{name}: expected {expected}, got {value}")
-    return number
-
-
 def _decay_rate(name: str, value: object) -> float:
     expected = "a number in [0, 1)"
-    number = _real(name, value, expected)
+    number = real_number(name, value, expected)
     if not (0.0 <= number < 1.0):
         raise ValueError(f"{name}: expected {expected}, got {value}")
     return number
@@ -147,16 +119,10 @@ def _dampening(name: str, value: object) -> float | None:
     if value is None:
         return None
     expected = "None or a number in [0, 1]"
-    number = _real(name, value, expected)
+    number = real_number(name, value, expected)
     if not (0.0 <= number <= 1.0):
         raise ValueError(f"{name}: expected {expected}, got {value}")
     return number
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected True or False, got {value!r} of type {type(value).__name__}")
-    return bool(value)
 
 
 def check_buf(momentum: object, buf: object) -> None:
@@ -171,10 +137,10 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "betas": _betas,
     "eps": positive,
     "dampening": _dampening,
-    "nesterov": _flag,
-    "centered": _flag,
+    "nesterov": flag,
+    "centered": flag,
     "momentum": _decay_rate,
-    "amsgrad": _flag,
+    "amsgrad": flag,
     "weight_decay": nonnegative,
     "l2": nonnegative,
 }

@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .arguments import checked_int
-from .rules import nonnegative, positive
+from .arguments import checked_int, nonnegative, positive
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,8 +17,8 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import gdcore
-from gdcore.cli.options import OPTIMIZERS
 from gdcore.cli.table_run import make_optimizer
+from gdcore.models.choices import OPTIMIZERS
 from gdcore.models.scaling import Scaling
 from gdcore.tables.model import TableModel
 from gdcore.tables.table import Table

@@ -14,7 +14,6 @@ import pytest
 from sklearn.datasets import load_digits, load_iris
 
 from gdcore.cli.options import SCHEDULES
-from gdcore.cli.preparing import prepared  # noqa: F401  # what the command imports late is there before a test changes place
 from gdcore.tables.model import TableModel
 from gdcore.tables.table import Table
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcore.cli import roofline
+from gdcore.cli import bench
 
 
 def test_info_says_what_runs(gdc):
@@ -14,7 +14,7 @@ def test_info_says_what_runs(gdc):
 
 
 def test_bench_prints_a_line_for_each_rule_and_size_and_draws_them(gdc, monkeypatch):
-    monkeypatch.setattr("gdcore.cli.roofline.BLOCK_NS", 1)
+    monkeypatch.setattr("gdcore.cli.bench.BLOCK_NS", 1)
     status, out, err = gdc("bench", "--sizes", "7,1e3", "--dtype", "float64", "--plot", "roof.svg")
     assert (status, err) == (0, "")
     rows = [
@@ -54,5 +54,5 @@ def test_caches_are_those_that_linux_lists(tmp_path):
         (tmp_path / f"index{index}").mkdir()
         for name, value in (("type", kind), ("level", level), ("size", size)):
             (tmp_path / f"index{index}" / name).write_text(f"{value}\n")
-    assert roofline.caches(tmp_path) == [("L1", 48 << 10), ("L2", 2 << 20)]
-    assert roofline.caches(tmp_path / "absent") == []
+    assert bench.caches(tmp_path) == [("L1", 48 << 10), ("L2", 2 << 20)]
+    assert bench.caches(tmp_path / "absent") == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore.derivatives.gates.arithmetic import TABLE
+from gdcore.derivatives.gates.table import TABLE
 from gdcore.derivatives.traced import name_of
 
 DTYPES = [np.float64, np.float32]

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked_int
-from ..engine.arrays import describe
+from ..arguments import checked_int, describe
 from ..files import check_destination
 from ..optimizers import Optimizer
 from ..trees import Structure
 from . import formats as containers
-from .formats import CheckpointError
+from .container import CheckpointError
 from .generators import generator_of, state_of
 from .values import decode, encode
 

@@ -4,19 +4,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from .. import schedules
-from ..optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
 
 TASKS: Final = ("regression", "classification")
 
 MISSING: Final = ("error", "drop", "fill")
-
-OPTIMIZERS: Final[dict[str, tuple[type[Optimizer], float]]] = {
-    "sgd": (SGD, 0.01),
-    "momentum": (Momentum, 0.01),
-    "rmsprop": (RMSProp, 0.002),
-    "adam": (Adam, 0.002),
-}
-"""Each with the learning rate that it has by default, for standardised columns and batches of 64."""
 
 
 def _warmup_cosine(lr: float, steps: int) -> Callable[[int], float]:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from .. import __version__
-from ..distributed.launch import LAST_WORDS, PATIENCE, TOLD, RankError, end_job, is_first
+from ..distributed.agreement import TOLD, RankError
+from ..distributed.launch import LAST_WORDS, PATIENCE, end_job, is_first
+from ..models.choices import OPTIMIZERS
 from .bench import bench, info
 from .errors import FAILED, INTERRUPTED, SUCCESS, USAGE, CommandError
-from .options import LEAST_EPOCHS, LEAST_STEPS, MISSING, OPTIMIZERS, SCHEDULES, TASKS
+from .options import LEAST_EPOCHS, LEAST_STEPS, MISSING, SCHEDULES, TASKS
 from .paths import VALLEYS, paths
-from .train import predict, train
+from .predict import predict
+from .train import train
 
 MOST_ELEMENTS: Final = 10_000_000_000
 MOST_UNITS: Final = 1_000_000

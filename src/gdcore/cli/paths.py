@@ -1,16 +1,17 @@
 """The classic picture: how SGD, Momentum, RMSProp and Adam walk down a ravine and Rosenbrock's valley."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
-from .bench import check_plot
-from .errors import SUCCESS
+from ..plots import legend, line_style, marked, new_figure, saved
+from .errors import SUCCESS, check_plot
 
 Floats = NDArray[np.float64]
 Run = tuple[Callable[..., Optimizer], Mapping[str, Any]]
@@ -154,9 +155,7 @@ def paths(args: argparse.Namespace) -> int:
         walked.append((valley, walks))
         print(_table(valley, walks))
     if args.plot is not None:
-        from ..plots import paths as draw  # noqa: PLC0415
-
-        draw(walked, args.plot)
+        draw_paths(walked, args.plot)
         print(f"saved {args.plot}")
     return SUCCESS
 
@@ -176,3 +175,37 @@ def _table(valley: Valley, walks: list[Walk]) -> str:
             f"{np.hypot(*(end - valley.minimum)):>12.2e}{taken.lengths.sum():>9.2f}{after:>18}"
         )
     return "\n".join([*lines, ""])
+
+
+def draw_paths(walked: Sequence[tuple[Valley, Sequence[Walk]]], path: str | Path | None = None) -> Any:
+    """Draw each valley's contours with the walks down it, and below the distance that each step went."""
+    figure, grid = new_figure((5.6 * len(walked), 6.8), 2, len(walked), height_ratios=(3, 2))
+    for (valley, walks), (above, below) in zip(walked, grid.T, strict=True):
+        _contours(above, valley, np.concatenate([walk.points for walk in walks]))
+        for index, walk in enumerate(walks):
+            style, label = line_style(index), f"{walk.name}, lr {walk.lr:g}"
+            above.plot(*walk.points.T, label=label, markevery=0.06, linewidth=1.2, **style)
+            above.plot(*walk.points[-1:].T, **{**style, "markersize": 9, "markeredgecolor": "white"}, zorder=3)
+            lengths = np.where(walk.lengths > 0, walk.lengths, np.nan)
+            steps = range(1, len(lengths) + 1)
+            below.plot(steps, lengths, markevery=marked(lengths), linewidth=1.2, **style)
+        above.plot(*valley.start, "ko", markersize=10, fillstyle="none", label="start")
+        above.plot(*valley.minimum, "k+", markersize=15, zorder=4, label="minimum")
+        above.set_title(f"{valley.name}: ${valley.formula}$")
+        legend(above)
+        above.set_xlabel("x")
+        above.set_ylabel("y")
+        below.set_yscale("log")
+        below.set_xlabel("step")
+        below.set_ylabel("distance per step")
+    return saved(figure, path)
+
+
+def _contours(axes: Any, valley: Valley, points: Floats) -> None:
+    """Draw lines of equal height, each a fixed factor above the next, around all ``points``."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.12 * (high - low)
+    x, y = (np.linspace(*ends, 241) for ends in zip(low - margin, high + margin, strict=True))
+    heights = valley.height(np.stack(np.meshgrid(x, y), axis=-1))
+    levels = np.geomspace(1e-5, 1, 16) * heights.max()
+    axes.contour(x, y, heights, levels=levels, colors="0.75", linewidths=0.7)

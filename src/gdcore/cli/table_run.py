@@ -9,13 +9,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.checkpoint import CheckpointError
+from ..checkpoints.container import CheckpointError
+from ..models.choices import OPTIMIZERS
 from ..tables.model import TableModel
+from ..training.divergence import DivergenceError
 from ..training.fit import fit
 from ..training.history import History
-from ..training.run import DivergenceError
 from .errors import INTERRUPTED, SUCCESS, CommandError
-from .options import LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SCHEDULES
+from .options import LEAST_EPOCHS, LEAST_STEPS, SCHEDULES
 from .report import (
     CLASSIFICATION,
     REGRESSION,

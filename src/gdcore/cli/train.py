@@ -1,26 +1,27 @@
-"""What ``gdcore train`` and ``gdcore predict`` do."""
+"""``gdcore train``: what it makes of a table before it trains: features, a target, and the rows to hold out."""
 
 import argparse
 import csv
-import io
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..files import check_destination, replacing
-from .bench import check_plot
-from .errors import SUCCESS, USAGE, CommandError
-from .options import DEFAULTS, OPTIMIZERS
-from .report import warn
-
-if TYPE_CHECKING:
-    from ..tables.model import TableModel
-    from ..tables.table import Table
-    from .table_run import Job
+from ..checkpoints.checkpoint import check_path
+from ..distributed.agreement import agree
+from ..distributed.launch import only_first_speaks, started
+from ..files import check_destination
+from ..models.choices import OPTIMIZERS
+from ..models.networks import MLP, Network
+from ..tables.columns import Columns, said_missing
+from ..tables.model import TableModel, Target
+from ..tables.table import Table, TableError
+from .errors import SUCCESS, USAGE, CommandError, check_plot
+from .options import DEFAULTS
+from .report import count, warn
+from .table_run import Job, make_optimizer
 
 
 def train(args: argparse.Namespace) -> int:
@@ -33,10 +34,6 @@ def train(args: argparse.Namespace) -> int:
     options = argparse.Namespace(**{**DEFAULTS, **given})
     if options.lr is None:
         options.lr = OPTIMIZERS[options.optimizer][1]
-    from ..distributed.launch import agree, only_first_speaks, started  # noqa: PLC0415
-    from ..tables.table import Table, TableError  # noqa: PLC0415
-    from .preparing import prepared  # noqa: PLC0415
-
     comm = started()
     with only_first_speaks(comm) as speaks:
         if not speaks:
@@ -71,8 +68,6 @@ def _train_worked_example(given: dict[str, Any]) -> int:
 
 def _check_options(options: argparse.Namespace) -> None:
     """Refuse what can be refused before the table is read."""
-    from .table_run import make_optimizer  # noqa: PLC0415
-
     try:
         make_optimizer(options, [{"params": np.zeros(1)}])
     except (TypeError, ValueError) as error:
@@ -100,8 +95,6 @@ def _check_options(options: argparse.Namespace) -> None:
 
 
 def _check_suffix(flag: str, path: str) -> None:
-    from ..checkpoints.checkpoint import check_path  # noqa: PLC0415
-
     try:
         check_path(path)
     except ValueError as error:
@@ -115,68 +108,115 @@ def _check_other(flag: str, path: str, *read: str) -> None:
             raise CommandError(f"{flag}: expected another file than {other!r}, which is read", USAGE)
 
 
-def predict(args: argparse.Namespace) -> int:
-    """Predict a line for each row of a table."""
-    from ..tables.model import ModelError, TableModel  # noqa: PLC0415
-    from ..tables.table import Table, TableError  # noqa: PLC0415
+Rows = NDArray[np.intp]
 
-    if args.output is not None:
-        _check_other("--output", args.output, args.model, args.data)
+
+def prepared(options: argparse.Namespace, table: Table) -> Job:
+    """Return what is to be trained, and on what. Raises TableError and CommandError."""
+    features = _features(options, table)
+    categorical = _names("--categorical", options.categorical) if options.categorical else ()
+    _check_categorical(options, table, categorical, features)
+    table = _without_missing(options, table, features)
+    rng = np.random.default_rng(options.seed)
+    held = _held_out(len(table), options)
+    order = _drawn(len(table), held, rng)
+    columns, x = Columns.of(table, features, categorical, order, held, fill=options.missing == "fill")
+    target, y = Target.of(table, options.target, options.task, order, held)
+    _check_constant(columns, target, x[held:], y[held:])
+    sizes = (columns.width, *options.hidden, target.outputs)
+    network = (
+        MLP(sizes, task=target.task, activation=options.activation, rng=rng)
+        if options.hidden
+        else Network(sizes, target.task)
+    )
+    validation = (x[:held], y[:held]) if held else None
+    return Job(options, TableModel(network, columns, target), (x[held:], y[held:]), validation, rng)
+
+
+def _names(flag: str, text: str) -> tuple[str, ...]:
     try:
-        model = TableModel.load(args.model)
-        table = Table(args.data)
-        content, predictions = _predicted(model, table, args.probabilities)
-    except (ModelError, TableError) as error:
-        raise CommandError(str(error)) from error
-    for name, rows in model.columns.unknown(table).items():
-        warn(f"column {name!r} has texts in {rows} of {len(table)} rows that were not there in training")
-    if args.output is None:
-        sys.stdout.write(content)
-        sys.stdout.flush()
-    else:
-        with replacing(args.output) as file:
-            file.write(content.encode())
-    _say_score(model, table, predictions)
-    return SUCCESS
+        names = tuple(name.strip() for name in next(csv.reader([text], strict=True), []))
+    except csv.Error as error:
+        raise CommandError(f"{flag}: expected columns as in a CSV header, got {text!r}: {error}", USAGE) from error
+    if not names:
+        raise CommandError(f"{flag}: expected at least one column, got none", USAGE)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise CommandError(f"{flag}: expected each column once, got {twice!r} again", USAGE)
+    return names
 
 
-def _predicted(model: "TableModel", table: "Table", probabilities: bool) -> tuple[str, NDArray[Any]]:
-    """Return the predictions as CSV, and as they are."""
-    if not len(table):
-        raise CommandError(f"{table.path}: expected at least 1 row below the header, got 0")
-    target = model.target
-    predictions = model.predict(table)
-    overflown = int((~np.isfinite(predictions)).sum())
-    if overflown:
+def _features(options: argparse.Namespace, table: Table) -> tuple[str, ...]:
+    table.require([options.target])
+    if options.features is None:
+        features = tuple(name for name in table.columns if name != options.target)
+        if not features:
+            raise CommandError(f"{options.data}: expected columns beside the target, got {options.target!r} alone")
+        return features
+    features = _names("--features", options.features)
+    if options.target in features:
+        raise CommandError(f"--features: expected columns beside the target, got {options.target!r}", USAGE)
+    table.require(features)
+    return features
+
+
+def _check_categorical(
+    options: argparse.Namespace, table: Table, categorical: tuple[str, ...], features: tuple[str, ...]
+) -> None:
+    table.require(categorical)
+    if options.target in categorical:
         raise CommandError(
-            f"{table.path}: expected values of the size trained on, got {overflown} infinite predictions"
+            f"--categorical: expected features, got the target {options.target!r}; see --task classification", USAGE
         )
-    if probabilities:
-        if not target.classes:
-            raise CommandError(
-                f"--probabilities: expected a model of classes, got one of the number {target.name!r}"
-            )
-        return _csv(
-            [f"{target.name}={text}" for text in target.classes], model.probabilities(table).tolist()
-        ), predictions
-    values = [target.classes[code] for code in predictions] if target.classes else predictions.tolist()
-    return _csv([target.name], [[value] for value in values]), predictions
+    other = next((name for name in categorical if name not in features), None)
+    if other is not None:
+        raise CommandError(f"--categorical: expected columns among --features, got {other!r}", USAGE)
 
 
-def _csv(header: list[str], rows: list[list[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
+def _without_missing(options: argparse.Namespace, table: Table, features: tuple[str, ...]) -> Table:
+    """Do to the rows that miss a value what ``--missing`` says; a row without its target is of no use."""
+    needed = (options.target,) if options.missing == "fill" else (*features, options.target)
+    missing = table.missing(needed)
+    if not missing:
+        return table
+    if options.missing == "error":
+        raise TableError(said_missing(table, missing, "fill them in, or see --missing drop and --missing fill"))
+    kept = table.without_missing(needed)
+    warn(f"{count(len(table) - len(kept), 'row')} of {len(table)} left out, as values are missing")
+    return kept
 
 
-def _say_score(model: "TableModel", table: "Table", predictions: NDArray[Any]) -> None:
-    from ..tables.table import TableError  # noqa: PLC0415
+def _drawn(rows: int, held: int, rng: np.random.Generator) -> Rows:
+    """Return the rows held out, then the others, each in the order of the table: memory is read in order too."""
+    chosen = np.zeros(rows, bool)
+    chosen[rng.permutation(rows)[:held]] = True
+    return np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)])
 
-    if model.target.name not in table.columns:
-        return
-    try:
-        print(model.score(table, predictions), file=sys.stderr)
-    except TableError as error:
-        warn(f"no score: {error}")
+
+def _held_out(rows: int, options: argparse.Namespace) -> int:
+    """Return how many rows are held out."""
+    if rows < 2:
+        raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
+    held: int = round(options.validation * rows)
+    if rows - held < 2:
+        raise CommandError(
+            f"--validation: expected a part that leaves at least 2 of {rows} rows to train on, "
+            f"got {options.validation:g}"
+        )
+    if options.validation and not held:
+        warn(f"no row is held out: {options.validation:g} of {rows} rows is less than one")
+    return held
+
+
+def _check_constant(columns: Columns, target: Target, x: NDArray[Any], y: NDArray[Any]) -> None:
+    """Say what does not vary in the rows to train on, ``x`` and ``y``."""
+    names = [name for name, constant in zip(columns.numbers, columns.scaling.constant, strict=True) if constant]
+    stops = np.cumsum([len(columns.numbers), *map(len, columns.texts.values())])
+    kinds = zip(columns.texts, np.split(x, stops[:-1], axis=1)[1:], strict=True)
+    names += [name for name, features in kinds if (features == features[0]).all()]
+    if len(names) == len(columns.names):
+        raise CommandError("no usable feature: every one has the same value in all rows to train on")
+    if names:
+        warn(f"constant in the rows to train on, so of no use: {', '.join(map(repr, names))}")
+    if (y == y[0]).all():
+        warn(f"the target {target.name!r} is constant in the rows to train on")

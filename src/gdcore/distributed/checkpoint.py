@@ -10,7 +10,9 @@ import numpy as np
 
 from ..checkpoints import checkpoint
 from ..checkpoints.checkpoint import Checkpoint, check_path
-from .launch import Comm, agree, joined, uninterrupted
+from .agreement import Comm, agree
+from .interrupts import uninterrupted
+from .launch import joined
 
 if TYPE_CHECKING:
     from .optimizer import ShardedOptimizer

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .launch import Comm
+from .agreement import Comm
 from .partition import Bucket
 
 Array = np.ndarray[Any, Any]

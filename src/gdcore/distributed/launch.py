@@ -2,22 +2,14 @@
 
 import io
 import os
-import signal
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from hashlib import blake2b
-from itertools import accumulate
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-Comm = Any
-"""A communicator of mpi4py."""
+from .agreement import Comm, RankError
 
 LAUNCHERS: Final = {
     "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
@@ -32,24 +24,12 @@ last Slurm's srun, as within its job another may have been called."""
 UNCHECKED: Final = "GDCORE_ANY_LAUNCHER"
 """The variable that, if it is 1, lets a process be alone whatever its launcher says."""
 
-DIGEST: Final = 16
-"""Bytes in which ranks compare what they hold."""
 
 LAST_WORDS: Final = 0.5
 """Seconds between what a rank says and the end of the job: a launcher drops what it has not passed on by then."""
 
 PATIENCE: Final = 5.0
 """Seconds that a rank which has nothing to say waits for rank 0 to say it and to end the job."""
-
-FAILED: Final = "\0"
-"""What the text of a rank that could not describe itself begins with."""
-
-TOLD: Final = "(the other ranks have been told)"
-"""The note of an error that other ranks raise too, or know of by a RankError."""
-
-
-class RankError(RuntimeError):
-    """The ranks disagree, or what another one did failed; its message is the same on all that raise it."""
 
 
 def joined(comm: Comm = None) -> Comm:
@@ -133,77 +113,3 @@ class _Ending:
             # In one piece, as other ranks may write at the same time.
             sys.stderr.write(f"{self._who} ends the job:\n{said.getvalue()}")
             end_job(130 if issubclass(kind, KeyboardInterrupt) else 1)
-
-
-def agree(comm: Comm, describe: Callable[[], Sequence[str]]) -> None:
-    """Raise on all ranks unless ``describe()`` returns the same lines on all: who disagrees, and in what.
-
-    If it raises on some rank, it raises there, and RankError on the others. Sends DIGEST bytes to each rank, and
-    the lines only where they differ: ranks of whatever state come to an end.
-    """
-    failed = None
-    try:
-        lines = list(describe())
-    except BaseException as error:  # a SystemExit too would leave the others waiting
-        failed, lines = error, [f"{FAILED}{type(error).__name__}: {error}"]
-    text = "\n".join(line.replace("\n", " ") for line in lines).encode()
-    digests = np.empty((comm.Get_size(), DIGEST), np.uint8)
-    comm.Allgather(np.frombuffer(blake2b(text, digest_size=DIGEST).digest(), np.uint8), digests)
-    differ = bool((digests != digests[0]).any())
-    texts = _all_texts(comm, text) if differ else []
-    if failed is not None:
-        if comm.Get_size() > 1:
-            failed.add_note(TOLD)
-        raise failed
-    if differ:
-        raise RankError(_difference(texts))
-
-
-def _all_texts(comm: Comm, text: bytes) -> list[str]:
-    lengths = np.empty(comm.Get_size(), np.int64)
-    comm.Allgather(np.array([len(text)], np.int64), lengths)
-    ends = list(accumulate(lengths.tolist()))
-    starts = [0, *ends[:-1]]
-    joined = np.empty(ends[-1], np.uint8)
-    comm.Allgatherv(np.frombuffer(text, np.uint8), [joined, (lengths.tolist(), starts)])
-    return [joined[start:end].tobytes().decode() for start, end in zip(starts, ends, strict=True)]
-
-
-def _difference(texts: list[str]) -> str:
-    for rank, text in enumerate(texts):
-        if text.startswith(FAILED):
-            return f"rank {rank}: {text.removeprefix(FAILED)}"
-    common, _ = Counter(texts).most_common(1)[0]  # of equally many, the first rank's
-    rank = next(rank for rank, text in enumerate(texts) if text != common)
-    others = ", ".join(str(other) for other, text in enumerate(texts) if text == common)
-    expected, got = common.split("\n"), texts[rank].split("\n")
-    width = max(len(expected), len(got))
-    pairs = zip(expected + ["nothing"] * width, got + ["nothing"] * width, strict=False)
-    first, second = next(pair for pair in pairs if pair[0] != pair[1])
-    return f"rank {rank}: expected {first}, as on rank{'s' if ',' in others else ''} {others}, got {second}"
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C wait until the block has ended: what several ranks do together is done by all or by none."""
-    came: list[Any] = []
-    try:
-        with handling_ctrl_c(lambda *args: came.append(args)) as handler:
-            yield
-    finally:
-        if came:
-            handler(*came[0])
-
-
-@contextmanager
-def handling_ctrl_c(handle: Callable[..., object]) -> Iterator[Any]:
-    """Let ``handle`` see Ctrl-C within the block, where this thread can; give what sees it otherwise."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        yield handler
-        return
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield handler
-    finally:
-        signal.signal(signal.SIGINT, handler)

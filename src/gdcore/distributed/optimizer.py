@@ -17,9 +17,11 @@ from ..engine.arrays import check_disjoint, check_like, check_writable, refuse_o
 from ..groups import Group, Tree, split
 from ..optimizers import Optimizer, expect_keys
 from ..trees import Structure, flatten, rebuild
+from .agreement import Comm, agree
 from .checkpoint import load, save
 from .exchange import BUFFERS, Exchange, flat, weigh
-from .launch import Comm, agree, joined, uninterrupted
+from .interrupts import uninterrupted
+from .launch import joined
 from .partition import cut
 from .share import Share, members_of
 

@@ -13,15 +13,16 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..arguments import describe
 from ..checkpoints.checkpoint import Checkpoint
 from ..clipping import Limits
-from ..engine.arrays import describe
+from ..training.divergence import DivergenceError
 from ..training.history import Record
 from ..training.loop import Loop, checked_loss, checked_pair
 from ..training.resume import Saver, checksum
-from ..training.run import DivergenceError
+from .agreement import Comm, agree
 from .checkpoint import load, save
-from .launch import Comm, agree, handling_ctrl_c
+from .interrupts import handling_ctrl_c
 from .optimizer import ShardedOptimizer
 
 Array = np.ndarray[Any, Any]

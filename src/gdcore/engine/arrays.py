@@ -7,13 +7,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..arguments import describe
+
 MAX_WORK = 100_000
 """Candidate solutions that NumPy may try before two interleaved arrays count as overlapping."""
-
-
-def describe(value: object) -> str:
-    """Return what errors say of an array: ``float32 (64, 10)``."""
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
 
 
 def check_writable(where: str, array: Any) -> None:

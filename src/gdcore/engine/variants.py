@@ -6,11 +6,16 @@ variable ``GDCORE_ISA`` forces one, and a forced one that cannot run here is an 
 """
 
 import os
+import platform
 import sys
 from importlib import import_module
 from importlib.machinery import PathFinder
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
+from .._version import __version__
+from . import threads
 from ._cpu import x86_64_level
 
 ENVIRONMENT: Final = "GDCORE_ISA"
@@ -59,9 +64,23 @@ chosen = choose(forced)
 table: Any = import_module(chosen.module).table  # type: ignore[attr-defined, unused-ignore]
 
 
-def describe() -> list[tuple[str, str]]:
+def fates() -> list[tuple[str, str]]:
     """Return each variant's name and what becomes of it here."""
     why = f"in use: forced by {ENVIRONMENT}" if forced else "in use: the best that can run here"
     return [
         (variant.name, why if variant is chosen else obstacle(variant) or "can run here") for variant in VARIANTS
     ]
+
+
+def show_config() -> None:
+    """Print which kernels run here and why, with the versions that a report of a problem needs.
+
+    >>> import gdcore as gd
+    >>> gd.show_config()  # doctest: +ELLIPSIS
+    gdcore ...
+    """
+    print(f"gdcore {__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {platform.machine()}")
+    print(f"threads: {threads.get_num_threads()} for a large step")
+    print("kernels:")
+    for name, fate in fates():
+        print(f"  {name:<10} {fate}")

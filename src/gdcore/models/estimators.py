@@ -24,9 +24,9 @@ except ImportError as error:
 
 
 from ..arguments import checked_number
-from ..cli.options import OPTIMIZERS
 from ..optimizers import Optimizer
 from ..training.fit import fit
+from .choices import OPTIMIZERS
 from .networks import MLP, Network
 from .scaling import Scaling
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..arguments import describe
 from ..derivatives.gates.nets import (
     saving_cross_entropy,
     sigmoid,
@@ -22,7 +23,6 @@ from ..derivatives.gates.nets import (
     softplus,
     squared_error,
 )
-from ..engine.arrays import describe
 from ..metrics import Metric, accuracy, cross_entropy, rmse
 
 Array = np.ndarray[Any, Any]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engine.arrays import describe
+from ..arguments import describe
 from ..metrics import CHUNK, Metric
 from .batches import check_arrays
 from .history import History, Record

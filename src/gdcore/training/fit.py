@@ -13,10 +13,11 @@ from ..clipping import Limits
 from ..schedules import Schedule
 from ..trees import flatten
 from .batches import checked_batches
+from .divergence import Watch
 from .evaluation import Evaluation
 from .history import History, Record
 from .loop import Loop
-from .run import Run, Watch
+from .run import Run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..clipping import Limits
+from .divergence import DivergenceError
 from .evaluation import Evaluation
 from .history import Record
 from .progress import Count, counting
-from .run import DivergenceError, Place, Run
+from .run import Place, Run
 
 if TYPE_CHECKING:
     from .resume import Saver

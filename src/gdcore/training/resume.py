@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..arguments import checked_number
-from ..checkpoints.checkpoint import Checkpoint, CheckpointError, check_path, load, save
+from ..checkpoints.checkpoint import Checkpoint, check_path, load, save
+from ..checkpoints.container import CheckpointError
 from ..checkpoints.generators import state_of
 from ..checkpoints.values import encode
 from ..files import remove_leftovers

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..gate import Gate, shrink
 from ..tape import Pull
 from ..traced import Traced, real
-from .arithmetic import TABLE, Row, derived, row
+from .table import TABLE, Row, derived, row
 
 Shape = tuple[int, ...]
 

@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from ..gate import Gate, binary, shrink
 from ..tape import Pull
 from ..traced import GATES, Traced, real
-from .arithmetic import TABLE, Row, derived, row
+from .table import TABLE, Row, derived, row
 
 
 def _fit(pull: Pull, made: tuple[int, ...], wanted: tuple[int, ...]) -> Pull:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..gate import Gate, fused, unary
 from ..traced import Traced, describe
-from .arithmetic import TABLE, Row, masked, row, usual_unary
+from .arithmetic import masked
+from .table import TABLE, Row, row, usual_unary
 
 
 def relu(x: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..tape import Pull
 from ..traced import GATES
-from .arithmetic import row
+from .table import row
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..gate import Gate, shrink
 from ..tape import Pull
 from ..traced import GATES, Traced
-from .arithmetic import TABLE, Row, derived, row
 from .reductions import axes_of
+from .table import TABLE, Row, derived, row
 
 Shape = tuple[int, ...]
 

@@ -1,0 +1,109 @@
+"""The table of gates: what a row is, and how one is added."""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from ..gate import Gate, Vjp, binary, unary
+from ..traced import GATES, Traced, name_of, real
+
+
+class Row(NamedTuple):
+    """What the tests know of a gate: they walk the table of them."""
+
+    function: Callable[..., Any]
+    """What users call."""
+    examples: Callable[[Callable[..., Any]], list[tuple[Any, ...]]]
+    """Given ``draw(*shape, low=-2.0, high=2.0)``, it returns arguments to try; a dict at the end is keywords."""
+    of: Callable[..., Any]
+    """What to call with the examples, if not the function itself."""
+
+
+TABLE: Final[list[Row]] = []
+
+
+def row(
+    function: Any,
+    *vjps: Vjp | None,
+    examples: Any,
+    stacks: bool = False,
+    variadic: bool = False,
+    entry: Callable[..., Any] | None = None,
+    forward: Callable[..., Any] | None = None,
+    saving: Callable[..., tuple[Any, Any]] | None = None,
+    of: Callable[..., Any] | None = None,
+) -> Gate:
+    """Add a gate for a function of NumPy, or for one that calls the gate.
+
+    ``entry``, if given, is what dispatch calls with the arguments as NumPy takes them; it ends in the gate.
+    ``forward`` is what the gate calls with plain arrays, if not the function itself.
+    """
+    gate = Gate(name_of(function), forward or function, vjps, stacks=stacks, variadic=variadic, saving=saving)
+    GATES[function] = entry or gate
+    TABLE.append(Row(function, examples, of or function))
+    return gate
+
+
+def derived(*functions: Any, examples: Any, of: Callable[..., Any] | None = None) -> Callable[[Any], Any]:
+    """Register the decorated function, made of gates, as the way of traced values through ``functions``."""
+
+    def register(entry: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            GATES[function] = entry
+            TABLE.append(Row(function, examples, of or function))
+        return entry
+
+    return register
+
+
+def elementwise(
+    ufunc: np.ufunc, *vjps: Vjp, symbol: Callable[..., Any] | None = None, low: float = -2.0, high: float = 2.0
+) -> None:
+    """Add a gate for a ufunc, and for the operator whose ``symbol`` is given.
+
+    The vjps need not care for broadcasting. The tests try values from ``low`` to ``high``.
+    """
+    gate = Gate(name_of(ufunc), ufunc, vjps, stacks=True)
+    way: Any = unary if len(vjps) == 1 else binary
+    GATES[ufunc] = way(gate, ufunc)
+    TABLE.append(Row(ufunc, (usual_unary if len(vjps) == 1 else usual_binary)(low, high), ufunc))
+    if symbol is not None:
+        # On scalars an operator is several times faster than its ufunc.
+        apply = way(gate, symbol)
+        name = symbol.__name__.strip("_")
+        setattr(Traced, f"__{name}__", apply)
+        if len(vjps) == 2:
+            setattr(Traced, f"__r{name}__", lambda self, other: apply(other, self))
+
+
+def constant(*functions: Any) -> None:
+    """Let functions take traced values whose derivative is zero where there is one, or that give no floats."""
+    for function in functions:
+        GATES[function] = _on_real(function)
+
+
+def _on_real(function: Any) -> Callable[..., Any]:
+    def apply(*args: Any, **kwargs: Any) -> Any:
+        plain = [[real(y) for y in x] if type(x) in {list, tuple} else real(x) for x in args]
+        return function(*plain, **{name: real(value) for name, value in kwargs.items()})
+
+    return apply
+
+
+def usual_unary(low: float, high: float) -> Any:
+    """Return the examples of an element-wise gate of one argument."""
+    return lambda draw: [(draw(*shape, low=low, high=high),) for shape in ((), (3,), (2, 3), (0,), (2, 0))]
+
+
+def usual_binary(low: float, high: float) -> Any:
+    """Return the examples of an element-wise gate of two arguments."""
+    shapes: list[tuple[tuple[int, ...], tuple[int, ...]]] = [
+        ((), ()), ((3,), (3,)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (2, 2)), ((4, 1, 2), (3, 1)), ((0,), (1,)),
+    ]  # fmt: skip
+    return lambda draw: [
+        *((draw(*a, low=low, high=high), draw(*b, low=low, high=high)) for a, b in shapes),
+        (draw(2, 3, low=low, high=high), 2.0),
+        (2.0, draw(2, 3, low=low, high=high)),
+        (draw(2, low=low, high=high), 3),
+    ]
