@@ -274,7 +274,7 @@ def test_what_stood_there_stays_when_drawing_fails(tmp_path, monkeypatch):
     path.write_bytes(b"old")
     figure = SimpleNamespace(savefig=lambda file, **_: file.write(b"half") and 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        plots._saved(figure, path)
+        plots.saved(figure, path)
     assert path.read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -18,6 +18,7 @@ import pytest
 import gdcore as gd
 from gdcore.checkpoints import checkpoint
 from gdcore.distributed import checkpoint as gathered
+from gdcore.distributed import interrupts
 from gdcore.distributed import launch as ranks
 from gdcore.distributed import partition as shards
 from gdcore.trees import flatten
@@ -198,7 +199,7 @@ def test_ctrl_c_waits_for_the_end_of_a_block():
     done = []
 
     def work():
-        with ranks.uninterrupted():
+        with interrupts.uninterrupted():
             signal.raise_signal(signal.SIGINT)
             done.append("rest of the block")
 

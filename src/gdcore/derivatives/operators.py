@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from ..trees import Structure, flatten, rebuild, take_apart
-from .gates import methods  # noqa: F401  # traced values are complete before any derivative is taken
+from . import gates  # noqa: F401  # traced values are complete before any derivative is taken
 from .tape import Node, Tape, walk_back, walk_back_again
 from .traced import Traced, describe
 

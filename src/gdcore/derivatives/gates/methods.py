@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..traced import GATES, Traced
-from . import indexing, linalg, reductions, shapes  # noqa: F401  # the rows that the methods look up
+from .shapes import astype
 
 NAMES = (
     "all any argmax argmin argsort clip copy cumsum diagonal dot max mean min nonzero prod ravel repeat "
@@ -31,7 +31,7 @@ def _transpose(self: Any, *axes: Any) -> Any:
 for _name in NAMES.split():
     setattr(Traced, _name, _method(GATES[getattr(np, _name)]))
 for _name, _value in {
-    "astype": shapes.astype,
+    "astype": astype,
     "reshape": _reshape,
     "transpose": _transpose,
     "flatten": _method(GATES[np.ravel]),
