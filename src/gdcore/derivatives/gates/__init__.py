@@ -1,7 +1,7 @@
 """The table of gates, one row each, and the methods of traced values that follow from it.
 
-``table.py`` says what a row is; the other files hold the rows. All are registered here, at the import of the folder,
-so that whoever sees one gate sees all of them.
+``table.py`` says what a row is; the other files hold the rows. All are registered here, when the folder is imported,
+so that whoever sees one gate sees all.
 """
 
 from . import arithmetic, indexing, linalg, nets, reductions, shapes  # noqa: F401  # their rows
