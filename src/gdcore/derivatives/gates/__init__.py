@@ -1,6 +1,6 @@
 """The table of gates, one row each, and the methods of traced values that follow from it.
 
-``table.py`` says what a row is; the other files hold the rows. All are registered here, when the folder is imported,
+``table.py`` says what a row is; the other files hold the rows. All are registered here, with the folder,
 so that whoever sees one gate sees all.
 """
 
