@@ -9,6 +9,8 @@ import numpy as np
 from .arguments import checked_number, describe
 from .trees import take_apart
 
+__all__ = ["clip_by_global_norm", "clip_by_value"]
+
 Array = np.ndarray[Any, Any]
 
 TINY = 1e-280

@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import rules
-from .engine._engine import Engine
+from .engine import Engine
 from .groups import Group, Tree, split
 from .trees import Structure
+
+__all__ = ["SGD", "Adam", "AdamW", "Momentum", "RMSProp"]
 
 MAX_STEPS = 2**63 - 1
 
@@ -373,3 +375,7 @@ class AdamW(Optimizer):
         l2: float = 0.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2)
+
+
+for _name in __all__:  # what users see in tracebacks and pickles
+    globals()[_name].__module__ = "gdcore"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from . import rules
-from .engine import _engine
+from .engine import update
 
 Array = np.ndarray[Any, Any]
 
@@ -106,4 +106,4 @@ def _update(
     ordered = rule.check(given, (getattr(arrays[0], "dtype", None),))
     if len(arrays) > 1 and isinstance(arrays[1], np.floating):  # NumPy's own reductions return these for 0-d arrays
         arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
-    _engine.update(rule.name, rule.coefficients(t, *ordered), names, arrays)
+    update(rule.name, rule.coefficients(t, *ordered), names, arrays)

@@ -15,10 +15,8 @@ from typing import Any, Final
 import numpy as np
 
 from .. import reference, rules
-from ..engine import _engine
-from ..engine.threads import get_num_threads, set_num_threads
-from ..engine.variants import show_config
-from ..models.choices import OPTIMIZERS
+from ..engine import get_num_threads, set_num_threads, show_config, update
+from ..models import OPTIMIZERS
 from ..plots import COLORS, legend, line_style, new_figure, saved
 from .errors import SUCCESS, check_plot
 
@@ -132,8 +130,8 @@ def _point(rule: rules.Rule, size: int, dtype: np.dtype[Any]) -> Point:
     step = getattr(reference, rule.name)
     given = {"lr": 1e-6, **({"t": 1} if rule is rules.ADAM else {})}
     ns, limit_ns = _in_turn(
-        lambda: _engine.update(rule.name, coefficients, names, ours),
-        lambda: _engine.update(LIMIT, coefficients, names, ours),
+        lambda: update(rule.name, coefficients, names, ours),
+        lambda: update(LIMIT, coefficients, names, ours),
     )
     # Not in turn with these: its temporaries would put their arrays out of the caches.
     (numpy_ns,) = _in_turn(lambda: step(*theirs, **given))

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
-from ..training.fit import fit
-from ..training.history import History, Record
+from ..training import History, Record, fit
 
 Floats = NDArray[np.float64]
 

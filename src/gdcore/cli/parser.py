@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from .. import __version__
-from ..distributed.agreement import TOLD, RankError
-from ..distributed.launch import LAST_WORDS, PATIENCE, end_job, is_first
-from ..models.choices import OPTIMIZERS
+from ..distributed import LAST_WORDS, PATIENCE, TOLD, RankError, end_job, is_first
+from ..models import OPTIMIZERS
 from .bench import bench, info
 from .errors import FAILED, INTERRUPTED, SUCCESS, USAGE, CommandError
 from .options import LEAST_EPOCHS, LEAST_STEPS, MISSING, SCHEDULES, TASKS

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import replacing
-from ..tables.model import TableModel
-from ..tables.table import Table
+from ..tables import Table, TableModel
 from .errors import SUCCESS, CommandError
 from .report import warn
 from .train import _check_other
@@ -19,8 +18,7 @@ from .train import _check_other
 
 def predict(args: argparse.Namespace) -> int:
     """Predict a line for each row of a table."""
-    from ..tables.model import ModelError, TableModel  # noqa: PLC0415
-    from ..tables.table import Table, TableError  # noqa: PLC0415
+    from ..tables import ModelError, Table, TableError, TableModel  # noqa: PLC0415  # noqa: PLC0415
 
     if args.output is not None:
         _check_other("--output", args.output, args.model, args.data)
@@ -74,7 +72,7 @@ def _csv(header: list[str], rows: list[list[Any]]) -> str:
 
 
 def _say_score(model: "TableModel", table: "Table", predictions: NDArray[Any]) -> None:
-    from ..tables.table import TableError  # noqa: PLC0415
+    from ..tables import TableError  # noqa: PLC0415
 
     if model.target.name not in table.columns:
         return

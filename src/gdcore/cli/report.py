@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ..training.history import History, Record
-from ..training.progress import write
+from ..training import History, Record, write
 
 Titles = tuple[tuple[str, str], ...]
 """Keys of the record, each with its title."""

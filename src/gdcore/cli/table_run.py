@@ -9,12 +9,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.container import CheckpointError
-from ..models.choices import OPTIMIZERS
-from ..tables.model import TableModel
-from ..training.divergence import DivergenceError
-from ..training.fit import fit
-from ..training.history import History
+from ..checkpoints import CheckpointError
+from ..models import OPTIMIZERS
+from ..tables import TableModel
+from ..training import DivergenceError, History, fit
 from .errors import INTERRUPTED, SUCCESS, CommandError
 from .options import LEAST_EPOCHS, LEAST_STEPS, SCHEDULES
 from .report import (
@@ -42,7 +40,7 @@ def make_optimizer(options: argparse.Namespace, groups: list[dict[str, Any]], co
     values = {"lr": options.lr, "weight_decay": options.weight_decay, "l2": options.l2}
     if comm is None:
         return kind(groups, **values)
-    from ..distributed.optimizer import ShardedOptimizer  # noqa: PLC0415
+    from ..distributed import ShardedOptimizer  # noqa: PLC0415
 
     return ShardedOptimizer(kind, groups, comm, max_norm=options.clip, **values)
 

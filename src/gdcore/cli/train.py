@@ -9,15 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.checkpoint import check_path
-from ..distributed.agreement import agree
-from ..distributed.launch import only_first_speaks, started
+from ..checkpoints import check_path
+from ..distributed import agree, only_first_speaks, started
 from ..files import check_destination
-from ..models.choices import OPTIMIZERS
-from ..models.networks import MLP, Network
-from ..tables.columns import Columns, said_missing
-from ..tables.model import TableModel, Target
-from ..tables.table import Table, TableError
+from ..models import MLP, OPTIMIZERS, Network
+from ..tables import Columns, Table, TableError, TableModel, Target, said_missing
 from .errors import SUCCESS, USAGE, CommandError, check_plot
 from .options import DEFAULTS
 from .report import count, warn

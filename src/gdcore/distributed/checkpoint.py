@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checkpoints import checkpoint
-from ..checkpoints.checkpoint import Checkpoint, check_path
+from .. import checkpoints
+from ..checkpoints import Checkpoint, check_path
 from .agreement import Comm, agree
 from .interrupts import uninterrupted
 from .launch import joined
@@ -51,7 +51,7 @@ def save(
 
         def write() -> list[str]:
             if writes:
-                checkpoint.save(path, params, state, rng=rng, epoch=epoch, metadata=metadata)
+                checkpoints.save(path, params, state, rng=rng, epoch=epoch, metadata=metadata)
             return []
 
         agree(optimizer.comm, prepare)
@@ -85,13 +85,13 @@ def load(
 
     def read() -> list[str]:
         nonlocal found
-        found = checkpoint.read(path, mapped=lambda name: name.startswith("optimizer."))
+        found = checkpoints.read(path, mapped=lambda name: name.startswith("optimizer."))
         return [f"epoch {found.epoch} of {Path(path).name}"]
 
     agree(comm, read)
     assert found is not None
     with uninterrupted():
-        checkpoint.restore(found, path, params, optimizer, rng)
+        checkpoints.restore(found, path, params, optimizer, rng)
     return found
 
 

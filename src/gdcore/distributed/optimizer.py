@@ -13,19 +13,16 @@ import numpy as np
 
 from ..arguments import checked_int
 from ..clipping import Limits, sum_of_squares
-from ..engine.arrays import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
+from ..engine import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
 from ..groups import Group, Tree, split
 from ..optimizers import Optimizer, expect_keys
 from ..trees import Structure, flatten, rebuild
 from .agreement import Comm, agree
-from .checkpoint import load, save
 from .exchange import BUFFERS, Exchange, flat, weigh
 from .interrupts import uninterrupted
 from .launch import joined
 from .partition import cut
 from .share import Share, members_of
-
-__all__ = ["ShardedOptimizer", "load", "save"]
 
 Array = np.ndarray[Any, Any]
 

@@ -14,12 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from ..arguments import describe
-from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints import Checkpoint
 from ..clipping import Limits
-from ..training.divergence import DivergenceError
-from ..training.history import Record
-from ..training.loop import Loop, checked_loss, checked_pair
-from ..training.resume import Saver, checksum
+from ..training import DivergenceError, Loop, Record, Saver, checked_loss, checked_pair, checksum
 from .agreement import Comm, agree
 from .checkpoint import load, save
 from .interrupts import handling_ctrl_c

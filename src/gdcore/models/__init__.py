@@ -1,5 +1,30 @@
-"""Dense networks."""
+"""Models for tables: linear, logistic, softmax, and the multilayer perceptron; with scikit-learn as its estimators.
 
+In go samples, one a row, and targets; ``outputs`` and ``loss`` are a model's specification, in functions that
+can be differentiated, and ``value_and_grad`` is the same by hand. Start reading at ``Network`` in
+``networks.py``; ``tasks.py`` has the losses, ``estimators.py`` what scikit-learn's users call, ``choices.py``
+what they and the command line choose from.
+"""
+
+from typing import TYPE_CHECKING
+
+from .choices import OPTIMIZERS as OPTIMIZERS
 from .networks import ACTIVATIONS, MLP, Linear, Logistic, Network, Softmax, from_config
+from .scaling import Scaling as Scaling
+
+if TYPE_CHECKING:
+    from .estimators import GDClassifier as GDClassifier
+    from .estimators import GDRegressor as GDRegressor
 
 __all__ = ["ACTIVATIONS", "MLP", "Linear", "Logistic", "Network", "Softmax", "from_config"]
+
+for _name in set(__all__) - {"ACTIVATIONS"}:  # what users see in tracebacks and pickles
+    globals()[_name].__module__ = __name__
+
+
+def __getattr__(name: str) -> object:
+    if name not in {"GDClassifier", "GDRegressor"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import estimators  # noqa: PLC0415  # scikit-learn is an extra
+
+    return getattr(estimators, name)

@@ -25,7 +25,7 @@ except ImportError as error:
 
 from ..arguments import checked_number
 from ..optimizers import Optimizer
-from ..training.fit import fit
+from ..training import fit
 from .choices import OPTIMIZERS
 from .networks import MLP, Network
 from .scaling import Scaling

@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 
 from ..arguments import describe
-from ..derivatives.gates.nets import relu, sigmoid, tanh
-from ..engine.arrays import check_like
+from ..derivatives import relu, sigmoid, tanh
+from ..engine import check_like
 from ..metrics import Metric
 from ..trees import Structure, flatten
 from .tasks import TASKS

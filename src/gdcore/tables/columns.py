@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models.scaling import Scaling
+from ..models import Scaling
 from .table import Table, TableError
 
 Floats = NDArray[np.float64]

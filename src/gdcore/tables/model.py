@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checkpoints.checkpoint import load, save
+from ..checkpoints import load, save
 from ..metrics import Metric
-from ..models import networks as models
+from ..models import Network, from_config
 from .columns import Columns, measured, said_missing, standardised
 from .table import Table, TableError
 
@@ -79,7 +79,7 @@ class Target:
             )
         return cls(name, 0.0, 1.0, classes), codes
 
-    def metrics(self, network: models.Network) -> dict[str, Metric]:
+    def metrics(self, network: Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""
         if self.classes:
             return network.metrics
@@ -91,7 +91,7 @@ class Target:
 class TableModel:
     """A network for the rows of a table."""
 
-    network: models.Network
+    network: Network
     columns: Columns
     target: Target
 
@@ -159,7 +159,7 @@ class TableModel:
         try:
             target = metadata["target"]
             model = cls(
-                models.from_config(metadata["network"], saved.params),
+                from_config(metadata["network"], saved.params),
                 Columns.from_metadata(metadata["columns"]),
                 Target(target["name"], target["center"], target["scale"], tuple(target["classes"])),
             )

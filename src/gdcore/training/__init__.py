@@ -1,1 +1,24 @@
-"""The training process."""
+"""The training process: mini-batches, loss, gradient, step, epochs, and what is told of them.
+
+In go a function that gives loss and gradient, parameters, data and an optimizer; the parameters are trained in
+place, and out comes a ``History``. Start reading at ``fit`` in ``fit.py``, which checks what it is given, then
+``loop.py``, the loop over epochs and batches; ``run.py`` is where a run stands, ``resume.py`` how it goes to a
+checkpoint and comes back.
+"""
+
+from .batches import minibatches
+from .divergence import DivergenceError
+from .fit import fit
+from .history import History
+from .history import Record as Record
+from .loop import Loop as Loop
+from .loop import checked_loss as checked_loss
+from .loop import checked_pair as checked_pair
+from .progress import write as write
+from .resume import Saver as Saver
+from .resume import checksum as checksum
+
+__all__ = ["DivergenceError", "History", "fit", "minibatches"]
+
+for _name in __all__:  # what users see in tracebacks and pickles
+    globals()[_name].__module__ = "gdcore"

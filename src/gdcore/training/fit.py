@@ -22,7 +22,7 @@ from .run import Run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..distributed.team import Team
+    from ..distributed import Team
     from .resume import Saver
 
 Array = np.ndarray[Any, Any]

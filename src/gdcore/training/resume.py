@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import checked_number
-from ..checkpoints.checkpoint import Checkpoint, check_path, load, save
-from ..checkpoints.container import CheckpointError
-from ..checkpoints.generators import state_of
-from ..checkpoints.values import encode
+from ..checkpoints import Checkpoint, CheckpointError, check_path, encode, load, save, state_of
 from ..files import remove_leftovers
 from ..trees import flatten
 from .history import Record
