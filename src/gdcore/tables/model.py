@@ -165,8 +165,8 @@ class TableModel:
             saved = load(path)
             found = saved.metadata.get("format") if isinstance(saved.metadata, dict) else None
             if found != FORMAT:
-                raise ValueError(f"expected the format {FORMAT!r}, got {found!r:.100}")
-            check_plan("model", saved.metadata, PLAN)
+                raise ValueError(f"expected the format {FORMAT!r}, got {found!a:.100}")
+            check_plan("metadata", saved.metadata, PLAN)
             return cls._of(saved.metadata, saved.params)
         except (ValueError, TypeError, AttributeError, IndexError) as error:
             raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {error}") from error
@@ -177,6 +177,9 @@ class TableModel:
         target = metadata["target"]
         numbers = None if target["numbers"] is None else Numbers(**target["numbers"])
         what = Target(target["name"], numbers, target["center"], target["scale"], tuple(target["classes"]))
+        kinds = len(what.classes)
+        if (numbers is None) != (2 <= kinds <= MOST_CLASSES) or len(set(what.classes)) < kinds or what.scale <= 0:
+            raise ValueError("target: expected a number, or classes that differ, got something else")
         columns = Columns.from_metadata(metadata["columns"])
         config = metadata["network"]
         sizes, shapes = config["sizes"], [(*array.shape, 0, 0)[:2] for array in flatten(params)]

@@ -1,6 +1,6 @@
 """What the parts of a model file have to be like: whoever has made one can put anything into it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -13,29 +13,34 @@ Plan = Any
 
 
 def check_plan(what: str, value: Any, plan: Plan) -> None:
-    """Raise ValueError unless ``value`` is as planned."""
-    if not _fits(value, plan):
-        raise ValueError(f"{what}: expected what is in a model, got {value!r:.100}")
+    """Raise ValueError, of the part that differs, unless ``value`` is as planned."""
+    for place, found in _misfits(what, value, plan):
+        raise ValueError(f"{place}: expected what a model has there, got {type(found).__name__}")
 
 
-def _fits(value: Any, plan: Plan) -> bool:
+def _misfits(place: str, value: Any, plan: Plan) -> Iterator[tuple[str, Any]]:
+    """Yield where a value is not as planned, and what is there."""
     match plan:
         case tuple():
-            fits = any(_fits(value, one) for one in plan)
+            fits = any(not [*_misfits(place, value, one)] for one in plan)
         case [inner]:
-            fits = isinstance(value, list | tuple) and all(_fits(one, inner) for one in value)
-        case dict() if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-            fits = False
+            fits = isinstance(value, list | tuple)
+            for index, one in enumerate(value if fits else ()):
+                yield from _misfits(f"{place}[{index}]", one, inner)
         case dict():
-            inner = dict.fromkeys(value, plan[...]) if ... in plan else plan
-            fits = value.keys() == inner.keys() and all(_fits(value[key], one) for key, one in inner.items())
+            fits = isinstance(value, dict) and all(isinstance(key, str) for key in value)
+            inner = dict.fromkeys(value, plan[...]) if fits and ... in plan else plan
+            fits = fits and value.keys() == inner.keys()
+            for key in inner if fits else ():
+                yield from _misfits(f"{place}[{key!r:.40}]", value[key], inner[key])
         case frozenset():
             fits = isinstance(value, str) and value in plan
         case type():
             fits = type(value) is plan
         case _:
-            fits = value is None if plan is None else bool(plan(value))
-    return fits
+            fits = value is None if plan is None else plan(value)
+    if not fits:
+        yield place, value
 
 
 def _array(kind: type) -> Callable[[Any], bool]:

@@ -246,13 +246,10 @@ def _by_column(path: str | Path, content: bytes | None, separator: str) -> "pl.D
 
 def _by_row(path: str | Path, text: str, separator: str) -> "pl.DataFrame":
     """Return the fields as Python reads them, which knows what is wrong with a row. The header is a row."""
-    reader = csv.reader(
-        io.StringIO(text.replace("\t", " ") if separator == " " else text, newline=""),
-        delimiter=separator,
-        skipinitialspace=True,
-        strict=True,
-    )
+    text = text.replace("\t", " ") if separator == " " else text
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     rows: list[list[str | None]] = []
+    begun = line = 1
     try:
         for row in reader:
             if separator == " " and row and not row[-1]:
@@ -266,10 +263,11 @@ def _by_row(path: str | Path, text: str, separator: str) -> "pl.DataFrame":
                 )
             if row or width == 1:  # else a blank line, which is no row
                 rows.append([*row, *[None] * (width - len(row))])
+                begun, line = line, reader.line_num + 1
     except csv.Error as error:
-        raise TableError(
-            f"{path}: line {reader.line_num}: expected fields separated by {separator!r}: {error}"
-        ) from error
+        raise TableError(f"{path}: line {line}: expected fields separated by {separator!r}: {error}") from error
+    if text.count('"') % 2 and (rows[-1][-1] is None or "\n" in rows[-1][-1]):
+        raise TableError(f"{path}: line {begun}: expected a quote that ends, got one without end")
     schema = [(str(index), polars().String) for index in range(len(rows[0]))]
     frame: pl.DataFrame = polars().DataFrame(rows, orient="row", schema=schema)
     return frame

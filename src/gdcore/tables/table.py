@@ -1,6 +1,7 @@
 """CSV and Parquet files as columns of numbers, dates and texts, and what is wrong with them in one line."""
 
 import io
+import math
 import os
 import stat
 from collections import Counter
@@ -59,6 +60,7 @@ class Table:
             names, frame = fields.names, fields.frame
             self.separator, self.found, self._quoted = fields.separator, fields.found, fields.quoted
         self.na = NA if na is None else na
+        self._na_numbers = [number for number in map(_number, self.na) if math.isfinite(number)]
         names = [name.strip() for name in names]
         used = [
             index for index, name in enumerate(names) if name or frame.to_series(index).null_count() < len(frame)
@@ -132,7 +134,12 @@ class Table:
         if name not in self._texts:
             self.require([name])
             series = self._frame.to_series(self._place[name]).cast(polars().String).str.strip_chars()
-            self._texts[name] = series.set(series.is_null() | series.is_in(["", *self.na]), None)
+            missing = series.is_null() | series.is_in(["", *self.na])
+            if self._na_numbers:
+                missing |= (
+                    series.cast(polars().Float64, strict=False).is_in(self._na_numbers).fill_null(value=False)
+                )
+            self._texts[name] = series.set(missing, None)
         return self._texts[name]
 
     def na_in(self, name: str) -> str:
@@ -157,6 +164,7 @@ class Table:
             )
             for name, values in zip(new, cast, strict=True):
                 whole = values.null_count() == 0 and values.is_finite().all()
+                whole = whole and not (self._na_numbers and values.is_in(self._na_numbers).any())
                 self._parsed[name, PLAIN] = _Column(values, 0) if whole else self._judged(name, PLAIN)
         return [self._parsed[name, PLAIN] for name in names]
 
@@ -247,6 +255,13 @@ def listed(names: Iterable[str]) -> str:
 def cut(parts: Sequence[str], between: str = ", ") -> str:
     """Return what is listed, of which not all is shown if it is much."""
     return between.join(parts[:SHOWN]) + (f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _opened(path: str | Path) -> tuple[bytes | None, bytes, bytes]:
