@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import math
 import os
 import subprocess
 import sys
@@ -104,11 +105,9 @@ def test_how_a_file_is_written_does_not_matter(case):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pipe with a name")
 @pytest.mark.parametrize("case", ["gzip", "utf-16", "zip", "semicolons", "comments above"])
 def test_nor_whether_it_is_a_pipe(case):
-    content = SAME[case]
+    content = SAME[case] if isinstance(SAME[case], bytes) else SAME[case].encode()
     os.mkfifo("pipe")
-    writer = threading.Thread(
-        target=lambda: Path("pipe").write_bytes(content if isinstance(content, bytes) else content.encode())
-    )
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=[content])
     writer.start()
     table = Table("pipe")
     writer.join()
@@ -257,8 +256,8 @@ def test_a_row_to_predict_gets_a_prediction_always(gdc, separator):
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_table_for_which_there_is_no_memory_is_one_line(gdc, monkeypatch, packed):
     text = ("x,y\n" + "1,2\n" * 100_000).encode()
-    for module in (packing, source):
-        monkeypatch.setattr(module, "room", lambda: 500_000.0)
+    monkeypatch.setattr(packing if packed else source, "room", lambda: 500_000.0)
+    monkeypatch.setattr(source if packed else packing, "room", lambda: math.inf)
     data = file(gzip.compress(text) if packed else text)
     refused(gdc("train", data, "--target", "y"), "expected a table for which there is memory, 0.0005 GB, got one")
 

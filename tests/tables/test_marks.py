@@ -254,7 +254,7 @@ def test_other_dates_are_read_where_it_is_asked_for(gdc, table):
     for format_, flag in (("%d.%m.%Y", "when"), ("%d/%m/%Y", "when=%d/%m/%Y"), ("%b %d, %Y", '"when=%b %d, %Y"')):
         data = table(dated(DAYS.dt.strftime(format_).to_list()))
         assert "column 'when' looks like dates: see --dates" in gdc("train", data, *argv)[2]
-        status, out, err = gdc("train", data, *argv, "--dates", flag)
+        status, _, err = gdc("train", data, *argv, "--dates", flag)
         assert (status, err) == (0, "")
         np.testing.assert_array_equal(predictions(gdc, data), expected)
 
