@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..trees import flatten, rebuild
-from .gate import Gate, Vjp, check_result, join
-from .tape import Node, Pull, Tape, walk_back
-from .traced import GATES, Traced, begin, name_of, real
+from ._gate import Gate, Vjp, check_result, join
+from ._tape import Node, Pull, Tape, walk_back
+from ._traced import GATES, Traced, begin, name_of, real
 
 
 def gate(function: Callable[..., Any], *vjps: Vjp | None) -> Gate:

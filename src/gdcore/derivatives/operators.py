@@ -9,8 +9,8 @@ import numpy as np
 
 from ..trees import Structure, flatten, rebuild, take_apart
 from . import gates  # noqa: F401  # traced values are complete before any derivative is taken
-from .tape import Node, Tape, walk_back, walk_back_again
-from .traced import Traced, describe
+from ._tape import Node, Tape, walk_back, walk_back_again
+from ._traced import Traced, begin, describe
 
 Function = Callable[..., Any]
 
@@ -266,7 +266,7 @@ def _inputs(tape: Tape, params: Any, leaves: list[Any]) -> list[Traced]:
             _refuse(params, leaf)
         if kind is np.ndarray and not value.ndim:
             value = value[()]  # arithmetic is several times faster on NumPy's scalars than on its arrays
-        inputs.append(Traced(value, tape, Node(None, ())))
+        inputs.append(begin(tape, value))
     return inputs
 
 

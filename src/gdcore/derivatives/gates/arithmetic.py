@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..traced import Traced, real
+from .._traced import Traced, real
 from .table import constant, elementwise
 
 LN2: Final = math.log(2)
@@ -136,12 +136,3 @@ constant(
     np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
 )
 # fmt: on
-
-for _comparison in (operator.lt, operator.le, operator.eq, operator.ne, operator.gt, operator.ge):
-    setattr(
-        Traced,
-        f"__{_comparison.__name__}__",
-        lambda self, other, compare=_comparison: compare(real(self), real(other)),
-    )
-Traced.__floordiv__ = lambda self, other: real(self) // real(other)
-Traced.__rfloordiv__ = lambda self, other: real(other) // real(self)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..gate import Gate, shrink
-from ..tape import Pull
-from ..traced import Traced, real
+from .._gate import Gate, shrink
+from .._tape import Pull
+from .._traced import Traced, real, register
 from .table import TABLE, Row, derived, row
 
 Shape = tuple[int, ...]
@@ -108,7 +108,7 @@ def _getitem(x: Any, at: Any) -> Any:
 
 
 TABLE.append(Row(_getitem, _index_examples, _getitem))
-Traced.__getitem__ = index
+register("getitem", index)
 
 
 @derived(

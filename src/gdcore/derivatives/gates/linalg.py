@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..gate import Gate, binary, shrink
-from ..tape import Pull
-from ..traced import GATES, Traced, real
+from .._gate import Gate, Matmul, shrink
+from .._tape import Pull
+from .._traced import GATES, Traced, real, register
 from .table import TABLE, Row, derived, row
 
 
@@ -63,7 +63,7 @@ def _stacked_product_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 
 _matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=True)
-_apply_matmul = binary(_matmul, np.matmul, broadcasts=False)
+_apply_matmul = Matmul(_matmul)
 TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul))
 
 
@@ -83,8 +83,7 @@ def matmul(x: Any, y: Any) -> Any:
 
 
 GATES[np.matmul] = matmul
-Traced.__matmul__ = matmul
-Traced.__rmatmul__ = lambda self, other: matmul(other, self)
+register("matmul", matmul)
 
 
 @derived(

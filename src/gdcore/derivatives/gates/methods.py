@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ..traced import GATES, Traced
+from .._traced import GATES, METHODS, PROPERTIES
 from .shapes import astype
 
 NAMES = (
@@ -29,13 +29,6 @@ def _transpose(self: Any, *axes: Any) -> Any:
 
 
 for _name in NAMES.split():
-    setattr(Traced, _name, _method(GATES[getattr(np, _name)]))
-for _name, _value in {
-    "astype": astype,
-    "reshape": _reshape,
-    "transpose": _transpose,
-    "flatten": _method(GATES[np.ravel]),
-    "T": property(_transpose),
-    "mT": property(_method(GATES[np.matrix_transpose])),
-}.items():
-    setattr(Traced, _name, _value)
+    METHODS[_name] = _method(GATES[getattr(np, _name)])
+METHODS.update(astype=astype, reshape=_reshape, transpose=_transpose, flatten=_method(GATES[np.ravel]))
+PROPERTIES.update(T=_transpose, mT=GATES[np.matrix_transpose])

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..gate import Gate, fused, unary
-from ..traced import Traced, describe
+from .._gate import Elementwise, Gate, fused
+from .._traced import Traced, describe
 from .arithmetic import masked
 from .table import TABLE, Row, row, usual_unary
 
@@ -247,11 +247,13 @@ def _pair_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(), draw()), (draw(3), draw(3)), (draw(2, 3), draw(2, 3)), (draw(2, 3), np.ones((2, 3)))]
 
 
-_relu = unary(Gate("gd.relu", relu, (lambda ans, x: lambda g: masked(g, ans > 0),), stacks=True), relu)
-_sigmoid = unary(
+_relu = Elementwise(Gate("gd.relu", relu, (lambda ans, x: lambda g: masked(g, ans > 0),), stacks=True), relu)
+_sigmoid = Elementwise(
     Gate("gd.sigmoid", sigmoid, (lambda ans, x: lambda g: g * (ans * (1 - ans)),), stacks=True), sigmoid
 )
-_softplus = unary(Gate("gd.softplus", softplus, (lambda ans, x: lambda g: g * sigmoid(x),), stacks=True), softplus)
+_softplus = Elementwise(
+    Gate("gd.softplus", softplus, (lambda ans, x: lambda g: g * sigmoid(x),), stacks=True), softplus
+)
 for _function in (relu, sigmoid, softplus, tanh):
     TABLE.append(Row(_function, usual_unary(-2.0, 2.0), _function))
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Pull
-from ..traced import GATES
+from .._tape import Pull
+from .._traced import GATES
 from .table import row
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..gate import Gate, shrink
-from ..tape import Pull
-from ..traced import GATES, Traced
+from .._gate import Gate, shrink
+from .._tape import Pull
+from .._traced import GATES, Traced
 from .reductions import axes_of
 from .table import TABLE, Row, derived, row
 

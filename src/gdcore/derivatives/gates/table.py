@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ..gate import Gate, Vjp, binary, unary
-from ..traced import GATES, Traced, name_of, real
+from .._gate import Elementwise, Gate, Vjp
+from .._traced import GATES, name_of, real, register
 
 
 class Row(NamedTuple):
@@ -65,16 +65,11 @@ def elementwise(
     The vjps need not care for broadcasting. The tests try values from ``low`` to ``high``.
     """
     gate = Gate(name_of(ufunc), ufunc, vjps, stacks=True)
-    way: Any = unary if len(vjps) == 1 else binary
-    GATES[ufunc] = way(gate, ufunc)
+    GATES[ufunc] = Elementwise(gate, ufunc)
     TABLE.append(Row(ufunc, (usual_unary if len(vjps) == 1 else usual_binary)(low, high), ufunc))
     if symbol is not None:
         # On scalars an operator is several times faster than its ufunc.
-        apply = way(gate, symbol)
-        name = symbol.__name__.strip("_")
-        setattr(Traced, f"__{name}__", apply)
-        if len(vjps) == 2:
-            setattr(Traced, f"__r{name}__", lambda self, other: apply(other, self))
+        register(symbol.__name__.strip("_"), Elementwise(gate, symbol))
 
 
 def constant(*functions: Any) -> None:
