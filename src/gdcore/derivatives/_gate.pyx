@@ -312,6 +312,52 @@ cdef class Matmul:
         return wrap(ans, tape, Node(self.gate, tuple(links)))
 
 
+@cython.final
+cdef class Index:
+    """The way of a traced value through ``x[index]``."""
+
+    cdef readonly Gate gate
+    cdef object plain  # brings an index into its plain form, a tuple, and says whether it may name an element twice
+
+    def __init__(self, Gate gate not None, plain):
+        self.gate, self.plain = gate, plain
+
+    def __call__(self, Traced x not None, at):
+        cdef Node node = Node.__new__(Node)
+        cdef object value = x.get()
+        cdef bint repeated = False
+        if type(at) is not int and type(at) is not slice:
+            at, repeated = self.plain(at)
+        ans = value[at]
+        node.gate, node.way, node.a = self.gate, INDEX, x.node_
+        node.x = at if type(at) is tuple else (at,)
+        node.y = (value.shape, ans.ndim, repeated)
+        return wrap(ans, x.tape_, node)
+
+
+@cython.final
+cdef class Total:
+    """The way of a traced value through the sum, or the mean, of all its elements; other calls go through its gate."""
+
+    cdef readonly Gate gate
+    cdef object other
+    cdef bint mean
+
+    def __init__(self, Gate gate not None, other, *, bint mean):
+        self.gate, self.other, self.mean = gate, other, mean
+
+    def __call__(self, x, *more, **options):
+        cdef Node node
+        if more or options or type(x) is not Traced:
+            return self.other(x, *more, **options)
+        value = (<Traced> x).get()
+        ans = self.gate.forward(value)
+        node = Node.__new__(Node)
+        node.gate, node.way, node.a = self.gate, TOTAL, (<Traced> x).node_
+        node.x, node.y = value.size if self.mean else None, value.shape
+        return wrap(ans, (<Traced> x).tape_, node)
+
+
 def fused(Gate gate not None):
     """Return the way of a first argument through a gate that saves; the second is most often a constant."""
     vjp, saving = gate.vjps[0], gate.saving

@@ -323,8 +323,13 @@ cdef int pull_back(Node node, object g, bint stacked) except -1:
     return 0
 
 
-pull_of_index = None
-"""Given the shape indexed, the number of axes of what came out, and the index, it returns the pull; set by its row."""
+cdef object pull_of_index = None
+
+
+def let_index_pull(function):
+    """Take the function that, given the shape indexed, the number of axes that came out and the index, makes a pull."""
+    global pull_of_index
+    pull_of_index = function
 
 
 cdef int index_back(Node node, object g, bint stacked) except -1:
@@ -349,9 +354,11 @@ cdef int index_back(Node node, object g, bint stacked) except -1:
 
 
 cdef int total_back(Node node, object g, bint stacked) except -1:
-    # y is the shape that was summed.
+    # x is the number that the sum was divided by, or None; y is the shape that was summed.
     cdef Node a = node.a
     shape = node.y
+    if node.x is not None:
+        g = g / node.x
     if stacked or not (type(g) is float64 or type(g) is float32):
         ndim = len(shape)
         g = g.reshape(g.shape + (1,) * ndim)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._gate import Total
 from .._tape import Pull
 from .._traced import GATES
 from .table import row
@@ -154,7 +155,12 @@ def reduction(function: Any, pull: Any, names: str, examples: Any) -> None:
     """Add the gate of a function whose options come in the order of ``names``."""
     gate = row(function, pull, stacks=True, examples=examples)
     options = tuple(names.split())
-    GATES[function] = lambda x, *given, **named: gate(x, **dict(zip(options, given, strict=False)), **named)
+
+    def entry(x: Any, *given: Any, **named: Any) -> Any:
+        return gate(x, **dict(zip(options, given, strict=False)), **named)
+
+    total = function in {np.sum, np.mean}
+    GATES[function] = Total(gate, entry, mean=function is np.mean) if total else entry
 
 
 reduction(np.sum, _pull_sum, "axis dtype out keepdims", _sum_examples)
