@@ -6,25 +6,32 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import flag
 from ..trees import flatten, rebuild
+from .foreign import UserGate
 from .gate import Gate, Vjp, check_result, join
+from .gates import register
 from .tape import Node, Pull, Tape, walk_back
-from .traced import GATES, Traced, begin, name_of, real
+from .traced import Traced, begin, real
 
 
-def gate(function: Callable[..., Any], *vjps: Vjp | None) -> Gate:
+def gate(function: Callable[..., Any], *vjps: Vjp | None, replace: bool = False) -> UserGate:
     """Return ``function`` as a gate: it takes part in derivatives like any other.
 
     Arguments:
         function: any function of arrays that returns one array of float32 or float64, such as compiled code. It is
-            given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, traced values go through
-            the gate wherever the function itself is called.
+            given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, or a method of one such as
+            ``np.add.reduce``, traced values go through the gate wherever the function itself is called.
         vjps: one for each positional argument, or None for an argument that is never differentiated.
             ``vjp(ans, *args)``, where ``ans = function(*args)``, returns the function that takes the gradient ``g``
             by ``ans`` to the gradient by that argument, which has the shape of the argument; for a ufunc, that of
-            ``ans`` will do. To be differentiated again it must be made of functions that have gates.
+            ``ans`` will do. An argument that is a list or another tree of arrays has such a tree of gradients. To
+            be differentiated again a vjp must be made of functions that have gates.
+        replace: whether the gate takes the place of gdcore's own, everywhere: in operators, methods and other names
+            of the function too. A user's own gate may always be registered anew.
 
-    Raises TypeError for what is not callable, and ValueError for a function that gdcore has a gate for.
+    Raises TypeError for what is not callable. Raises ValueError for a function that gdcore has a gate for, unless
+    that is to be replaced, and where it cannot be: for gdcore's own functions, and for those that give no floats.
 
     >>> import numpy as np, gdcore as gd
     >>> cube = gd.gate(lambda x: x**3, lambda ans, x: lambda g: g * 3 * x**2)
@@ -40,12 +47,8 @@ def gate(function: Callable[..., Any], *vjps: Vjp | None) -> Gate:
     for i, vjp in enumerate(vjps):
         if vjp is not None and not callable(vjp):
             raise TypeError(f"vjps[{i}]: expected a function or None, got {type(vjp).__name__}")
-    known = GATES.get(function)
-    if known is not None and not (type(known) is Gate and known.foreign):
-        raise ValueError(f"function: expected one that has no gate yet, got {name_of(function)}")
-    new = Gate(name_of(function), function, vjps, foreign=True)
-    if isinstance(function, np.ufunc) or hasattr(function, "_implementation"):
-        GATES[function] = new
+    new = UserGate(function, vjps)
+    register(function, new, replace=flag("replace", replace))
     return new
 
 

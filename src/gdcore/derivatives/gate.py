@@ -9,12 +9,14 @@ itself be traced, and a derivative can be differentiated again.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from ..arguments import describe
+from ..trees import BRANCHES
 from .tape import Node, Pull, Tape
-from .traced import REFUSED, Traced, describe, refuse_options
+from .traced import Traced, refuse_options
 
 Vjp = Callable[..., Pull]
 """``vjp(ans, *args)`` returns the pull to one argument, where ``ans`` is what the gate gave for ``args``."""
@@ -62,7 +64,7 @@ class Gate:
             if type(x) is Traced and (tape is None or x.tape.level > tape.level):
                 tape = x.tape
         if kwargs:
-            refuse_options(self.name, kwargs, {} if self.foreign else REFUSED)
+            refuse_options(self.name, kwargs)
         if tape is None:
             return self.forward(*args, **kwargs)
         values = []
@@ -82,7 +84,6 @@ class Gate:
                 kwargs["saved"] = None
         elif self.saving is None:
             ans = self.forward(*values, **kwargs)
-            refuse_foreign(self, ans, tape)
         else:
             ans, kwargs["saved"] = self.saving(*values, **kwargs)
         if type(ans) is float:
@@ -100,48 +101,16 @@ class Gate:
         else:
             vjp = self.vjps[i] if i < len(self.vjps) else None
             if vjp is None:
-                raise TypeError(
-                    f"{self.name}: argument {i}: expected an array that is not differentiated, as its gate has no "
-                    f"vjp for this argument, got a traced one; gd.stop_gradient(x) makes it a constant"
-                )
+                self.refuse_argument(i)
             pull = vjp(ans, *values, **kwargs)
-        if self.foreign:
-            return checked(self, i, pull, ans, values[i])
         return pull if values[i].dtype is ans.dtype else cast(pull, values[i].dtype)
 
-
-def refuse_foreign(gate: Gate, ans: Any, tape: Tape) -> None:
-    """Raise ValueError for a result that is traced although no argument that the gate was given is."""
-    if type(ans) is Traced and ans.tape.level >= tape.level:
-        raise ValueError(
-            f"{gate.name}: expected all traced values that the gate uses to be arguments of their own, "
-            f"got one from outside, or within a list or a dict"
+    def refuse_argument(self, i: int) -> NoReturn:
+        """Raise the TypeError for a traced argument that has no vjp."""
+        raise TypeError(
+            f"{self.name}: argument {i}: expected an array that is not differentiated, as its gate has no "
+            f"vjp for this argument, got a traced one; gd.stop_gradient(x) makes it a constant"
         )
-
-
-def checked(gate: Gate, i: int, pull: Pull, ans: Any, x: Any) -> Pull:
-    """Return a pull of a user's gate that raises unless it gives a gradient of the shape of its argument."""
-    if not callable(pull):
-        raise TypeError(f"{gate.name}: vjp {i}: expected to return a function of g, got {type(pull).__name__}")
-    shape, dtype = x.shape, x.dtype
-    fit = (
-        shrink(lambda g: g, ans.shape, shape) if isinstance(gate.forward, np.ufunc) and shape != ans.shape else None
-    )
-    ans_shape = ans.shape
-
-    def pull_checked(g: Any) -> Any:
-        d = pull(g)
-        if isinstance(d, float):
-            d = np.float64(d)
-        if not isinstance(d, Traced | np.ndarray | np.generic) or d.dtype.kind != "f":
-            raise TypeError(f"{gate.name}: vjp {i}: expected a gradient of {dtype} {shape}, got {describe(d)}")
-        if fit is not None and d.shape == ans_shape:
-            d = fit(d)
-        if d.shape != shape:
-            raise ValueError(f"{gate.name}: vjp {i}: expected a gradient of {dtype} {shape}, got {describe(d)}")
-        return d if d.dtype == dtype else d.astype(dtype)
-
-    return pull_checked
 
 
 def join(tape: Tape, gate: Any, ans: Any, links: tuple[tuple[Node, Pull], ...]) -> Traced:
@@ -158,10 +127,12 @@ def check_result(gate: Any, ans: Any) -> None:
     if type(ans) is Traced or (type(ans) is np.ndarray and ans.dtype.char in "fd"):
         return
     if not isinstance(ans, np.ndarray | np.generic) or ans.dtype.char not in "fd":
-        raise TypeError(
-            f"{gate.name}: expected a result of float32 or float64, got {describe(ans)}; "
-            f"are all arguments arrays of real numbers?"
+        hint = (
+            "a gate gives one array: make one of a function that returns the one that is needed"
+            if isinstance(ans, BRANCHES)
+            else "are all arguments arrays of real numbers?"
         )
+        raise TypeError(f"{gate.name}: expected a result of float32 or float64, got {describe(ans)}; {hint}")
 
 
 def cast(pull: Pull, dtype: Any) -> Pull:

@@ -7,10 +7,10 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
+from ..arguments import describe
 from ..trees import Structure, flatten, rebuild, take_apart
-from . import gates  # noqa: F401  # traced values are complete before any derivative is taken
 from .tape import Node, Tape, walk_back, walk_back_again
-from .traced import Traced, describe
+from .traced import Traced, real
 
 Function = Callable[..., Any]
 
@@ -234,7 +234,7 @@ def hvp(f: Function) -> Function:
         vectors = structure.leaves(v, "v")
         for label, leaf, vector in zip(structure.labels, flatten(params), vectors, strict=True):
             if np.shape(leaf) != np.shape(vector):
-                raise ValueError(f"v{label}: expected shape {np.shape(leaf)}, got {describe(vector)}")
+                raise ValueError(f"v{label}: expected shape {np.shape(leaf)}, got {describe(real(vector))}")
 
         def along(params: Any) -> Any:
             grads = flatten(gradient(params, *args, **kwargs))
@@ -276,7 +276,7 @@ def _refuse(params: Any, leaf: Any) -> NoReturn:
         for label, other in zip(Structure(params, "params").labels, flatten(params), strict=True)
         if other is leaf
     )
-    got = f"{describe(leaf)}"
+    got = describe(real(leaf))
     hint = ""
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iub":
         hint = "; convert it with .astype(np.float64)"
@@ -290,12 +290,16 @@ def _scalar(name: str, tape: Tape, ans: Any) -> Any:
         return value
     if type(value) is Traced:
         if value.ndim:
-            raise ValueError(f"{name}: expected a scalar result, got {describe(value)}; sum it, or use gd.jacobian")
+            raise ValueError(
+                f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
+            )
         return value
     if not isinstance(value, np.ndarray | np.generic | float | int) or np.iscomplexobj(value):
         raise TypeError(f"{name}: expected a scalar result, one real number, got {type(value).__name__}")
     if np.ndim(value):
-        raise ValueError(f"{name}: expected a scalar result, got {describe(value)}; sum it, or use gd.jacobian")
+        raise ValueError(
+            f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
+        )
     return value[()] if isinstance(value, np.ndarray) else value
 
 

@@ -3,6 +3,7 @@
 ``clip`` passes the gradient at its bounds. An element that an index names twice gets both gradients.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -103,12 +104,7 @@ def _index_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-def _getitem(x: Any, at: Any) -> Any:
-    return x[at]
-
-
-TABLE.append(Row(_getitem, _index_examples, _getitem))
-Traced.__getitem__ = index
+TABLE.append(Row(operator.getitem, _index_examples, operator.getitem, index, operator.getitem, index))
 
 
 @derived(

@@ -6,6 +6,7 @@ inverse.
 """
 
 import math
+import operator
 from string import ascii_letters
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from ..gate import Gate, binary, shrink
 from ..tape import Pull
-from ..traced import GATES, Traced, real
+from ..traced import Traced, real
 from .table import TABLE, Row, derived, row
 
 
@@ -64,7 +65,6 @@ def _stacked_product_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 _matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=True)
 _apply_matmul = binary(_matmul, np.matmul, broadcasts=False)
-TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul))
 
 
 def array(x: Any) -> Any:
@@ -82,9 +82,7 @@ def matmul(x: Any, y: Any) -> Any:
     return _apply_matmul(x, y)
 
 
-GATES[np.matmul] = matmul
-Traced.__matmul__ = matmul
-Traced.__rmatmul__ = lambda self, other: matmul(other, self)
+TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul, matmul, operator.matmul, matmul))
 
 
 @derived(

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from ...arguments import describe
 from ..gate import Gate, fused, unary
-from ..traced import Traced, describe
+from ..traced import Traced, real
 from .arithmetic import masked
 from .table import TABLE, Row, row, usual_unary
 
@@ -93,10 +94,12 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     shape = logits.shape
     kind = labels.dtype.kind
     if kind not in "iuf":
-        raise TypeError(f"labels: expected integers or floats, got {describe(labels)}")
+        raise TypeError(f"labels: expected integers or floats, got {describe(real(labels))}")
     expected: Any = shape if kind == "f" else shape[:-1]
     if not shape or labels.shape != expected:
-        raise ValueError(f"labels: expected shape {expected} for logits of shape {shape}, got {describe(labels)}")
+        raise ValueError(
+            f"labels: expected shape {expected} for logits of shape {shape}, got {describe(real(labels))}"
+        )
     if 0 in shape:
         raise ValueError(f"logits: expected at least one sample and one class, got shape {shape}")
     if kind == "i" and np.minimum.reduce(labels, None) < 0:
@@ -114,7 +117,7 @@ def squared_error(prediction: Any, target: Any) -> Any:
     np.float64(2.0)
     """
     if np.shape(prediction) != np.shape(target):
-        raise ValueError(f"target: expected {describe(prediction)}, got {describe(target)}")
+        raise ValueError(f"target: expected {describe(real(prediction))}, got {describe(real(target))}")
     if np.size(prediction) == 0:
         raise ValueError(f"prediction: expected at least one element, got shape {np.shape(prediction)}")
     return _squared_error(prediction, target)

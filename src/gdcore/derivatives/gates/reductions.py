@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..tape import Pull
-from ..traced import GATES
 from .table import row
 
 
@@ -152,9 +151,12 @@ def _cumsum_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 def reduction(function: Any, pull: Any, names: str, examples: Any) -> None:
     """Add the gate of a function whose options come in the order of ``names``."""
-    gate = row(function, pull, stacks=True, examples=examples)
     options = tuple(names.split())
-    GATES[function] = lambda x, *given, **named: gate(x, **dict(zip(options, given, strict=False)), **named)
+
+    def entry(x: Any, *given: Any, **named: Any) -> Any:
+        return gate(x, **dict(zip(options, given, strict=False)), **named)
+
+    gate = row(function, pull, stacks=True, examples=examples, entry=entry)
 
 
 reduction(np.sum, _pull_sum, "axis dtype out keepdims", _sum_examples)
@@ -162,6 +164,6 @@ reduction(np.mean, _pull_mean, "axis dtype out keepdims", _extremum_examples)
 reduction(np.prod, _pull_prod, "axis dtype out keepdims", _prod_examples)
 reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples)
 reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples)
-for _function in (np.max, np.min, np.amax, np.amin):
-    reduction(_function, _pull_extremum, "axis out keepdims", _extremum_examples)
+reduction(np.max, _pull_extremum, "axis out keepdims", _extremum_examples)
+reduction(np.min, _pull_extremum, "axis out keepdims", _extremum_examples)
 reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples)
