@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
+
 
 def checked_int(name: str, value: Any, least: int) -> int:
     """Return ``value`` as an int; raise TypeError or ValueError unless it is an integer >= ``least``."""

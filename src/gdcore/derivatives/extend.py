@@ -2,20 +2,23 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from ..arguments import flag
 from ..trees import flatten, rebuild
 from .foreign import UserGate
-from .gate import Gate, Vjp, check_result, join
+from .gate import Gate, Vjp, check_result, leave_node
 from .gates import register
 from .tape import Node, Pull, Tape, walk_back
 from .traced import Traced, begin, real
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def gate(function: Callable[..., Any], *vjps: Vjp | None, replace: bool = False) -> UserGate:
+
+def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> Callable[P, R]:
     """Return ``function`` as a gate: it takes part in derivatives like any other.
 
     Arguments:
@@ -52,17 +55,18 @@ def gate(function: Callable[..., Any], *vjps: Vjp | None, replace: bool = False)
     return new
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(x: R) -> R:
     """Return ``x``, an array or any tree of arrays, as a constant of all derivatives in progress.
 
     >>> import gdcore as gd
     >>> gd.grad(lambda x: x * gd.stop_gradient(x))(3.0)
     array(3.)
     """
-    return rebuild(x, map(real, flatten(x)))
+    constants: R = rebuild(x, map(real, flatten(x)))
+    return constants
 
 
-def rematerialise(f: Callable[..., Any]) -> Callable[..., Any]:
+def rematerialise(f: Callable[P, R]) -> Callable[P, R]:
     """Return ``f`` as one gate that keeps its arguments only, and computes ``f`` again on the way back.
 
     This halves the speed of the block and frees the memory of all that happens inside. ``f`` takes arrays or trees
@@ -81,7 +85,7 @@ def rematerialise(f: Callable[..., Any]) -> Callable[..., Any]:
     named = Gate(f"gd.rematerialise({getattr(f, '__name__', type(f).__name__)})", f, ())
 
     @wraps(f)
-    def block(*args: Any, **kwargs: Any) -> Any:
+    def block(*args: P.args, **kwargs: P.kwargs) -> Any:
         trees = (args, kwargs)
         leaves = flatten(trees)
         tape: Any = max((x.tape for x in leaves if type(x) is Traced), key=lambda tape: tape.level, default=None)
@@ -99,7 +103,7 @@ def rematerialise(f: Callable[..., Any]) -> Callable[..., Any]:
                 f"got one from outside"
             )
         check_result(named, ans)
-        return join(tape, named, ans, tuple((node, replay.pull(k)) for k, node in enumerate(nodes)))
+        return leave_node(tape, named, ans, tuple((node, replay.pull(k)) for k, node in enumerate(nodes)))
 
     return block
 

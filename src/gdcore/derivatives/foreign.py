@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import BRANCHES, flatten, rebuild
-from .gate import Gate, Vjp, check_result, join, shrink
+from .gate import Gate, Vjp, check_result, leave_node, shrink
 from .tape import Pull
 from .traced import Traced, name_of, real, refuse_by_name
 
@@ -61,7 +61,7 @@ class UserGate(Gate):
                         (inside[k].node, self.checked(f"vjp {i}: leaf {k}", _leaf(parts, k), ans, of[k]))
                         for k in at
                     ]
-        return join(tape, self, ans, tuple(links))
+        return leave_node(tape, self, ans, tuple(links))
 
     def pull(self, i: int, ans: Any, values: Any, kwargs: dict[str, Any]) -> Pull:
         """Return what the vjp of argument ``i`` gives, which has to be a function."""

@@ -90,7 +90,7 @@ class Gate:
             ans = np.float64(ans)
         check_result(self, ans)
         links = [(node, self.pull(i, ans, values, kwargs)) for i, node in nodes]
-        return join(tape, self, ans, tuple(links))
+        return leave_node(tape, self, ans, tuple(links))
 
     def pull(self, i: int, ans: Any, values: list[Any], kwargs: dict[str, Any]) -> Pull:
         """Return the pull to argument ``i``."""
@@ -113,7 +113,7 @@ class Gate:
         )
 
 
-def join(tape: Tape, gate: Any, ans: Any, links: tuple[tuple[Node, Pull], ...]) -> Traced:
+def leave_node(tape: Tape, gate: Any, ans: Any, links: tuple[tuple[Node, Pull], ...]) -> Traced:
     """Put a gate on the tape; return its traced result."""
     if gate.foreign:
         tape.foreign = True

@@ -47,7 +47,7 @@ def spread(shape: tuple[int, ...], axis: Any, keepdims: bool) -> Pull:
     return pull
 
 
-def number(shape: tuple[int, ...], axis: Any) -> int:
+def elements_of(shape: tuple[int, ...], axis: Any) -> int:
     """Return how many elements are reduced to one."""
     count = 1
     for a in axes_of(axis, len(shape)):
@@ -60,7 +60,7 @@ def _pull_sum(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> 
 
 
 def _pull_mean(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
-    n = number(x.shape, axis)
+    n = elements_of(x.shape, axis)
     pull = spread(x.shape, axis, keepdims)
     return lambda g: pull(g / n)
 
@@ -77,7 +77,7 @@ def _others(x: Any, axis: Any) -> Any:
     axes = tuple(a + x.ndim for a in axes_of(axis, x.ndim))
     free = tuple(a for a in range(x.ndim) if a not in axes)
     moved = np.transpose(x, free + axes)
-    n = number(x.shape, axis)
+    n = elements_of(x.shape, axis)
     flat = moved.reshape(*moved.shape[: len(free)], 1, n)
     products = np.prod(np.where(np.eye(n, dtype=bool), 1, flat), axis=-1)
     return np.transpose(products.reshape(moved.shape), np.argsort(free + axes))
@@ -89,13 +89,13 @@ def _inverse(count: float) -> float:
 
 def _pull_var(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = 2 * _inverse(number(x.shape, axis) - ddof)
+    factor = 2 * _inverse(elements_of(x.shape, axis) - ddof)
     return lambda g: grow(g) * (factor * (x - np.mean(x, axis, keepdims=True)))
 
 
 def _pull_std(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = _inverse(number(x.shape, axis) - ddof)
+    factor = _inverse(elements_of(x.shape, axis) - ddof)
     return lambda g: grow(g / np.where(ans == 0, 1, ans)) * (factor * (x - np.mean(x, axis, keepdims=True)))
 
 
