@@ -1,28 +1,6 @@
 # The tape: which gates a function went through, and how the gradient goes back through each.
 
-cimport cython
-
-cdef enum Way:  # back through a gate
-    PULLS  # by the pulls of its row
-    SAME
-    NEGATIVE
-    ADD
-    SUBTRACT
-    MULTIPLY
-    DIVIDE
-    POWER  # with a plain exponent
-    EXP
-    LOG
-    SQRT
-    SIN
-    COS
-    TANH
-    SQUARE
-    MATMUL  # of matrices
-    INDEX
-    TOTAL  # the sum of all elements
-    NO_WAY  # for a gate that is not one of these
-
+from ._ways cimport Way
 
 cdef class Tape:
     cdef readonly list nodes
@@ -51,13 +29,4 @@ cdef class Node:
     cdef int let_go(self) except -1
 
 
-cdef double apply(int function, double x, bint single) noexcept
-cdef bint has_loop(int function) noexcept
-cdef object number_of(double value, bint single)
 cdef int add(Node node, object d, bint fresh) except -1
-
-
-cdef inline double cut(double value, bint single) noexcept nogil:
-    # An operation on floats, done in double and rounded: the bits are those of the operation in float, as a double
-    # has more than twice as many digits and two.
-    return <double> <float> value if single else value

@@ -1,15 +1,20 @@
 """The tape: which gates a function went through, and the walk back along them.
 
-Each derivative in progress has a tape of its own, on which each gate leaves a :class:`Node`: where the gradient by its
-arguments goes, and what takes it there: for the usual gates one of the ways in :func:`back`, with the operands that it
-needs; for the others a pull for each argument. The backward pass is one loop over the tape, last gate first. Nodes
-know nodes and plain values, never traced values of their own tape, so that there are no cycles, and all is freed as the
-walk goes.
+Each derivative in progress has a tape of its own, on which each gate leaves a :class:`Node`: where the gradient by
+its arguments goes, and what takes it there: for the usual gates one of the ways in :func:`back`, with the operands
+it needs; for the others a pull for each argument. The backward pass is one loop over the tape, last gate first.
+Nodes know nodes and plain values, never traced values of their own tape, so that there are no cycles, and all is
+freed as the walk goes.
 """
 
 cimport cython
 cimport numpy as cnp
-from libc.math cimport pow, powf
+
+from ._scalars cimport apply, cut, number_of, power
+from ._ways cimport (
+    ADD, COS, DIVIDE, EXP, INDEX, LOG, MATMUL, MULTIPLY, NEGATIVE, POWER, PULLS, SAME, SIN, SQRT, SQUARE, SUBTRACT,
+    TANH, TOTAL, Way,
+)
 
 import threading
 from collections.abc import Callable
@@ -20,9 +25,6 @@ import numpy as np
 
 cnp.import_array()
 
-cdef extern from "numpy/arrayobject.h":
-    object PyArray_Scalar(void* data, cnp.dtype descr, object base)
-
 Pull = Callable[[Any], Any]
 """Takes the gradient by a gate's result to the gradient by one of its arguments."""
 
@@ -31,69 +33,14 @@ cdef object _lock = threading.Lock()
 cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray
 cdef object np_cos = np.cos, np_sin = np.sin, np_add = np.add, np_multiply = np.multiply, np_add_at = np.add.at
 cdef object np_full = np.full, np_zeros = np.zeros, np_stack = np.stack
-cdef cnp.dtype dtype32 = np.dtype(np.float32), dtype64 = np.dtype(np.float64)
-
-
-# Scalars: NumPy's own loops, called for one element, so that the bits are NumPy's.
-
-cdef struct Loop:
-    cnp.PyUFuncGenericFunction function
-    void* data
-
-cdef Loop[NO_WAY] loops32
-cdef Loop[NO_WAY] loops64
-
-
-cdef Loop loop_of(cnp.ufunc ufunc, char kind) noexcept:
-    cdef Loop loop
-    cdef int i
-    loop.function, loop.data = NULL, NULL
-    for i in range(ufunc.ntypes):
-        if ufunc.types[2 * i] == kind == ufunc.types[2 * i + 1]:
-            loop.function, loop.data = ufunc.functions[i], ufunc.data[i]
-            break
-    return loop
-
-
-for _way, _ufunc in ((EXP, np.exp), (LOG, np.log), (SQRT, np.sqrt), (SIN, np.sin), (COS, np.cos), (TANH, np.tanh)):
-    loops32[<int> _way] = loop_of(_ufunc, cnp.NPY_FLOAT)
-    loops64[<int> _way] = loop_of(_ufunc, cnp.NPY_DOUBLE)
-
-
-cdef bint has_loop(int function) noexcept:
-    return loops32[function].function != NULL and loops64[function].function != NULL
-
-
-cdef double apply(int function, double x, bint single) noexcept:
-    # The function of NumPy for which has_loop(function), of one number.
-    cdef float x32 = <float> x, ans32 = 0
-    cdef double ans64 = 0
-    cdef cnp.npy_intp n = 1
-    cdef cnp.npy_intp[2] steps = [8, 8]
-    cdef (char*)[2] args
-    if single:
-        args[0], args[1] = <char*> &x32, <char*> &ans32
-        loops32[function].function(args, &n, steps, loops32[function].data)
-        return ans32
-    args[0], args[1] = <char*> &x, <char*> &ans64
-    loops64[function].function(args, &n, steps, loops64[function].data)
-    return ans64
-
-
-cdef object number_of(double value, bint single):
-    # The scalar of NumPy.
-    cdef float value32
-    if single:
-        value32 = <float> value
-        return PyArray_Scalar(&value32, dtype32, None)
-    return PyArray_Scalar(&value, dtype64, None)
 
 
 @cython.final
 cdef class Tape:
     """The gates of one derivative in progress, in the order in which they ran.
 
-    ``foreign`` says whether a gate of a user is on the tape, whose pulls may return an array that something else holds.
+    ``foreign`` says whether a gate of a user is on the tape, whose pulls may return an array that something else
+    holds.
     """
 
     def __init__(self):
@@ -128,8 +75,8 @@ cdef class Tape:
 cdef class Node:
     """A gate on the tape, or an input: the gradient by it so far, and the ways back from it.
 
-    ``links`` are pairs of a node and the pull to it. ``owned`` says whether ``grad`` is an array made here, so that more
-    can be added in place.
+    ``links`` are pairs of a node and the pull to it. ``owned`` says whether ``grad`` is an array made here, so that
+    more can be added in place.
     """
 
     def __init__(self, gate, tuple links):
@@ -199,10 +146,6 @@ cdef int give(Node node, object d, tuple bend, bint fresh) except -1:
             d = d.astype(dtype)
             fresh = True
     return add(node, d, fresh)
-
-
-cdef double power(double x, double y, bint single) noexcept nogil:
-    return powf(<float> x, <float> y) if single else pow(x, y)
 
 
 cdef int scalar_back(Node node, double g) except -1:
@@ -327,7 +270,7 @@ cdef object pull_of_index = None
 
 
 def let_index_pull(function):
-    """Take the function that, given the shape indexed, the number of axes that came out and the index, makes a pull."""
+    """Take what makes a pull, given the shape indexed, the number of axes that came out, and the index."""
     global pull_of_index
     pull_of_index = function
 

@@ -1,19 +1,23 @@
 """Traced values: they stand in for arrays while a function is differentiated.
 
-NumPy hands every operation on a traced value to the gate of its function, found in ``GATES``. Operators are found in
-``OPERATORS``, methods and properties in ``METHODS`` and ``PROPERTIES``, where the rows of the table put them. What would
-lose the gradient silently is refused.
+NumPy hands every operation on a traced value to the gate of its function, found in ``GATES``; a method is the
+function of NumPy that bears its name, and operators are found in ``OPERATORS``: the table's rows are put there.
+What would lose the gradient silently is refused.
 """
 
 cimport cython
 cimport numpy as cnp
-from cpython.object cimport Py_EQ, Py_GE, Py_GT, Py_LE, Py_LT, Py_NE, PyObject_RichCompare
+from cpython.object cimport PyObject_RichCompare
 
-from ._tape cimport Node, Tape, number_of
+from ._scalars cimport number_of
+from ._tape cimport Node, Tape
 
-from types import MethodType
+from functools import partial
 
 import numpy as np
+
+from ..arguments import describe
+from .refusals import name_of, no_gate, refuse_by_name, refuse_options
 
 cnp.import_array()
 
@@ -25,20 +29,16 @@ GATES = {}
 OPERATORS = {}
 """The gate of each operator, by the name of its method without underscores."""
 
-METHODS = {}
-"""Functions of a traced value and more, by the name of the method of ``ndarray``."""
-
-PROPERTIES = {}
-"""Functions of a traced value, by the name of the property of ``ndarray``."""
-
 # The operators that are used most, without a look-up.
 cdef Element add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
 
 
-def register(str symbol, gate):
+def let_operator(str symbol, gate):
     """Let an operator go through a gate, a function of one or two values."""
     global add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
     OPERATORS[symbol] = gate
+    if not isinstance(gate, Element):
+        gate = Called(gate)
     if symbol == "add":
         add_gate = gate
     elif symbol == "sub":
@@ -53,6 +53,15 @@ def register(str symbol, gate):
         neg_gate = gate
 
 
+def method(function):
+    """Return the method of traced values that is a function of NumPy."""
+
+    def call(self, *args, **kwargs):
+        return GATES[function](self, *args, **kwargs)
+
+    return call
+
+
 cdef class Element:
     """The way of traced values through an element-wise gate."""
 
@@ -64,8 +73,24 @@ cdef class Element:
 
 
 @cython.final
+cdef class Called(Element):
+    # A gate that is any callable, such as a user's.
+    cdef object gate
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    cdef object one(self, Traced x):
+        return self.gate(x)
+
+    cdef object two(self, object x, object y):
+        return self.gate(x, y)
+
+
+@cython.final
 @cython.no_gc  # a tape that is closed lets go of all that could lead back here
 @cython.freelist(256)
+@cython.c_api_binop_methods(True)
 cdef class Traced:
     """A value on its way through the circuit: use it as an ``ndarray`` of float32 or float64."""
 
@@ -117,19 +142,18 @@ cdef class Traced:
 
     def __array_ufunc__(self, ufunc, str method, *args, **kwargs):
         if kwargs:
-            refuse_options(name_of(ufunc), kwargs)
-        if method == "__call__":
-            gate = GATES.get(ufunc)
-            if gate is None:
-                no_gate(name_of(ufunc))
-            if isinstance(gate, Element):
-                if len(args) == 1:
-                    return (<Element> gate).one(<Traced?> args[0])
-                return (<Element> gate).two(args[0], args[1])
-            return gate(*args, **kwargs)
+            check_options(name_of(ufunc), kwargs)
         if method == "at":
             self._refuse_writing()
-        no_gate(f"{name_of(ufunc)}.{method}")
+        function = ufunc if method == "__call__" else getattr(ufunc, method)
+        gate = GATES.get(function)
+        if gate is None:
+            no_gate(name_of(function))
+        if isinstance(gate, Element):
+            if len(args) == 1:
+                return (<Element> gate).one(<Traced?> args[0])
+            return (<Element> gate).two(args[0], args[1])
+        return gate(*args, **kwargs)
 
     def __array_function__(self, function, _, args, kwargs):
         gate = GATES.get(function)
@@ -137,37 +161,31 @@ cdef class Traced:
             no_gate(name_of(function))
         return gate(*args, **kwargs)
 
-    def __add__(self, other):
-        return add_gate.two(self, other)
+    # Operators: either of the two may be the traced one.
 
-    def __radd__(self, other):
-        return add_gate.two(other, self)
+    def __add__(x, y):
+        return add_gate.two(x, y)
 
-    def __sub__(self, other):
-        return sub_gate.two(self, other)
+    def __sub__(x, y):
+        return sub_gate.two(x, y)
 
-    def __rsub__(self, other):
-        return sub_gate.two(other, self)
+    def __mul__(x, y):
+        return mul_gate.two(x, y)
 
-    def __mul__(self, other):
-        return mul_gate.two(self, other)
+    def __truediv__(x, y):
+        return truediv_gate.two(x, y)
 
-    def __rmul__(self, other):
-        return mul_gate.two(other, self)
+    def __pow__(x, y, modulus):
+        return pow_gate.two(x, y) if modulus is None else NotImplemented
 
-    def __truediv__(self, other):
-        return truediv_gate.two(self, other)
+    def __mod__(x, y):
+        return OPERATORS["mod"](x, y)
 
-    def __rtruediv__(self, other):
-        return truediv_gate.two(other, self)
+    def __floordiv__(x, y):
+        return GATES[np.floor_divide](x, y)
 
-    def __pow__(self, other, modulus):
-        if modulus is not None:
-            raise TypeError("pow: expected no modulus with a traced value, got one")
-        return pow_gate.two(self, other)
-
-    def __rpow__(self, other, modulus):
-        return pow_gate.two(other, self)
+    def __matmul__(x, y):
+        return OPERATORS["matmul"](x, y)
 
     def __neg__(self):
         return neg_gate.one(self)
@@ -178,24 +196,6 @@ cdef class Traced:
     def __abs__(self):
         return OPERATORS["abs"](self)
 
-    def __mod__(self, other):
-        return OPERATORS["mod"](self, other)
-
-    def __rmod__(self, other):
-        return OPERATORS["mod"](other, self)
-
-    def __floordiv__(self, other):
-        return real(self) // real(other)
-
-    def __rfloordiv__(self, other):
-        return real(other) // real(self)
-
-    def __matmul__(self, other):
-        return OPERATORS["matmul"](self, other)
-
-    def __rmatmul__(self, other):
-        return OPERATORS["matmul"](other, self)
-
     def __getitem__(self, at):
         return OPERATORS["getitem"](self, at)
 
@@ -203,16 +203,59 @@ cdef class Traced:
         return PyObject_RichCompare(real(self), real(other), how)
 
     def __getattr__(self, str name):
-        method = METHODS.get(name)
-        if method is not None:
-            return MethodType(method, self)
-        of = PROPERTIES.get(name)
-        if of is not None:
-            return of(self)
-        raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
+        # Of a function that a user has given a gate.
+        gate = GATES.get(getattr(np, name, None)) if callable(getattr(np.ndarray, name, None)) else None
+        if gate is None:
+            raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
+        return partial(gate, self)
 
-    def __dir__(self):
-        return sorted({*object.__dir__(self), *METHODS, *PROPERTIES})
+    # Methods: each is the function of NumPy that bears its name.
+    all = method(np.all)
+    any = method(np.any)
+    argmax = method(np.argmax)
+    argmin = method(np.argmin)
+    argsort = method(np.argsort)
+    clip = method(np.clip)
+    copy = method(np.copy)
+    cumsum = method(np.cumsum)
+    diagonal = method(np.diagonal)
+    dot = method(np.dot)
+    max = method(np.max)
+    mean = method(np.mean)
+    min = method(np.min)
+    nonzero = method(np.nonzero)
+    prod = method(np.prod)
+    ravel = method(np.ravel)
+    repeat = method(np.repeat)
+    round = method(np.round)
+    searchsorted = method(np.searchsorted)
+    squeeze = method(np.squeeze)
+    std = method(np.std)
+    sum = method(np.sum)
+    swapaxes = method(np.swapaxes)
+    take = method(np.take)
+    trace = method(np.trace)
+    var = method(np.var)
+    astype = method(np.ndarray.astype)
+    flatten = method(np.ravel)
+
+    def reshape(self, *shape, **options):
+        """As ``ndarray.reshape``: the lengths one by one, or as a tuple."""
+        return GATES[np.reshape](self, shape[0] if len(shape) == 1 else shape, **options)
+
+    def transpose(self, *axes):
+        """As ``ndarray.transpose``: the axes one by one, or as a tuple."""
+        return GATES[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    @property
+    def T(self):
+        """Its transpose: all axes in reverse."""
+        return GATES[np.transpose](self, None)
+
+    @property
+    def mT(self):
+        """Its matrices transposed: the last two axes."""
+        return GATES[np.matrix_transpose](self)
 
     def __len__(self):
         return len(self.get())
@@ -231,15 +274,15 @@ cdef class Traced:
     def __array__(self, *_, **__):
         raise TypeError(
             f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
-            f"{describe(self)} to a plain array; np.stack and np.concatenate join traced values, "
+            f"{describe(real(self))} to a plain array; np.stack and np.concatenate join traced values, "
             f"and gd.stop_gradient(x) makes them plain"
         )
 
     def _refuse_conversion(self, *_, **__):
         raise TypeError(
             f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
-            f"{describe(self)} to a Python number, a list or a bool; use NumPy's functions, comparisons such as "
-            f"x > 0, or gd.stop_gradient(x)"
+            f"{describe(real(self))} to a Python number, a list or a bool; use NumPy's functions, comparisons such "
+            f"as x > 0, or gd.stop_gradient(x)"
         )
 
     def __float__(self):
@@ -348,54 +391,9 @@ cpdef object real(object x):
     return x
 
 
-def describe(x):
-    """Return what errors say of a value: ``float32 (64, 10)``."""
-    x = real(x)
-    if not isinstance(x, np.ndarray | np.generic):
-        return type(x).__name__
-    kind = f"{type(x).__name__} of " if isinstance(x, np.ndarray) and type(x) is not np.ndarray else ""
-    return f"{kind}{x.dtype} {x.shape}"
-
-
-REFUSED = {
-    "out": "traced values cannot be written to; use the returned value",
-    "where": "np.where(condition, x, 0) selects elements",
-    "initial": "np.maximum or + joins a further value",
-    "dtype": ".astype(np.float64) changes the dtype",
-    "casting": ".astype(np.float64) changes the dtype",
-    "subok": "traced values have no subclass",
-}
-_DEFAULTS = {"where": True, "casting": "same_kind", "subok": True, "initial": np._NoValue}
-
-
-def refuse_options(name, kwargs, refused=REFUSED):
+def check_options(name, dict kwargs):
     """Raise TypeError for an option that no gate has and for a traced value by name; drop what is default."""
-    for option in list(kwargs):
-        value = kwargs[option]
+    for option, value in kwargs.items():
         if type(value) is Traced:
-            raise TypeError(f"{name}: {option}: expected a traced array as a positional argument, got one by name")
-        if option in refused:
-            if value is not None and value is not _DEFAULTS.get(option, None) and value is not np._NoValue:
-                raise TypeError(
-                    f"{name}: {option}: expected no such option with a traced array, got one; {refused[option]}"
-                )
-            del kwargs[option]
-
-
-def no_gate(name):
-    """Raise the TypeError for a function that has no gate."""
-    raise TypeError(
-        f"{name}: expected a function that has a gate, got none for it; register one with "
-        f"gd.gate({name}, lambda ans, x: lambda g: ...), or take it out of the derivative with gd.stop_gradient(x)"
-    )
-
-
-def name_of(function):
-    """Return how a function is written in code: ``np.linalg.inv``."""
-    name = getattr(function, "__name__", repr(function))
-    if isinstance(function, np.ufunc):
-        return f"np.{name}" if getattr(np, name, None) is function else name
-    module = (getattr(function, "__module__", None) or "").split(".")
-    if module[0] == "numpy":
-        return ".".join(["np", *module[1:], name])
-    return f"gd.{name}" if module[0] == "gdcore" else name
+            refuse_by_name(name, option)
+    refuse_options(name, kwargs)

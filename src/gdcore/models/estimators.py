@@ -23,14 +23,12 @@ except ImportError as error:
     raise ImportError("estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'") from error
 
 
-from ..arguments import checked_number
+from ..arguments import Array, checked_number
 from ..optimizers import Optimizer
 from ..training import fit
 from .choices import OPTIMIZERS
 from .networks import MLP, Network
 from .scaling import Scaling
-
-Array = np.ndarray[Any, Any]
 
 DTYPES: Final = (np.float64, np.float32)
 """What ``X`` may be; anything else becomes the first."""

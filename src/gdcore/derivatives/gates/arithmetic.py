@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from .._traced import Traced, real
-from .table import constant, elementwise
+from .table import CONSTANTS, PLAIN, elementwise
 
 LN2: Final = math.log(2)
 LN10: Final = math.log(10)
@@ -125,14 +125,16 @@ elementwise(np.fmax, lambda ans, x, y: lambda g: _wins(g, _or_nan(x > y, y), _or
 elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or_nan(x <= y, y)),
             lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)))
 
-constant(
-    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.signbit, np.isnan, np.isinf,
-    np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and,
-    np.logical_or, np.logical_not, np.logical_xor, np.round, np.around, np.fix, np.all, np.any, np.argmax,
-    np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted,
-    np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.zeros_like, np.ones_like,
+CONSTANTS.extend([
+    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,
     np.empty_like,
-    np.result_type, np.iscomplexobj, np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort,
-    np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
-)
+])
+PLAIN.extend([
+    np.signbit, np.isnan, np.isinf, np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal,
+    np.not_equal, np.logical_and, np.logical_or, np.logical_not, np.logical_xor, np.all, np.any, np.argmax,
+    np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted,
+    np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
+    np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort, np.array_repr, np.array_str,
+    np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
+])
 # fmt: on

@@ -3,14 +3,16 @@
 ``clip`` passes the gradient at its bounds. An element that an index names twice gets both gradients.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .._gate import Gate, Index, shrink
+from .._gate import Gate, shrink
 from .._tape import Pull, let_index_pull
-from .._traced import Traced, real, register
+from .._traced import Traced, real
+from .._usual import Index
 from .table import TABLE, Row, derived, row
 
 Shape = tuple[int, ...]
@@ -73,6 +75,7 @@ def _stacked(index: tuple[Any, ...], new: int) -> tuple[Any, ...]:
 
 
 def _plain_index(at: Any) -> tuple[tuple[Any, ...], bool]:
+    """Return an index as a tuple of integers, slices and arrays, and whether it may name an element twice."""
     parts = at if type(at) is tuple else (at,)
     plain: list[Any] = []
     for part in parts:
@@ -88,7 +91,7 @@ def _plain_index(at: Any) -> tuple[tuple[Any, ...], bool]:
     return index, _may_repeat(index)
 
 
-index = Index(Gate("indexing", lambda x, at: x[at], (), stacks=True), _plain_index)
+index = Index(Gate("indexing", operator.getitem, (), stacks=True), _plain_index)
 let_index_pull(_pull_index)
 
 
@@ -107,12 +110,7 @@ def _index_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-def _getitem(x: Any, at: Any) -> Any:
-    return x[at]
-
-
-TABLE.append(Row(_getitem, _index_examples, _getitem))
-register("getitem", index)
+TABLE.append(Row(operator.getitem, _index_examples, operator.getitem, index, operator.getitem, index))
 
 
 @derived(

@@ -6,15 +6,17 @@ inverse.
 """
 
 import math
+import operator
 from string import ascii_letters
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .._gate import Gate, Matmul, shrink
+from .._gate import Gate, shrink
 from .._tape import Pull
-from .._traced import GATES, Traced, real, register
+from .._traced import Traced, real
+from .._usual import Matmul
 from .table import TABLE, Row, derived, row
 
 
@@ -64,7 +66,6 @@ def _stacked_product_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 _matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=True)
 _apply_matmul = Matmul(_matmul)
-TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul))
 
 
 def array(x: Any) -> Any:
@@ -82,8 +83,7 @@ def matmul(x: Any, y: Any) -> Any:
     return _apply_matmul(x, y)
 
 
-GATES[np.matmul] = matmul
-register("matmul", matmul)
+TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul, matmul, operator.matmul, matmul))
 
 
 @derived(

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Elementwise, Gate, fused
-from .._traced import Traced, describe
+from ...arguments import describe
+from .._gate import Gate, fused
+from .._traced import Traced, real
+from .._usual import Elementwise
 from .arithmetic import masked
 from .table import TABLE, Row, row, usual_unary
 
@@ -93,10 +95,12 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     shape = logits.shape
     kind = labels.dtype.kind
     if kind not in "iuf":
-        raise TypeError(f"labels: expected integers or floats, got {describe(labels)}")
+        raise TypeError(f"labels: expected integers or floats, got {describe(real(labels))}")
     expected: Any = shape if kind == "f" else shape[:-1]
     if not shape or labels.shape != expected:
-        raise ValueError(f"labels: expected shape {expected} for logits of shape {shape}, got {describe(labels)}")
+        raise ValueError(
+            f"labels: expected shape {expected} for logits of shape {shape}, got {describe(real(labels))}"
+        )
     if 0 in shape:
         raise ValueError(f"logits: expected at least one sample and one class, got shape {shape}")
     if kind == "i" and np.minimum.reduce(labels, None) < 0:
@@ -114,7 +118,7 @@ def squared_error(prediction: Any, target: Any) -> Any:
     np.float64(2.0)
     """
     if np.shape(prediction) != np.shape(target):
-        raise ValueError(f"target: expected {describe(prediction)}, got {describe(target)}")
+        raise ValueError(f"target: expected {describe(real(prediction))}, got {describe(real(target))}")
     if np.size(prediction) == 0:
         raise ValueError(f"prediction: expected at least one element, got shape {np.shape(prediction)}")
     return _squared_error(prediction, target)

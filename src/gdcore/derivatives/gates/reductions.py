@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .._gate import Total
+from .._gate import Gate
 from .._tape import Pull
-from .._traced import GATES
-from .table import row
+from .._usual import Total
+from ..refusals import name_of
+from .table import TABLE, Row
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -49,7 +50,7 @@ def spread(shape: tuple[int, ...], axis: Any, keepdims: bool) -> Pull:
     return pull
 
 
-def number(shape: tuple[int, ...], axis: Any) -> int:
+def elements_of(shape: tuple[int, ...], axis: Any) -> int:
     """Return how many elements are reduced to one."""
     count = 1
     for a in axes_of(axis, len(shape)):
@@ -62,7 +63,7 @@ def _pull_sum(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> 
 
 
 def _pull_mean(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
-    n = number(x.shape, axis)
+    n = elements_of(x.shape, axis)
     pull = spread(x.shape, axis, keepdims)
     return lambda g: pull(g / n)
 
@@ -79,7 +80,7 @@ def _others(x: Any, axis: Any) -> Any:
     axes = tuple(a + x.ndim for a in axes_of(axis, x.ndim))
     free = tuple(a for a in range(x.ndim) if a not in axes)
     moved = np.transpose(x, free + axes)
-    n = number(x.shape, axis)
+    n = elements_of(x.shape, axis)
     flat = moved.reshape(*moved.shape[: len(free)], 1, n)
     products = np.prod(np.where(np.eye(n, dtype=bool), 1, flat), axis=-1)
     return np.transpose(products.reshape(moved.shape), np.argsort(free + axes))
@@ -91,13 +92,13 @@ def _inverse(count: float) -> float:
 
 def _pull_var(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = 2 * _inverse(number(x.shape, axis) - ddof)
+    factor = 2 * _inverse(elements_of(x.shape, axis) - ddof)
     return lambda g: grow(g) * (factor * (x - np.mean(x, axis, keepdims=True)))
 
 
 def _pull_std(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = _inverse(number(x.shape, axis) - ddof)
+    factor = _inverse(elements_of(x.shape, axis) - ddof)
     return lambda g: grow(g / np.where(ans == 0, 1, ans)) * (factor * (x - np.mean(x, axis, keepdims=True)))
 
 
@@ -153,14 +154,15 @@ def _cumsum_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 def reduction(function: Any, pull: Any, names: str, examples: Any) -> None:
     """Add the gate of a function whose options come in the order of ``names``."""
-    gate = row(function, pull, stacks=True, examples=examples)
     options = tuple(names.split())
 
     def entry(x: Any, *given: Any, **named: Any) -> Any:
         return gate(x, **dict(zip(options, given, strict=False)), **named)
 
+    gate = Gate(name_of(function), function, (pull,), stacks=True)
     total = function in {np.sum, np.mean}
-    GATES[function] = Total(gate, entry, mean=function is np.mean) if total else entry
+    way = Total(gate, entry, mean=function is np.mean) if total else entry
+    TABLE.append(Row(function, examples, function, way))
 
 
 reduction(np.sum, _pull_sum, "axis dtype out keepdims", _sum_examples)
@@ -168,6 +170,6 @@ reduction(np.mean, _pull_mean, "axis dtype out keepdims", _extremum_examples)
 reduction(np.prod, _pull_prod, "axis dtype out keepdims", _prod_examples)
 reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples)
 reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples)
-for _function in (np.max, np.min, np.amax, np.amin):
-    reduction(_function, _pull_extremum, "axis out keepdims", _extremum_examples)
+reduction(np.max, _pull_extremum, "axis out keepdims", _extremum_examples)
+reduction(np.min, _pull_extremum, "axis out keepdims", _extremum_examples)
 reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples)
