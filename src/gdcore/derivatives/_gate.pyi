@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from typing_extensions import disjoint_base
+
 from ._tape import Node, Pull, Tape
 from ._traced import Traced
 
 Vjp = Callable[..., Pull]
 
+@disjoint_base
 class Gate:
     name: str
     forward: Callable[..., Any]

@@ -17,7 +17,6 @@ from functools import lru_cache
 import numpy as np
 
 from ..arguments import describe
-from ..trees import BRANCHES
 from ._tape import Pull
 from ._traced import check_options
 
@@ -134,7 +133,7 @@ def check_result(gate, ans):
     if not isinstance(ans, np.ndarray | np.generic) or ans.dtype.char not in "fd":
         hint = (
             "a gate gives one array: make one of a function that returns the one that is needed"
-            if isinstance(ans, BRANCHES)
+            if isinstance(ans, dict | list | tuple)
             else "are all arguments arrays of real numbers?"
         )
         raise TypeError(f"{gate.name}: expected a result of float32 or float64, got {describe(ans)}; {hint}")

@@ -43,7 +43,7 @@ cdef class Tape:
     holds.
     """
 
-    def __init__(self):
+    def __cinit__(self):
         with _lock:  # itertools.count is no atomic operation in a free-threaded Python
             self.level = next(_levels)
         self.nodes = []
