@@ -189,12 +189,13 @@ cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
 
 
 # The table that _engine reads: a capsule of Kernel rows, closed by a row without a name.
-cdef Kernel[7] kernels
-kernels[0] = Kernel("decay", decay[float], decay[double])
-kernels[1] = Kernel("sgd", sgd[float], sgd[double])
-kernels[2] = Kernel("momentum", momentum[float], momentum[double])
-kernels[3] = Kernel("rmsprop", rmsprop[float], rmsprop[double])
-kernels[4] = Kernel("adam", adam[float], adam[double])
-kernels[5] = Kernel("stream", stream[float], stream[double])
-kernels[6] = Kernel(NULL, NULL, NULL)
-table = PyCapsule_New(&kernels[0], "gdcore.kernels", NULL)
+cdef Kernel* kernels = [
+    Kernel("decay", decay[float], decay[double]),
+    Kernel("sgd", sgd[float], sgd[double]),
+    Kernel("momentum", momentum[float], momentum[double]),
+    Kernel("rmsprop", rmsprop[float], rmsprop[double]),
+    Kernel("adam", adam[float], adam[double]),
+    Kernel("stream", stream[float], stream[double]),
+    Kernel(NULL, NULL, NULL),
+]
+table = PyCapsule_New(kernels, "gdcore.kernels", NULL)

@@ -1,28 +1,29 @@
 """The update rules in plain NumPy: the executable specification of the compiled ones.
 
-Each function has the signature of its namesake in :mod:`gdcore.updates` and leaves the same bits behind, in
-float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. Hyperparameters
-are checked alike, arrays are not.
+Each function has a namesake in :mod:`gdcore.updates`, which is made from its signature and leaves the same bits
+behind, in float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast.
+Hyperparameters are checked alike, arrays are not.
 
 Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype becomes 0.
 """
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
-from .rules import ADAM, DECAY, MOMENTUM, RMSPROP, SGD, check_buf
+from .arguments import Array
+from .rules import ADAM, DECAY, MOMENTUM, RMSPROP, SGD, check_slot
 
-Array = np.ndarray[Any, Any]
+P = ParamSpec("P")
 
 
-def _ieee(function: Callable[..., None]) -> Callable[..., None]:
+def _ieee(function: Callable[P, None]) -> Callable[P, None]:
     """Let overflow and NaN pass in silence, as they do in compiled code."""
 
     @wraps(function)
-    def quiet(*args: Any, **kwargs: Any) -> None:
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
         with np.errstate(all="ignore"):
             function(*args, **kwargs)
 
@@ -95,12 +96,15 @@ def rmsprop(
     weight_decay: float = 0.0,
     l2: float = 0.0,
 ) -> None:
-    """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``."""
+    """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``.
+
+    With the slot ``a`` it is centered; a ``momentum`` that is not 0 needs the slot ``buf``.
+    """
     w = param
     decay, l2, lr, beta, gain, eps, momentum = RMSPROP.rounded(
         w.dtype, 1, lr, beta, eps, a is not None, momentum, weight_decay, l2
     )
-    check_buf(momentum, buf)
+    check_slot("buf", buf, "momentum", momentum)
     g = _penalised(grad, l2, w)
     s[...] = _flushed(beta * s + gain * (g * g))
     variance = s
@@ -131,10 +135,10 @@ def adam(
 ) -> None:
     """Adam: ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``, bias-corrected.
 
-    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``, with the bias corrections moved into ``lr``
-    and ``eps``.
+    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``; ``t`` is 1 in the first step. With the slot
+    ``vmax``, which keeps the largest ``v`` so far, it is amsgrad.
     """
-    w = param
+    w = param  # the bias corrections of step t are in lr and eps
     decay, l2, lr, beta1, gain1, beta2, gain2, eps = ADAM.rounded(
         w.dtype, t, lr, betas, eps, vmax is not None, weight_decay, l2
     )

@@ -1,7 +1,8 @@
 """The update rules as a table: hyperparameters, slots and per-step coefficients, one row a rule.
 
 The arithmetic on elements stands in two other places, and only there: in reference.py as plain NumPy, and in
-_kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, command line) walks this table.
+_kernels.pyx as compiled loops. Everything else (updates, command line, estimators, tests, benchmarks) walks this
+table.
 """
 
 import math
@@ -13,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from .arguments import flag, nonnegative, positive, real_number
+from .powers import one_minus_power
 
 REQUIRED: Final = object()
 """The default of a hyperparameter that has none."""
@@ -31,6 +33,8 @@ class Rule:
     ``coefficient_names`` names them, in the kernel's order. ``corrected`` names those that depend on the step, and
     ``corrections(block, *hyperparameters)`` gives the factors for them in each of the BLOCK steps from
     ``t = block * BLOCK`` on.
+
+    ``lr_for_tables`` is the learning rate that tables have by default: of standardised columns, in batches of 64.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Rule:
     corrected: tuple[str, ...] = ()
     corrections: Callable[..., tuple[tuple[float, ...], ...]] | None = None
     has_gradient: bool = True
+    lr_for_tables: float = math.nan
 
     def used_slots(self, values: Mapping[str, Any]) -> tuple[str | None, ...]:
         """Return the slots in the kernel's order, with None for those that ``values`` does not ask for."""
@@ -67,28 +72,30 @@ class Rule:
     def check(self, values: Mapping[str, Any], dtypes: Iterable[Any]) -> tuple[Any, ...]:
         """Return valid hyperparameters in order, each as a float, bool, pair of floats or None.
 
-        Raises TypeError or ValueError for one that is out of its range, and ValueError if a coefficient of the
-        first step does not survive rounding to one of ``dtypes``, of which those that no rule steps are ignored.
+        Raises TypeError or ValueError for one that is out of its range, and ValueError if weights would change sign
+        as they decay, and if a coefficient, of the first step or before it is corrected, does not survive rounding
+        to one of ``dtypes``, of which those that no rule steps are ignored.
         """
         ordered = tuple([CHECKS[name](name, values[name]) for name in self.hyperparameters])
-        coefficients = self.coefficients(1, *ordered)
+        constants, first = self.constants(*ordered), self.coefficients(1, *ordered)
+        if constants[self.coefficient_names.index("decay")] < 0.0:
+            checked = dict(zip(self.hyperparameters, ordered, strict=True))
+            lr, weight_decay = checked["lr"], checked["weight_decay"]
+            raise ValueError(
+                f"weight_decay: expected lr * weight_decay <= 1, as weights change sign beyond it, got "
+                f"{lr} * {weight_decay} = {lr * weight_decay}"
+            )
         for dtype in dtypes:
             zero, infinity = ROUNDING.get(dtype, (-math.inf, math.inf))
-            for name, value in zip(self.coefficient_names, coefficients, strict=True):
-                if not abs(value) < infinity:
-                    raise ValueError(_overflow(name, value, dtype))
+            for name, constant, value in zip(self.coefficient_names, constants, first, strict=True):
+                if not max(abs(constant), abs(value)) < infinity:
+                    raise ValueError(f"{name}: expected a value that is finite in {dtype}, got {constant:g}")
                 if name == "eps" and value <= zero:
                     raise ValueError(
                         f"eps: expected a value that does not round to 0 in {dtype}, got {values['eps']}, "
                         f"which is {value:.3g} in step 1"
                     )
         return ordered
-
-
-def _overflow(coefficient: str, value: float, dtype: object) -> str:
-    if coefficient == "decay":
-        return f"weight_decay: expected 1 - lr * weight_decay to be finite in {dtype}, got {value}"
-    return f"{coefficient}: expected a value that is finite in {dtype}, got {value:g} in step 1"
 
 
 ROUNDING: Final = {
@@ -125,10 +132,10 @@ def _dampening(name: str, value: object) -> float | None:
     return number
 
 
-def check_buf(momentum: object, buf: object) -> None:
-    """Raise TypeError if RMSProp's ``momentum``, a valid one, needs the slot ``buf`` and there is none."""
-    if momentum and buf is None:
-        raise TypeError(f"buf: expected an array, as momentum is {momentum}, got None")
+def check_slot(slot: str, array: object, asks: str, value: object) -> None:
+    """Raise TypeError if the slot, which ``asks`` asks for by a ``value`` that is not 0, is not there."""
+    if value and array is None:
+        raise TypeError(f"{slot}: expected an array, as {asks} is {value}, got None")
 
 
 CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
@@ -151,20 +158,6 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
 
 BLOCK: Final = 64
 """Steps whose bias corrections are worked out together."""
-
-
-def one_minus_power(beta: float, t: int) -> float:
-    """Return ``1 - beta ** t`` for any integer ``t >= 0``: the same bits everywhere, and no cancellation.
-
-    Works on ``q(t) = 1 - beta^t`` alone, by ``q(2 t) = q(t) (2 - q(t))`` and ``q(t + 1) = beta q(t) + 1 - beta``.
-    libm's ``pow`` is not used, because its last bits differ between platforms.
-    """
-    q = 0.0
-    for bit in f"{t:b}":
-        q = q * (2.0 - q)
-        if bit == "1":
-            q = beta * q + (1.0 - beta)
-    return q
 
 
 @lru_cache(maxsize=16)
@@ -238,6 +231,7 @@ SGD = Rule(
     options={},
     coefficient_names=("decay", "l2", "lr"),
     constants=_sgd_constants,
+    lr_for_tables=0.01,
 )
 
 MOMENTUM = Rule(
@@ -254,6 +248,7 @@ MOMENTUM = Rule(
     options={"dampening": 0.0, "nesterov": True},
     coefficient_names=("decay", "l2", "lr", "beta", "gain", "nesterov"),
     constants=_momentum_constants,
+    lr_for_tables=0.01,
 )
 
 RMSPROP = Rule(
@@ -271,6 +266,7 @@ RMSPROP = Rule(
     options={"centered": True, "momentum": 0.9},
     coefficient_names=("decay", "l2", "lr", "beta", "gain", "eps", "momentum"),
     constants=_rmsprop_constants,
+    lr_for_tables=0.002,
 )
 
 ADAM = Rule(
@@ -289,6 +285,7 @@ ADAM = Rule(
     constants=_adam_constants,
     corrected=("lr", "eps"),
     corrections=_adam_corrections,
+    lr_for_tables=0.002,
 )
 
 RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM)}
