@@ -474,7 +474,7 @@ def test_eps_of_adam_must_survive_the_bias_correction():
 def test_what_is_infinite_in_the_dtype_is_refused_by_its_name(make):
     for name in ("lr", "l2"):
         with pytest.raises(ValueError, match=f"{name}: expected a value that is finite in float32, got "):
-            make(np.ones(1, np.float32), **{name: 1e40})
+            make(np.ones(1, np.float32), **{"weight_decay": 0.0, name: 1e40})
     with pytest.raises(ValueError, match=r"lr: expected a finite number >= 0, got a larger one"):
         make(np.ones(1), lr=10**400)
     make(np.ones(1), lr=1e40, weight_decay=0.0)

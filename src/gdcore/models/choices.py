@@ -3,8 +3,8 @@
 from typing import Final
 
 from .. import optimizers
-from ..optimizers import Optimizer
 from ..rules import RULES
+from ..stepping import Optimizer
 
 _DECLARED: Final = {name.lower(): getattr(optimizers, name) for name in optimizers.__all__}
 

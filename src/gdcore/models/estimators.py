@@ -24,7 +24,7 @@ except ImportError as error:
 
 
 from ..arguments import Array, checked_number
-from ..optimizers import Optimizer
+from ..stepping import Optimizer
 from ..training import fit
 from .choices import OPTIMIZERS
 from .networks import MLP, Network
