@@ -156,6 +156,20 @@ cdef void adam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
         adam_loop(x, c, n, False)
 
 
+cdef void adagrad(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] and s[n] are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* s = <floating*> x[2]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], eps = c[3]
+    cdef floating g
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        s[i] = flush(s[i] + g * g)
+        w[i] = decay * w[i] - lr * g / (root(s[i]) + eps)
+
+
 cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     # No rule: reads and writes what a rule with these slots does, and computes next to nothing. How fast memory
     # lets this go is the limit to which benchmarks compare the rules.
@@ -195,6 +209,7 @@ cdef Kernel* kernels = [
     Kernel("momentum", momentum[float], momentum[double]),
     Kernel("rmsprop", rmsprop[float], rmsprop[double]),
     Kernel("adam", adam[float], adam[double]),
+    Kernel("adagrad", adagrad[float], adagrad[double]),
     Kernel("stream", stream[float], stream[double]),
     Kernel(NULL, NULL, NULL),
 ]

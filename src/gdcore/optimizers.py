@@ -4,7 +4,7 @@ from . import rules
 from .groups import Tree
 from .stepping import Optimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "Momentum", "RMSProp"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Momentum", "RMSProp"]
 
 
 class SGD(Optimizer):
@@ -187,6 +187,35 @@ class AdamW(Optimizer):
         l2: float = 0.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2)
+
+
+class Adagrad(Optimizer):
+    """Gradient descent with each element's step divided by the root of the sum of its squared gradients.
+
+    ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``. Duchi, Hazan and Singer (2011), the diagonal form, with eps
+    outside the root as in torch; optax has it inside. ``s`` starts at 0, as in the paper and in torch; optax's starts
+    at 0.1, which ``opt.state["param"]["s"][...] = 0.1`` does here. torch's ``lr_decay`` is a schedule.
+
+    Arguments:
+        params, lr, weight_decay, l2: as for :class:`SGD`.
+        eps: > 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0])
+    >>> opt = gd.Adagrad(w, lr=0.5)
+    >>> opt.step(np.array([3.0])); opt.step(np.array([4.0]))
+    >>> w.round(6)
+    array([0.1])
+    """
+
+    rule = rules.ADAGRAD
+
+    def __init__(
+        self, params: Tree, lr: float = 0.01, *, eps: float = 1e-10, weight_decay: float = 0.0, l2: float = 0.0
+    ) -> None:
+        super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay, l2=l2)
 
 
 for _name in __all__:  # what users see in tracebacks and pickles

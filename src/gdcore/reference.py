@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from .arguments import Array
-from .rules import ADAM, DECAY, MOMENTUM, RMSPROP, SGD, check_slot
+from .rules import ADAGRAD, ADAM, DECAY, MOMENTUM, RMSPROP, SGD, check_slot
 
 P = ParamSpec("P")
 
@@ -150,3 +150,22 @@ def adam(
         vmax[...] = _flushed(np.maximum(vmax, v))
         second = vmax
     w[...] = decay * w - lr * m / (np.sqrt(second) + eps)
+
+
+@_ieee
+def adagrad(
+    param: Array,
+    grad: Array,
+    s: Array,
+    *,
+    lr: float = 0.01,
+    eps: float = 1e-10,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """Adagrad: ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``."""
+    w = param
+    decay, l2, lr, eps = ADAGRAD.rounded(w.dtype, 1, lr, eps, weight_decay, l2)
+    g = _penalised(grad, l2, w)
+    s[...] = _flushed(s + g * g)
+    w[...] = decay * w - lr * g / (np.sqrt(s) + eps)

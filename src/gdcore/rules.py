@@ -212,6 +212,10 @@ def _adam_constants(
     return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
 
 
+def _adagrad_constants(lr: float, eps: float, weight_decay: float, l2: float) -> tuple[float, ...]:
+    return (1.0 - lr * weight_decay, l2, lr, eps)
+
+
 # The table -------------------------------------------------------------------------------------------------------
 
 DECAY = Rule(
@@ -288,4 +292,14 @@ ADAM = Rule(
     lr_for_tables=0.002,
 )
 
-RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM)}
+ADAGRAD = Rule(
+    name="adagrad",
+    hyperparameters={"lr": 0.01, "eps": 1e-10, "weight_decay": 0.0, "l2": 0.0},
+    slots={"s": None},
+    options={},
+    coefficient_names=("decay", "l2", "lr", "eps"),
+    constants=_adagrad_constants,
+    lr_for_tables=0.05,
+)
+
+RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM, ADAGRAD)}
