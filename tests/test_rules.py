@@ -175,6 +175,21 @@ def test_bias_correction_is_that_of_an_exact_integer_step(t):
     assert math.isclose(coefficients["lr"], lr * root / correction1, rel_tol=1e-12)
 
 
+@pytest.mark.parametrize("t", [1, 2, 63, 64, 65, 200, 1000, 2**53 + 1])
+@pytest.mark.parametrize(
+    ("beta1", "momentum_decay"), [(0.9, 4e-3), (0.999, 30.0), (0.0, 1.0), (0.9, 0.0), (0.5, 1e300)]
+)
+def test_the_momenta_of_nadam_are_their_products(t, beta1, momentum_decay):
+    def mu(i):
+        return beta1 * (1 - 0.5 * 0.96 ** (i * momentum_decay))
+
+    values = rules.NADAM.coefficients(t, 1.0, (beta1, 0.0), 1.0, momentum_decay, 0.0, 0.0)
+    product = math.prod(mu(i) for i in range(1, min(t, 20_000) + 1))
+    _, _, lr, lr_g, *_ = values
+    assert math.isclose(lr, mu(t + 1) / (1 - product * mu(t + 1)), rel_tol=1e-12)
+    assert math.isclose(lr_g, (1 - mu(t)) / (1 - product), rel_tol=1e-12)
+
+
 def test_steps_beyond_2_to_the_24_still_count():
     beta2 = 1 - 2**-30
     eps = [rules.ADAM.coefficients(t, 1.0, (0.9, beta2), 1.0, False, 0.0, 0.0)[7] for t in (2**24, 2**24 + 1)]

@@ -170,6 +170,23 @@ cdef void adagrad(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
         w[i] = decay * w[i] - lr * g / (root(s[i]) + eps)
 
 
+cdef void nadam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n], m[n] and v[n] are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* m = <floating*> x[2]
+    cdef floating* v = <floating*> x[3]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], lr_g = c[3], beta1 = c[4], gain1 = c[5], beta2 = c[6]
+    cdef floating gain2 = c[7], eps = c[8]
+    cdef floating g
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        m[i] = flush(beta1 * m[i] + gain1 * g)
+        v[i] = flush(beta2 * v[i] + gain2 * (g * g))
+        w[i] = decay * w[i] - (lr * m[i] + lr_g * g) / (root(v[i]) + eps)
+
+
 cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     # No rule: reads and writes what a rule with these slots does, and computes next to nothing. How fast memory
     # lets this go is the limit to which benchmarks compare the rules.
@@ -210,6 +227,7 @@ cdef Kernel* kernels = [
     Kernel("rmsprop", rmsprop[float], rmsprop[double]),
     Kernel("adam", adam[float], adam[double]),
     Kernel("adagrad", adagrad[float], adagrad[double]),
+    Kernel("nadam", nadam[float], nadam[double]),
     Kernel("stream", stream[float], stream[double]),
     Kernel(NULL, NULL, NULL),
 ]

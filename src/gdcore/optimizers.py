@@ -4,7 +4,7 @@ from . import rules
 from .groups import Tree
 from .stepping import Optimizer
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Momentum", "RMSProp"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Momentum", "NAdam", "RMSProp"]
 
 
 class SGD(Optimizer):
@@ -192,9 +192,9 @@ class AdamW(Optimizer):
 class Adagrad(Optimizer):
     """Gradient descent with each element's step divided by the root of the sum of its squared gradients.
 
-    ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``. Duchi, Hazan and Singer (2011), the diagonal form, with eps
-    outside the root as in torch; optax has it inside. ``s`` starts at 0, as in the paper and in torch; optax's starts
-    at 0.1, which ``opt.state["param"]["s"][...] = 0.1`` does here. torch's ``lr_decay`` is a schedule.
+    ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``. Duchi, Hazan and Singer (2011), the diagonal form, with
+    eps outside the root as in torch; optax has it inside. ``s`` starts at 0, as in the paper and in torch; optax's
+    starts at 0.1, which ``opt.state["param"]["s"][...] = 0.1`` does here. torch's ``lr_decay`` is a schedule.
 
     Arguments:
         params, lr, weight_decay, l2: as for :class:`SGD`.
@@ -216,6 +216,52 @@ class Adagrad(Optimizer):
         self, params: Tree, lr: float = 0.01, *, eps: float = 1e-10, weight_decay: float = 0.0, l2: float = 0.0
     ) -> None:
         super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay, l2=l2)
+
+
+class NAdam(Optimizer):
+    """:class:`Adam` with Nesterov's momentum, which looks ahead by one step: Dozat (2016), algorithm 2.
+
+    ``m`` and ``v`` as for Adam; ``mu_t = b1 * (1 - 0.96^(t * momentum_decay) / 2)``,
+    ``step = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m + (1 - mu_t) / (1 - mu_1 ... mu_t) * g``,
+    ``w = w - lr * step / (sqrt(v / (1 - b2^t)) + eps)``. As in torch, ``m`` is averaged with ``b1``, not with the
+    ``mu_t`` of the paper's line. optax's ``nadam`` has no ``mu_t``: it has ``b1`` throughout.
+
+    Arguments:
+        params, lr, betas, weight_decay, l2: as for :class:`Adam`.
+        eps: > 0; as for :class:`Adam`.
+        momentum_decay: how fast ``mu_t`` rises from about ``b1 / 2`` to ``b1``, >= 0; at 0 it does not.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0])
+    >>> gd.NAdam(w, lr=0.5, betas=(0.5, 0.5), momentum_decay=0.0).step(np.array([3.0]))
+    >>> w.round(6)
+    array([0.433333])
+    """
+
+    rule = rules.NADAM
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float = 2e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        momentum_decay: float = 4e-3,
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            momentum_decay=momentum_decay,
+            weight_decay=weight_decay,
+            l2=l2,
+        )
 
 
 for _name in __all__:  # what users see in tracebacks and pickles

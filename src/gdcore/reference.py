@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from .arguments import Array
-from .rules import ADAGRAD, ADAM, DECAY, MOMENTUM, RMSPROP, SGD, check_slot
+from .rules import ADAGRAD, ADAM, DECAY, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
 
 P = ParamSpec("P")
 
@@ -169,3 +169,34 @@ def adagrad(
     g = _penalised(grad, l2, w)
     s[...] = _flushed(s + g * g)
     w[...] = decay * w - lr * g / (np.sqrt(s) + eps)
+
+
+@_ieee
+def nadam(
+    param: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    *,
+    t: int,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    momentum_decay: float = 4e-3,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """NAdam: ``m`` and ``v`` as for :func:`adam`, and a step that looks ahead, with a momentum that rises.
+
+    ``mu_t = b1 * (1 - 0.96^(t * momentum_decay) / 2)``,
+    ``step = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m + (1 - mu_t) / (1 - mu_1 ... mu_t) * g``,
+    ``w = w - lr * step / (sqrt(v / (1 - b2^t)) + eps)``; ``t`` is 1 in the first step.
+    """
+    w = param  # what depends on step t is in lr, lr_g and eps
+    decay, l2, lr, lr_g, beta1, gain1, beta2, gain2, eps = NADAM.rounded(
+        w.dtype, t, lr, betas, eps, momentum_decay, weight_decay, l2
+    )
+    g = _penalised(grad, l2, w)
+    m[...] = _flushed(beta1 * m + gain1 * g)
+    v[...] = _flushed(beta2 * v + gain2 * (g * g))
+    w[...] = decay * w - (lr * m + lr_g * g) / (np.sqrt(v) + eps)

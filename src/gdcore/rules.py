@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from .arguments import flag, nonnegative, positive, real_number
-from .powers import one_minus_power
+from .powers import one_minus_power, power, power_of_fraction
 
 REQUIRED: Final = object()
 """The default of a hyperparameter that has none."""
@@ -147,6 +147,7 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "nesterov": flag,
     "centered": flag,
     "momentum": _decay_rate,
+    "momentum_decay": nonnegative,
     "amsgrad": flag,
     "weight_decay": nonnegative,
     "l2": nonnegative,
@@ -210,6 +211,69 @@ def _adam_constants(
 ) -> tuple[float, ...]:
     beta1, beta2 = betas
     return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
+
+
+@lru_cache(maxsize=16)
+def _momentum_products(beta1: float, ratio: float) -> tuple[tuple[float, ...], float]:
+    """Return ``1 - mu_1 ... mu_t`` of NAdam for t from 0 on, and the last product itself.
+
+    The last t is that from which ``mu_t`` is ``beta1`` but for rounding, or the product nothing beside 1: some
+    hundred steps, and never more than some thousand, since the momentum rises fast or stays near ``beta1 / 2``.
+    """
+    remainders, product, fading = [0.0], 1.0, ratio
+    while min(product, fading) > 2.0**-54:
+        mu, gain = beta1 * (1.0 - 0.5 * fading), (1.0 - beta1) + 0.5 * beta1 * fading
+        remainders.append(mu * remainders[-1] + gain)
+        product *= mu
+        fading *= ratio
+    return tuple(remainders), product
+
+
+@lru_cache(maxsize=16)
+def _nadam_block(beta1: float, beta2: float, momentum_decay: float, block: int) -> tuple[tuple[float, ...], ...]:
+    """Return the factors of lr for m and for g, and that of eps, for the BLOCK steps of one block.
+
+    With ``mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2)``, ``Q_t = 1 - mu_1 ... mu_t`` and
+    ``r_t = sqrt(1 - beta2^t)`` they are ``r_t mu_{t+1} / Q_{t+1}``, ``r_t (1 - mu_t) / Q_t`` and ``r_t``.
+    """
+    first = block * BLOCK
+    ratio = _fading(momentum_decay)
+    remainders, product = _momentum_products(beta1, ratio)
+    if first < len(remainders):
+        remainder = remainders[first]
+    else:  # from there on mu is beta1
+        remainder = remainders[-1] + product * one_minus_power(beta1, first - len(remainders) + 1)
+    fading, q2 = _fading(first * momentum_decay), one_minus_power(beta2, first)
+    gain = (1.0 - beta1) + 0.5 * beta1 * fading
+    factors = []
+    for t in range(first, first + BLOCK):
+        fading *= ratio
+        mu, next_gain = beta1 * (1.0 - 0.5 * fading), (1.0 - beta1) + 0.5 * beta1 * fading
+        next_remainder = mu * remainder + next_gain
+        root = math.sqrt(q2)
+        factors.append((root * mu / next_remainder, root * gain / remainder if t else math.nan, root))
+        gain, remainder = next_gain, next_remainder
+        q2 = beta2 * q2 + (1.0 - beta2)
+    return tuple(factors)
+
+
+def _fading(exponent: float) -> float:
+    """Return ``0.96 ** exponent`` for an exponent >= 0, which may be infinite."""
+    whole = int(min(exponent, 1e6))  # of which the power is 0
+    return power(0.96, whole) * power_of_fraction(0.96, min(exponent, 1e6) - whole)
+
+
+def _nadam_corrections(
+    block: int, _lr: float, betas: tuple[float, float], _eps: float, momentum_decay: float, *_others: object
+) -> tuple[tuple[float, ...], ...]:
+    return _nadam_block(*betas, momentum_decay, block)
+
+
+def _nadam_constants(
+    lr: float, betas: tuple[float, float], eps: float, _momentum_decay: float, weight_decay: float, l2: float
+) -> tuple[float, ...]:
+    beta1, beta2 = betas
+    return (1.0 - lr * weight_decay, l2, lr, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
 
 
 def _adagrad_constants(lr: float, eps: float, weight_decay: float, l2: float) -> tuple[float, ...]:
@@ -302,4 +366,25 @@ ADAGRAD = Rule(
     lr_for_tables=0.05,
 )
 
-RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM, ADAGRAD)}
+NADAM = Rule(
+    name="nadam",
+    hyperparameters={
+        "lr": 2e-3,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "momentum_decay": 4e-3,
+        "weight_decay": 0.0,
+        "l2": 0.0,
+    },
+    slots={"m": None, "v": None},
+    options={"momentum_decay": 0.5},
+    coefficient_names=("decay", "l2", "lr", "lr_g", "beta1", "gain1", "beta2", "gain2", "eps"),
+    constants=_nadam_constants,
+    corrected=("lr", "lr_g", "eps"),
+    corrections=_nadam_corrections,
+    lr_for_tables=0.002,
+)
+
+RULES: Final[Mapping[str, Rule]] = {
+    rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM, ADAGRAD, NADAM)
+}

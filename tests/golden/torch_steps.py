@@ -20,6 +20,7 @@ def gradient(t):
 def walk(optimizer, hyperparameters):
     import torch
 
+    torch.set_default_dtype(torch.float64)  # else NAdam's product of momenta, for one, is of float32
     given = dict(hyperparameters)
     decay = {"decoupled_weight_decay": True} if "weight_decay" in given else {}
     if "l2" in given:  # torch's weight_decay, unless told otherwise
