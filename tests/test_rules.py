@@ -184,7 +184,7 @@ def test_the_momenta_of_nadam_are_their_products(t, beta1, momentum_decay):
         return beta1 * (1 - 0.5 * 0.96 ** (i * momentum_decay))
 
     values = rules.NADAM.coefficients(t, 1.0, (beta1, 0.0), 1.0, momentum_decay, 0.0, 0.0)
-    product = math.prod(mu(i) for i in range(1, min(t, 20_000) + 1))
+    product = math.prod(mu(i) for i in range(1, min(t, 60_000) + 1))
     _, _, lr, lr_g, *_ = values
     assert math.isclose(lr, mu(t + 1) / (1 - product * mu(t + 1)), rel_tol=1e-12)
     assert math.isclose(lr_g, (1 - mu(t)) / (1 - product), rel_tol=1e-12)
@@ -201,6 +201,23 @@ def test_first_step_of_adam_has_the_size_of_the_learning_rate():
         w = np.zeros(3, dtype)
         gd.updates.adam(w, np.array([1e-2, -5, 1e3], dtype), np.zeros(3, dtype), np.zeros(3, dtype), t=1, lr=0.1)
         np.testing.assert_allclose(w, [-0.1, 0.1, -0.1], rtol=2e-6)
+
+
+def test_lion_is_the_plain_formula_in_pure_python():
+    rng = np.random.default_rng(8)
+    grads = rng.integers(-3, 4, (50, 6)) / 4  # zeros among them
+    w, lr, (beta1, beta2), decay, l2 = [1.0, -0.5, 0.0, 2.0, 0.25, -3.0], 0.01, (0.75, 0.5), 0.5, 0.125
+    ours, m = np.array(w), np.zeros(6)
+    momenta = [0.0] * 6
+    for grad in grads:
+        gd.updates.lion(ours, grad, m, lr=lr, betas=(beta1, beta2), weight_decay=decay, l2=l2)
+        for i, raw in enumerate(grad):
+            g = float(raw) + l2 * w[i]
+            along = beta1 * momenta[i] + (1 - beta1) * g
+            w[i] = (1 - lr * decay) * w[i] - lr * ((along > 0) - (along < 0))
+            momenta[i] = beta2 * momenta[i] + (1 - beta2) * g
+    np.testing.assert_allclose(ours, w, rtol=1e-13)
+    np.testing.assert_allclose(m, momenta, rtol=1e-12)
 
 
 def test_centered_rmsprop_never_takes_the_root_of_a_negative_number():

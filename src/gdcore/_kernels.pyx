@@ -187,6 +187,25 @@ cdef void nadam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
         w[i] = decay * w[i] - (lr * m[i] + lr_g * g) / (root(v[i]) + eps)
 
 
+cdef inline floating sign(floating x) noexcept nogil:
+    # As np.sign: 0 for both zeros, NaN for NaN.
+    return 1 if x > 0 else (-1 if x < 0 else (0 if x == 0 else x))
+
+
+cdef void lion(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] and m[n] are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* m = <floating*> x[2]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], beta1 = c[3], gain1 = c[4], beta2 = c[5], gain2 = c[6]
+    cdef floating g
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        w[i] = decay * w[i] - lr * sign(beta1 * m[i] + gain1 * g)
+        m[i] = flush(beta2 * m[i] + gain2 * g)
+
+
 cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     # No rule: reads and writes what a rule with these slots does, and computes next to nothing. How fast memory
     # lets this go is the limit to which benchmarks compare the rules.
@@ -228,6 +247,7 @@ cdef Kernel* kernels = [
     Kernel("adam", adam[float], adam[double]),
     Kernel("adagrad", adagrad[float], adagrad[double]),
     Kernel("nadam", nadam[float], nadam[double]),
+    Kernel("lion", lion[float], lion[double]),
     Kernel("stream", stream[float], stream[double]),
     Kernel(NULL, NULL, NULL),
 ]

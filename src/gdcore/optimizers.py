@@ -4,7 +4,7 @@ from . import rules
 from .groups import Tree
 from .stepping import Optimizer
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Momentum", "NAdam", "RMSProp"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "Momentum", "NAdam", "RMSProp"]
 
 
 class SGD(Optimizer):
@@ -262,6 +262,42 @@ class NAdam(Optimizer):
             weight_decay=weight_decay,
             l2=l2,
         )
+
+
+class Lion(Optimizer):
+    """Steps of one size, along the sign of a momentum: Chen et al. (2023), algorithm 2.
+
+    ``w = w - lr * sign(b1 * m + (1 - b1) * g)``, then ``m = b2 * m + (1 - b2) * g``; ``sign(0)`` is 0. ``m`` starts
+    at 0. The authors take ``lr`` 3 to 10 times smaller than for AdamW, and ``weight_decay`` as many times larger;
+    its default, 0, is that of their code, where optax has 0.001.
+
+    Arguments:
+        params, l2: as for :class:`SGD`.
+        lr: learning rate, >= 0; the size of each element's step.
+        betas: weights of the past, in the step and in ``m``, each in [0, 1).
+        weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0, 1.0, 1.0])
+    >>> gd.Lion(w, lr=0.25).step(np.array([300.0, 0.0, -0.001]))
+    >>> w
+    array([0.75, 1.  , 1.25])
+    """
+
+    rule = rules.LION
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float = 1e-4,
+        *,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay, l2=l2)
 
 
 for _name in __all__:  # what users see in tracebacks and pickles

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from .arguments import Array
-from .rules import ADAGRAD, ADAM, DECAY, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
+from .rules import ADAGRAD, ADAM, DECAY, LION, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
 
 P = ParamSpec("P")
 
@@ -200,3 +200,22 @@ def nadam(
     m[...] = _flushed(beta1 * m + gain1 * g)
     v[...] = _flushed(beta2 * v + gain2 * (g * g))
     w[...] = decay * w - (lr * m + lr_g * g) / (np.sqrt(v) + eps)
+
+
+@_ieee
+def lion(
+    param: Array,
+    grad: Array,
+    m: Array,
+    *,
+    lr: float = 1e-4,
+    betas: tuple[float, float] = (0.9, 0.99),
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """Lion: ``w = w - lr * sign(b1 * m + (1 - b1) * g)``, then ``m = b2 * m + (1 - b2) * g``; ``sign(0) = 0``."""
+    w = param
+    decay, l2, lr, beta1, gain1, beta2, gain2 = LION.rounded(w.dtype, 1, lr, betas, weight_decay, l2)
+    g = _penalised(grad, l2, w)
+    w[...] = decay * w - lr * np.sign(beta1 * m + gain1 * g)
+    m[...] = _flushed(beta2 * m + gain2 * g)

@@ -276,6 +276,11 @@ def _nadam_constants(
     return (1.0 - lr * weight_decay, l2, lr, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
 
 
+def _lion_constants(lr: float, betas: tuple[float, float], weight_decay: float, l2: float) -> tuple[float, ...]:
+    beta1, beta2 = betas
+    return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2)
+
+
 def _adagrad_constants(lr: float, eps: float, weight_decay: float, l2: float) -> tuple[float, ...]:
     return (1.0 - lr * weight_decay, l2, lr, eps)
 
@@ -385,6 +390,16 @@ NADAM = Rule(
     lr_for_tables=0.002,
 )
 
+LION = Rule(
+    name="lion",
+    hyperparameters={"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0, "l2": 0.0},
+    slots={"m": None},
+    options={},
+    coefficient_names=("decay", "l2", "lr", "beta1", "gain1", "beta2", "gain2"),
+    constants=_lion_constants,
+    lr_for_tables=0.0005,
+)
+
 RULES: Final[Mapping[str, Rule]] = {
-    rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM, ADAGRAD, NADAM)
+    rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM, ADAGRAD, NADAM, LION)
 }
