@@ -13,7 +13,7 @@ import pytest
 from rules_table import every_make
 
 import gdcore as gd
-from gdcore import rules
+from gdcore import corrections
 
 COUNTER = """
 #include <stddef.h>
@@ -33,7 +33,7 @@ def test_steps_leave_no_memory_behind(make):
     opt = make(params)
 
     def steps():
-        for _ in range(20 * rules.BLOCK):
+        for _ in range(20 * corrections.BLOCK):
             opt.step(grads)
 
     steps()

@@ -6,9 +6,9 @@ from libc.stdint cimport int64_t
 
 from gdcore.engine._drive cimport COEFFICIENTS, Group
 
-from .. import rules
+from .. import corrections
 
-cdef int64_t BLOCK = rules.BLOCK
+cdef int64_t BLOCK = corrections.BLOCK
 
 
 @cython.final
