@@ -153,6 +153,7 @@ def test_rule_has_an_optimizer_with_its_hyperparameters_and_defaults(rule):
 def test_rule_names_each_coefficient_and_checks_each_hyperparameter(rule):
     values = {name: 0.5 if value is rules.REQUIRED else value for name, value in rule.hyperparameters.items()}
     assert len(rule.coefficients(1, *values.values())) == len(rule.coefficient_names)
+    assert rule.coefficient_names[0] == "decay"
     assert set(rule.hyperparameters) <= set(rules.CHECKS)
     assert set(rule.options) <= set(rule.hyperparameters)
 

@@ -29,9 +29,9 @@ class Rule:
     default.
 
     ``constants(*hyperparameters)`` gives, in double, the numbers that are the same for all elements;
-    ``coefficient_names`` names them, in the kernel's order. ``corrected`` names those that depend on the step, and
-    ``corrections(block, *hyperparameters)`` gives the factors for them in each of the BLOCK steps from
-    ``t = block * BLOCK`` on.
+    ``coefficient_names`` names them, in the kernel's order, ``decay`` first. ``corrected`` names those that depend
+    on the step, and ``corrections(block, *hyperparameters)`` gives the factors for them in each of the BLOCK steps
+    from ``t = block * BLOCK`` on.
 
     ``lr_for_tables`` is the learning rate that tables have by default: of standardised columns, in batches of 64.
     """
@@ -53,10 +53,12 @@ class Rule:
 
     def coefficients(self, t: int, *values: Any) -> tuple[float, ...]:
         """Return the coefficients of step ``t``, in double."""
-        coefficients = self.constants(*values)
+        return self._corrected(self.constants(*values), t, values)
+
+    def _corrected(self, constants: tuple[float, ...], t: int, values: tuple[Any, ...]) -> tuple[float, ...]:
         if self.corrections is None:
-            return coefficients
-        corrected = list(coefficients)
+            return constants
+        corrected = list(constants)
         for name, factor in zip(self.corrected, self.corrections(t // BLOCK, *values)[t % BLOCK], strict=True):
             corrected[self.coefficient_names.index(name)] *= factor
         return tuple(corrected)
@@ -76,8 +78,9 @@ class Rule:
         to one of ``dtypes``, of which those that no rule steps are ignored.
         """
         ordered = tuple([CHECKS[name](name, values[name]) for name in self.hyperparameters])
-        constants, first = self.constants(*ordered), self.coefficients(1, *ordered)
-        if constants[self.coefficient_names.index("decay")] < 0.0:
+        constants = self.constants(*ordered)
+        first = self._corrected(constants, 1, ordered)
+        if constants[0] < 0.0:
             checked = dict(zip(self.hyperparameters, ordered, strict=True))
             lr, weight_decay = checked["lr"], checked["weight_decay"]
             raise ValueError(
@@ -87,7 +90,7 @@ class Rule:
         for dtype in dtypes:
             zero, infinity = ROUNDING.get(dtype, (-math.inf, math.inf))
             for name, constant, value in zip(self.coefficient_names, constants, first, strict=True):
-                if not max(abs(constant), abs(value)) < infinity:
+                if not (constant < infinity and value < infinity):
                     raise ValueError(f"{name}: expected a value that is finite in {dtype}, got {constant:g}")
                 if name == "eps" and value <= zero:
                     raise ValueError(
