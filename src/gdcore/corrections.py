@@ -47,7 +47,7 @@ def _momentum_products(beta1: float, ratio: float) -> tuple[tuple[float, ...], f
     return tuple(remainders), product
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def nesterov_corrections(
     beta1: float, beta2: float, momentum_decay: float, block: int
 ) -> tuple[tuple[float, ...], ...]:
