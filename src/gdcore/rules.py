@@ -327,7 +327,7 @@ LION = Rule(
     options={},
     coefficient_names=("decay", "l2", "lr", "beta1", "gain1", "beta2", "gain2"),
     constants=_lion_constants,
-    lr_for_tables=0.0005,
+    lr_for_tables=0.001,
 )
 
 RULES: Final[Mapping[str, Rule]] = {
