@@ -152,7 +152,18 @@ def unary(gate: Gate, forward: Callable[[Any], Any]) -> Callable[[Any], Any]:
         tape.append(node)
         return Traced(ans, tape, node)
 
-    return apply
+    saving = gate.saving
+    if saving is None:
+        return apply
+
+    def apply_saving(x: Any) -> Any:
+        tape, value = x.tape, x.value
+        ans, saved = (forward(value), None) if type(value) is Traced else saving(value)
+        node = Node(gate, ((x.node, vjp(ans, value, saved=saved)),))
+        tape.append(node)
+        return Traced(ans, tape, node)
+
+    return apply_saving
 
 
 def fused(gate: Gate) -> Callable[[Any, Any], Any]:

@@ -33,6 +33,11 @@ class Tape:
         self.foreign = False
         """Whether a gate of a user is on the tape, whose pulls may return an array that something else holds."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the derivative is still in progress."""
+        return self.append is not _closed
+
     def close(self) -> None:
         """Let go of everything, also where a traced value has escaped."""
         self.append = _closed
@@ -74,6 +79,26 @@ def walk_back(nodes: list[Node]) -> None:
                 parent.grad = pull(g)
             else:
                 add(parent, pull(g))
+
+
+def slope(nodes: list[Node], start: Node, seed: Any, ends: Callable[[Node], bool]) -> Any:
+    """Return the sum of what ``seed`` at ``start`` pulls back to at the nodes that ``ends`` names; None for zero.
+
+    They lie on a tape that is still being written; nothing on it changes.
+    """
+    grads = {start: seed}
+    found: Any = None
+    for node in reversed(nodes):
+        g = grads.pop(node, None)
+        if g is None:
+            continue
+        if ends(node) and g.shape == seed.shape:
+            found = g if found is None else found + g
+            continue
+        for parent, pull in node.links:
+            d = pull(g)
+            grads[parent] = grads[parent] + d if parent in grads else d
+    return found
 
 
 def walk_back_again(nodes: Iterable[Node], *, stacked: bool) -> int:

@@ -215,6 +215,18 @@ class Traced:
 
     __setitem__ = __delitem__ = _refuse_writing
 
+    def __copy__(self) -> "Traced":
+        return self  # nothing can be written to it
+
+    def __deepcopy__(self, _: Any) -> "Traced":
+        return self
+
+    def __reduce_ex__(self, _: Any) -> NoReturn:
+        raise TypeError(
+            f"traced value: expected to stay within the derivative, as its gradient would be lost, got "
+            f"{describe(real(self))} to pickle; gd.stop_gradient(x) makes it plain"
+        )
+
     def _augment(self, _: Any) -> Any:
         if self.ndim:
             raise TypeError(

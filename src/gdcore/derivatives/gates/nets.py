@@ -29,10 +29,7 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    if type(x) is Traced:
-        return _sigmoid(x)
-    e = np.exp(-np.abs(x))
-    return np.where(np.less(x, 0), e, 1) / (1 + e)
+    return _sigmoid(x) if type(x) is Traced else _saving_sigmoid(x, slope=False)[0]
 
 
 def softplus(x: Any) -> Any:
@@ -41,7 +38,10 @@ def softplus(x: Any) -> Any:
     >>> softplus(np.array([-1000.0, 1000.0]))
     array([   0., 1000.])
     """
-    return _softplus(x) if type(x) is Traced else np.logaddexp(x, 0)
+    if type(x) is Traced:
+        return _softplus(x)
+    with np.errstate(under="ignore"):
+        return np.logaddexp(x, 0)
 
 
 def tanh(x: Any) -> Any:
@@ -123,15 +123,36 @@ def squared_error(prediction: Any, target: Any) -> Any:
     return _squared_error(prediction, target)
 
 
+# Where np.seterr has underflow raise, it is ignored here: what is left out is too small to change a result.
+
+
+def _saving_sigmoid(x: Any, slope: bool = True) -> tuple[Any, Any]:
+    with np.errstate(under="ignore"):
+        e = np.exp(-np.abs(x))
+        whole = 1 + e
+        # Not ans * (1 - ans), as little is left of 1 - ans near 1.
+        return np.where(np.less(x, 0), e, 1) / whole, e / (whole * whole) if slope else None
+
+
+def _pull_sigmoid(ans: Any, x: Any, saved: Any) -> Any:
+    return (lambda g: g * _slope(x)) if saved is None else (lambda g: g * saved)
+
+
+def _slope_of_sigmoid(x: Any) -> Any:
+    return _slope(x) if type(x) is Traced else _saving_sigmoid(x)[1]
+
+
 def _softmax_of(x: Any, axis: int = -1) -> Any:
-    e = np.exp(x - np.max(x, axis, keepdims=True))
-    e /= e.sum(axis, keepdims=True)
-    return e
+    with np.errstate(under="ignore"):
+        e = np.exp(x - np.max(x, axis, keepdims=True))
+        e /= e.sum(axis, keepdims=True)
+        return e
 
 
 def _log_softmax_of(x: Any, axis: int = -1) -> Any:
-    z = x - np.max(x, axis, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis, keepdims=True))
+    with np.errstate(under="ignore"):
+        z = x - np.max(x, axis, keepdims=True)
+        return z - np.log(np.exp(z).sum(axis, keepdims=True))
 
 
 def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
@@ -154,6 +175,11 @@ def _cross_entropy_of(logits: Any, labels: Any) -> Any:
 
 def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[Any, Any]:
     """Return the loss and its gradient by the logits, which shares most of the work."""
+    with np.errstate(under="ignore"):
+        return _cross_entropy_and_slope(logits, labels, slope)
+
+
+def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any, Any]:
     shape = logits.shape
     k = shape[-1]
     z = logits.reshape(-1, k).T  # (k, n)
@@ -210,8 +236,9 @@ def _squared_error_of(prediction: Any, target: Any) -> Any:
 
 
 def _saving_squared_error(prediction: Any, target: Any) -> tuple[Any, Any]:
-    error = np.subtract(prediction, target)
-    return np.vdot(error, error) / error.size, error
+    with np.errstate(under="ignore"):
+        error = np.subtract(prediction, target)
+        return np.vdot(error, error) / error.size, error
 
 
 def _pull_prediction(ans: Any, prediction: Any, target: Any, saved: Any) -> Any:
@@ -251,8 +278,15 @@ def _pair_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 
 _relu = unary(Gate("gd.relu", relu, (lambda ans, x: lambda g: masked(g, ans > 0),), stacks=True), relu)
-_sigmoid = unary(
-    Gate("gd.sigmoid", sigmoid, (lambda ans, x: lambda g: g * (ans * (1 - ans)),), stacks=True), sigmoid
+_sigmoid = unary(Gate("gd.sigmoid", sigmoid, (_pull_sigmoid,), saving=_saving_sigmoid, stacks=True), sigmoid)
+_slope = unary(
+    Gate(
+        "the slope of gd.sigmoid",
+        _slope_of_sigmoid,
+        (lambda ans, x: lambda g: g * (-ans * np.tanh(x / 2)),),
+        stacks=True,
+    ),
+    _slope_of_sigmoid,
 )
 _softplus = unary(Gate("gd.softplus", softplus, (lambda ans, x: lambda g: g * sigmoid(x),), stacks=True), softplus)
 for _function in (relu, sigmoid, softplus, tanh):

@@ -66,17 +66,23 @@ def derived(*functions: Any, examples: Any, of: Callable[..., Any] | None = None
 
 
 def elementwise(
-    ufunc: np.ufunc, *vjps: Vjp, symbol: Callable[..., Any] | None = None, low: float = -2.0, high: float = 2.0
+    ufunc: np.ufunc,
+    *vjps: Vjp,
+    symbol: Callable[..., Any] | None = None,
+    low: float = -2.0,
+    high: float = 2.0,
+    around: Callable[[Any], Any] = lambda way: way,
 ) -> None:
-    """Add a gate for a ufunc, and for the operator whose ``symbol`` is given.
+    """Add a gate for a ufunc, and for the operator whose ``symbol`` is given; ``around`` wraps the ways through it.
 
     The vjps need not care for broadcasting. The tests try values from ``low`` to ``high``.
     """
     gate = Gate(name_of(ufunc), ufunc, vjps, stacks=True)
-    way: Any = unary if len(vjps) == 1 else binary
+    plain: Any = unary if len(vjps) == 1 else binary
     examples = (usual_unary if len(vjps) == 1 else usual_binary)(low, high)
     # On scalars an operator is several times faster than its ufunc.
-    TABLE.append(Row(ufunc, examples, ufunc, way(gate, ufunc), symbol, symbol and way(gate, symbol)))
+    apply = symbol and around(plain(gate, symbol))
+    TABLE.append(Row(ufunc, examples, ufunc, around(plain(gate, ufunc)), symbol, apply))
 
 
 def usual_unary(low: float, high: float) -> Any:
