@@ -213,7 +213,12 @@ def test_the_logarithm_of_a_determinant_of_0_has_no_gradient_and_spoils_no_other
 # np.seterr(all="raise"): what is right although it underflows does not raise.
 
 NETS = (gd.softmax, gd.log_softmax, gd.sigmoid, gd.softplus, gd.relu, gd.tanh)
-POINTS = (A([0.0, -800.0, 3.0, 750.0]), A([0.0, -800.0, 90.0], np.float32), A([1e-300, 1e-305, 0.0, -1e-307]))
+POINTS = (
+    A([0.0, -800.0, 3.0, 750.0]),
+    A([0.0, -800.0, 90.0], np.float32),
+    A([1e-300, 1e-305, 0.0, -1e-307]),
+    A([0.0, -707.5, -705.0, 2.0]),
+)
 
 
 @pytest.mark.parametrize("function", NETS)
@@ -231,7 +236,7 @@ def test_underflow_in_gates_of_nets_and_in_their_derivatives_does_not_raise(func
 def test_underflow_in_losses_does_not_raise(x):
     one_hot = np.eye(len(x), dtype=x.dtype)
     with np.errstate(all="raise"):
-        for labels in (A([0]), A([2]), one_hot[:1]):
+        for labels in (A([0]), A([2]), one_hot[:1], one_hot[:1] * x.dtype.type(0.9)):
             gd.softmax_cross_entropy(x[None], labels)
             for derivative in (gd.value_and_grad, gd.hessian):
                 derivative(lambda x, labels=labels: gd.softmax_cross_entropy(x[None], labels))(x)

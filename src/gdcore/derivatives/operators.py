@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import Structure, flatten, rebuild, take_apart
-from .tape import Node, Tape, walk_back, walk_back_again
+from .tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
 from .traced import Traced, real
 
 P = ParamSpec("P")
@@ -67,7 +67,7 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
             if type(ans) is Traced and ans.tape is tape:
                 ans.node.grad = value.dtype.type(1)
                 ans = None
-                with np.errstate(under="ignore"):
+                with underflow_ignored():
                     walk_back(tape.nodes)
             grads = _own(name, tape, inputs)
         finally:
@@ -131,7 +131,7 @@ def jacobian(f: Callable[P, Any]) -> Callable[P, Any]:
             shape = np.shape(ans)
             if type(ans) is Traced and ans.tape is tape:
                 _refuse_foreign(name, tape, ans.value)
-                with np.errstate(under="ignore"):
+                with underflow_ignored():
                     stacks = _pull_basis(tape, ans, [x.node for x in inputs])
             else:
                 _refuse_foreign(name, tape, ans)

@@ -8,6 +8,7 @@ cycles, and all is freed as the walk goes.
 
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from typing import Any, NoReturn
 
@@ -56,6 +57,15 @@ class Node:
         self.grad: Any = None
         self.owned = False
         """Whether ``grad`` is a sum made here, so that more can be added in place."""
+
+
+_NOTHING = nullcontext()
+
+
+def underflow_ignored() -> AbstractContextManager[Any]:
+    """Return the context in which underflow does not raise: on the way back it changes no result."""
+    # As a rule it is ignored anyway, and asking takes less time than setting.
+    return _NOTHING if np.geterr()["under"] == "ignore" else np.errstate(under="ignore")
 
 
 def _closed(_: Node) -> NoReturn:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...arguments import describe
 from ..gate import Gate, fused, unary
+from ..tape import underflow_ignored
 from ..traced import Traced, real
 from .arithmetic import masked
 from .table import TABLE, Row, row, usual_unary
@@ -40,7 +41,7 @@ def softplus(x: Any) -> Any:
     """
     if type(x) is Traced:
         return _softplus(x)
-    with np.errstate(under="ignore"):
+    with underflow_ignored():
         return np.logaddexp(x, 0)
 
 
@@ -127,7 +128,7 @@ def squared_error(prediction: Any, target: Any) -> Any:
 
 
 def _saving_sigmoid(x: Any, slope: bool = True) -> tuple[Any, Any]:
-    with np.errstate(under="ignore"):
+    with underflow_ignored():
         e = np.exp(-np.abs(x))
         whole = 1 + e
         # Not ans * (1 - ans), as little is left of 1 - ans near 1.
@@ -143,14 +144,14 @@ def _slope_of_sigmoid(x: Any) -> Any:
 
 
 def _softmax_of(x: Any, axis: int = -1) -> Any:
-    with np.errstate(under="ignore"):
+    with underflow_ignored():
         e = np.exp(x - np.max(x, axis, keepdims=True))
         e /= e.sum(axis, keepdims=True)
         return e
 
 
 def _log_softmax_of(x: Any, axis: int = -1) -> Any:
-    with np.errstate(under="ignore"):
+    with underflow_ignored():
         z = x - np.max(x, axis, keepdims=True)
         return z - np.log(np.exp(z).sum(axis, keepdims=True))
 
@@ -175,7 +176,7 @@ def _cross_entropy_of(logits: Any, labels: Any) -> Any:
 
 def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[Any, Any]:
     """Return the loss and its gradient by the logits, which shares most of the work."""
-    with np.errstate(under="ignore"):
+    with underflow_ignored():
         return _cross_entropy_and_slope(logits, labels, slope)
 
 
@@ -213,17 +214,25 @@ def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any
 
 
 def _pull_logits(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:
-    if saved is None:
-        n = logits.size // logits.shape[-1]
-        if labels.dtype.kind != "f":
-            labels = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
-        saved = (softmax(logits) * labels.sum(axis=-1, keepdims=True) - labels) / n
-    return lambda g: over(g, saved) * saved
+    if saved is not None:
+        return lambda g: over(g, saved) * saved
+    n = logits.size // logits.shape[-1]
+    if labels.dtype.kind != "f":
+        labels = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
+
+    def pull(g: Any) -> Any:
+        slope = (softmax(logits) * labels.sum(axis=-1, keepdims=True) - labels) / n
+        return over(g, slope) * slope
+
+    return pull
 
 
 def _pull_labels(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:
-    slope = log_softmax(logits) / -(logits.size // logits.shape[-1])
-    return lambda g: over(g, slope) * slope
+    def pull(g: Any) -> Any:
+        slope = log_softmax(logits) / -(logits.size // logits.shape[-1])
+        return over(g, slope) * slope
+
+    return pull
 
 
 def over(g: Any, x: Any) -> Any:
@@ -236,7 +245,7 @@ def _squared_error_of(prediction: Any, target: Any) -> Any:
 
 
 def _saving_squared_error(prediction: Any, target: Any) -> tuple[Any, Any]:
-    with np.errstate(under="ignore"):
+    with underflow_ignored():
         error = np.subtract(prediction, target)
         return np.vdot(error, error) / error.size, error
 
