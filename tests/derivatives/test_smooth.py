@@ -103,6 +103,22 @@ def test_the_second_derivative_of_a_kink_is_0_by_convention(f):
     np.testing.assert_array_equal(gd.hessian(f)(np.zeros(2)), 0)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_products_of_lengths_have_their_second_derivatives_along_each_axis(dtype):
+    """Where the mixed ones do not exist, they are 0 by convention."""
+    at = np.zeros(3, dtype)
+    for f, expected in (
+        (lambda w: np.prod(np.abs(w)[:2]), [0, 0, 0]),
+        (lambda w: np.abs(w)[0] * np.abs(w)[1] + np.abs(w[2]) ** 2, [0, 0, 2]),
+        (lambda w: np.sum(np.abs(w)) ** 2, [2, 2, 2]),
+        (lambda w: np.linalg.norm(w, 1) ** 2 - np.abs(w)[0] ** 2, [0, 2, 2]),
+        (lambda w: np.abs(w) ** 2 @ A([1, 2, 3], dtype), [2, 4, 6]),
+    ):
+        got = gd.hessian(f)(at)
+        assert got.dtype == dtype
+        np.testing.assert_allclose(got, np.diag(expected), atol=1e-6)
+
+
 def test_the_square_of_a_root_has_its_derivative_at_0():
     assert gd.grad(lambda x: np.sqrt(x) ** 2)(0.0) == 1
     assert gd.grad(lambda x: np.square(np.sqrt(3 * x)))(0.0) == 3
