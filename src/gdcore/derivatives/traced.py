@@ -16,6 +16,9 @@ from .tape import Node, Tape
 GATES: Final[dict[Any, Callable[..., Any]]] = {}
 """The gate of each function of NumPy, ufuncs among them: what dispatch looks up."""
 
+WRITING: Final = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
+"""Functions of NumPy that write to an argument: no gate of them could work."""
+
 Operator = Callable[..., Any]
 
 
@@ -146,6 +149,11 @@ class Traced:
         gate = GATES.get(function)
         if gate is not None:
             return gate(*args, **kwargs)
+        if function in WRITING:
+            raise TypeError(
+                f"{name_of(function)}: expected no writing to arrays, as a traced value would lose its gradient, got "
+                f"it called with one; np.where, np.stack and np.concatenate make a new array"
+            )
         return no_gate(name_of(function))
 
     @property
