@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+"""An array of any shape and dtype."""
 
 
 def checked_int(name: str, value: Any, least: int) -> int:

@@ -151,8 +151,8 @@ class Traced:
             return gate(*args, **kwargs)
         if function in WRITING:
             raise TypeError(
-                f"{name_of(function)}: expected no writing to arrays, as a traced value would lose its gradient, got "
-                f"it called with one; np.where, np.stack and np.concatenate make a new array"
+                f"{name_of(function)}: expected no writing to arrays, as a traced value would lose its gradient, "
+                f"got a traced one; np.where, np.stack and np.concatenate make a new array"
             )
         return no_gate(name_of(function))
 
