@@ -9,7 +9,7 @@ itself be traced, and a derivative can be differentiated again.
 
 
 from ._tape cimport Node, Tape
-from ._traced cimport Traced, wrap
+from ._traced cimport Element, Traced, wrap
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -91,6 +91,24 @@ cdef class Gate:
             f"{self.name}: argument {i}: expected an array that is not differentiated, as its gate has no "
             f"vjp for this argument, got a traced one; gd.stop_gradient(x) makes it a constant"
         )
+
+
+cdef class Called(Element):
+    """The way of operators through a gate that is any callable, such as a user's."""
+
+    cdef object gate
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __call__(self, *args):
+        return self.gate(*args)
+
+    cdef object one(self, Traced x):
+        return self.gate(x)
+
+    cdef object two(self, object x, object y):
+        return self.gate(x, y)
 
 
 cdef Tape highest(tuple args):

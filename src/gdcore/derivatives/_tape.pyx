@@ -18,6 +18,7 @@ from ._ways cimport (
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import count
 from typing import Any
 
@@ -28,6 +29,7 @@ cnp.import_array()
 Pull = Callable[[Any], Any]
 """Takes the gradient by a gate's result to the gradient by one of its arguments."""
 
+cdef object NOTHING = nullcontext()
 cdef object _levels = count()
 cdef object _lock = threading.Lock()
 cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray
@@ -57,6 +59,11 @@ cdef class Tape:
             )
         self.nodes.append(node)
         return 0
+
+    @property
+    def is_open(self):
+        """Whether the derivative is still in progress."""
+        return not self.closed
 
     def append(self, Node node not None):
         """Put a node on the tape."""
@@ -164,7 +171,7 @@ cdef int scalar_back(Node node, double g) except -1:
     elif way == SQUARE:
         da = cut(g * cut(2 * p, single), single)
     elif way == POWER:
-        da = cut(2 * p, single) if q == 2 else cut(q * power(p, cut(q - 1, single) if q else 1, single), single)
+        da = cut(2 * p, single) if q == 2 else cut(q * power(p, cut(q - 1, single) if q else 0, single), single)
         da = cut(g * da, single)
     elif way == EXP:
         da = cut(g * r, single)
@@ -232,7 +239,7 @@ cdef int back(Node node, object g, bint fresh, bint stacked) except -1:
         give(node.a, times(g, 2 * x, fresh), node.bend_a, True)
     elif way == POWER:
         # y is a number of Python's.
-        give(node.a, times(g, 2 * x if y == 2 else y * x ** (y - 1 if y else 1), fresh), node.bend_a, True)
+        give(node.a, times(g, 2 * x if y == 2 else y * x ** (y - 1 if y else 0), fresh), node.bend_a, True)
     elif way == EXP:
         give(node.a, times(g, r, fresh), node.bend_a, True)
     elif way == LOG:
@@ -310,6 +317,37 @@ cdef int total_back(Node node, object g, bint stacked) except -1:
         np_add(a.gradient, g, a.gradient)
         return 0
     return add(a, np_full(shape, g, g.dtype), True)
+
+
+def underflow_ignored():
+    """Return the context in which underflow does not raise: on the way back it changes no result."""
+    # As a rule it is ignored anyway, and asking takes less time than setting.
+    return NOTHING if np.geterr()["under"] == "ignore" else np.errstate(under="ignore")
+
+
+def slope(list nodes, Node start not None, object seed, object ends):
+    """Return the sum of what ``seed`` at ``start`` pulls back to at the nodes that ``ends`` names; None for zero.
+
+    They lie on a tape that is still being written, and none has a gradient yet, nor has when this is done.
+    """
+    cdef Node node, parent
+    cdef list met = []
+    found = None
+    start.grad = seed
+    for node in reversed(nodes):
+        g = node.grad
+        if g is None:
+            continue
+        node.grad = None
+        if ends(node) and g.shape == seed.shape:
+            found = g if found is None else found + g
+            continue
+        met += [node.a, node.b, *(parent for parent, _ in node.links or ())]
+        back(node, g, False, False)
+    for parent in met:
+        if parent is not None:
+            parent.grad = None
+    return found
 
 
 def walk_back(list nodes):

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from ..arguments import describe
-from .refusals import name_of, no_gate, refuse_by_name, refuse_options
+from .refusals import name_of, no_gate, refuse_by_name, refuse_function, refuse_options
 
 cnp.import_array()
 
@@ -34,11 +34,9 @@ cdef Element add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
 
 
 def let_operator(str symbol, gate):
-    """Let an operator go through a gate, a function of one or two values."""
+    """Let an operator go through a gate; the most usual ones have to go through an :class:`Element`."""
     global add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
     OPERATORS[symbol] = gate
-    if not isinstance(gate, Element):
-        gate = Called(gate)
     if symbol == "add":
         add_gate = gate
     elif symbol == "sub":
@@ -70,21 +68,6 @@ cdef class Element:
 
     cdef object two(self, object x, object y):
         raise TypeError(f"{self!r}: expected one argument, got two")
-
-
-@cython.final
-cdef class Called(Element):
-    # A gate that is any callable, such as a user's.
-    cdef object gate
-
-    def __init__(self, gate):
-        self.gate = gate
-
-    cdef object one(self, Traced x):
-        return self.gate(x)
-
-    cdef object two(self, object x, object y):
-        return self.gate(x, y)
 
 
 @cython.final
@@ -158,7 +141,7 @@ cdef class Traced:
     def __array_function__(self, function, _, args, kwargs):
         gate = GATES.get(function)
         if gate is None:
-            no_gate(name_of(function))
+            refuse_function(function)
         return gate(*args, **kwargs)
 
     # Operators: either of the two may be the traced one.
@@ -315,6 +298,18 @@ cdef class Traced:
         self._refuse_writing()
 
     fill = put = resize = partition = setfield = sort = _refuse_writing
+
+    def __copy__(self):
+        return self  # nothing can be written to it
+
+    def __deepcopy__(self, _):
+        return self
+
+    def __reduce_ex__(self, _):
+        raise TypeError(
+            f"traced value: expected to stay within the derivative, as its gradient would be lost, got "
+            f"{describe(real(self))} to pickle; gd.stop_gradient(x) makes it plain"
+        )
 
     def __iadd__(self, other):
         return self._augment(other)

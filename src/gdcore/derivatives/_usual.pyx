@@ -30,6 +30,9 @@ cdef dict WAYS = {
 }
 
 
+cdef double NEARLY_ONE = 0.999  # near 1, little is left of 1 - tanh(x)^2: its row does without
+
+
 cdef struct Number:
     double value
     bint single
@@ -54,6 +57,16 @@ cdef bint read(object x, Number* number) except -1:
         number.value, number.single = <double> x, type(x) is float32
         return True
     return False
+
+
+cdef Traced square_of_root(object ans, Traced x, Node node):
+    # Its derivative is 1 at 0 too, where that of the root is infinite.
+    node.way, node.a = SAME, x.node_.a
+    return wrap(ans, x.tape_, node)
+
+
+cdef bint is_two(object y) noexcept:
+    return (type(y) is int or type(y) is float) and y == 2
 
 
 cdef tuple bend_of(object x, object ans):
@@ -108,7 +121,7 @@ cdef class Elementwise(Element):
         cdef Node node = Node.__new__(Node)
         cdef double ans
         node.gate, node.way, node.a = self.gate, self.way, x.node_
-        if x.is_number and self.way != NO_WAY:
+        if x.is_number and self.way != NO_WAY and not (self.way == SQUARE and x.node_.way == SQRT):
             if self.way == NEGATIVE:
                 ans = -x.number
             elif self.way == SQUARE:
@@ -117,15 +130,23 @@ cdef class Elementwise(Element):
                 ans = x.number
             else:
                 ans = apply(self.way, x.number, x.single)
-            if isfinite(ans):
+            if isfinite(ans) and not (self.way == TANH and abs(ans) > NEARLY_ONE):
                 node.scalar, node.p, node.r = True, x.number, ans
                 return wrap_number(ans, x.single, x.tape_, node)
+        if self.way == SQUARE and x.node_.way == SQRT:
+            return square_of_root(self.function(x.get()), x, node)
         value = x.get()
+        if self.gate.saving is not None:
+            plain = type(value) is not Traced
+            ans_, saved = self.gate.saving(value) if plain else (self.function(value), None)
+            node.way = PULLS
+            node.links = ((x.node_, self.gate.vjps[0](ans_, value, saved=saved)),)
+            return wrap(ans_, x.tape_, node)
         ans_ = self.function(value)
-        if self.way == NO_WAY:
+        if self.way == NO_WAY or self.way == TANH:
             node.way = PULLS
             node.links = ((x.node_, self.gate.vjps[0](ans_, value)),)
-        elif self.way in (EXP, SQRT, TANH):
+        elif self.way == EXP or self.way == SQRT:
             node.x = ans_
         elif self.way not in (SAME, NEGATIVE):
             node.x = value
@@ -148,6 +169,8 @@ cdef class Elementwise(Element):
             tape, b = (<Traced> y).tape_, (<Traced> y).node_
         node = Node.__new__(Node)
         node.gate, node.a, node.b = self.gate, a, b
+        if self.way == POWER and b is None and a is not None and a.way == SQRT and is_two(y):
+            return square_of_root(self.function((<Traced> x).get(), y), x, node)
         if self.arithmetic:
             made = self.two_numbers(x, y, tape, node)
             if made is not None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import Structure, flatten, rebuild, take_apart
-from ._tape import Node, Tape, walk_back, walk_back_again
+from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
 from ._traced import Traced, begin, real
 
 P = ParamSpec("P")
@@ -19,6 +19,8 @@ T = TypeVar("T")
 Further = ParamSpec("Further")
 """What a function takes behind the argument that is differentiated."""
 
+REAL: Final = "biuf"
+"""The kinds of dtypes that a result may have."""
 DTYPES: Final = {np.dtype(np.float32), np.dtype(np.float64)}
 LEAVES: Final = {np.ndarray, np.float32, np.float64, Traced}
 
@@ -65,8 +67,9 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
             if type(ans) is Traced and ans.tape is tape:
                 ans.node.grad = value.dtype.type(1)
                 ans = None
-                walk_back(tape.nodes)
-            grads = _own(inputs, tape.foreign)
+                with underflow_ignored():
+                    walk_back(tape.nodes)
+            grads = _own(name, tape, inputs)
         finally:
             tape.close()
         return value, build(grads)
@@ -123,11 +126,19 @@ def jacobian(f: Callable[P, Any]) -> Callable[P, Any]:
                 raise TypeError(
                     f"{name}: expected an array, got {type(ans).__name__}; np.stack makes one of several"
                 )
+            if isinstance(ans, np.ndarray) and ans.dtype.kind not in REAL:
+                raise TypeError(f"{name}: expected an array of real numbers, got {describe(ans)}")
             shape = np.shape(ans)
             if type(ans) is Traced and ans.tape is tape:
-                stacks = _pull_basis(tape, ans, [x.node for x in inputs])
+                _refuse_foreign(name, tape, ans.value)
+                with underflow_ignored():
+                    stacks = _pull_basis(tape, ans, [x.node for x in inputs])
             else:
+                _refuse_foreign(name, tape, ans)
                 stacks = [[] for _ in inputs]
+            for stack in stacks:
+                for _, rows in stack:
+                    _refuse_foreign(name, tape, rows)
             jacobians = []
             for x, stack in zip(inputs, stacks, strict=True):
                 whole = _joined(stack, (math.prod(shape), *x.shape), x.dtype)
@@ -321,13 +332,14 @@ def _scalar(name: str, tape: Tape, ans: Any) -> Any:
     if isinstance(value, np.floating):
         return value
     if type(value) is Traced:
+        _refuse_foreign(name, tape, value)
         if value.ndim:
             raise ValueError(
                 f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
             )
         return value
-    if not isinstance(value, np.ndarray | np.generic | float | int) or np.iscomplexobj(value):
-        raise TypeError(f"{name}: expected a scalar result, one real number, got {type(value).__name__}")
+    if not isinstance(value, np.ndarray | np.generic | float | int) or np.asarray(value).dtype.kind not in REAL:
+        raise TypeError(f"{name}: expected a scalar result, one real number, got {describe(value)}")
     if np.ndim(value):
         raise ValueError(
             f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
@@ -335,7 +347,18 @@ def _scalar(name: str, tape: Tape, ans: Any) -> Any:
     return value[()] if isinstance(value, np.ndarray) else value
 
 
-def _own(inputs: list[Traced], foreign: bool) -> list[Any]:
+def _refuse_foreign(name: str, tape: Tape, x: Any) -> None:
+    """Raise ValueError for what is traced, but by no derivative in progress around this one."""
+    while type(x) is Traced:
+        if not x.tape.is_open or x.tape.level >= tape.level:
+            raise ValueError(
+                f"{name}: expected a result that is traced by this derivative, got {describe(real(x))} that has "
+                f"escaped from another; a derivative keeps nothing but what its function returns"
+            )
+        x = x.value
+
+
+def _own(name: str, tape: Tape, inputs: list[Traced]) -> list[Any]:
     """Return the gradients, each in memory of its own."""
     grads: list[Any] = []
     seen: list[Any] = []
@@ -345,10 +368,12 @@ def _own(inputs: list[Traced], foreign: bool) -> list[Any]:
             g = np.zeros(x.shape, x.dtype)
         elif type(g) is np.ndarray:
             # What the pulls of gdcore's gates return is either new or a view: of g, which two of them may share.
-            if g.base is not None or id(g) in seen or foreign or not g.flags.c_contiguous:
+            if g.base is not None or id(g) in seen or tape.foreign or not g.flags.c_contiguous:
                 g = np.array(g, order="C")
             seen.append(id(g))
-        elif type(g) is not Traced:
+        elif type(g) is Traced:
+            _refuse_foreign(name, tape, g)
+        else:
             g = np.asarray(g)
         grads.append(g)
     return grads

@@ -32,6 +32,20 @@ def refuse_options(name: str, kwargs: dict[str, Any]) -> None:
             del kwargs[option]
 
 
+WRITING: Final = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
+"""Functions of NumPy that write to an argument: no gate of them could work."""
+
+
+def refuse_function(function: Any) -> NoReturn:
+    """Raise the TypeError for a function that has no gate, or can have none."""
+    if function in WRITING:
+        raise TypeError(
+            f"{name_of(function)}: expected no writing to arrays, as a traced value would lose its gradient, "
+            f"got a traced one; np.where, np.stack and np.concatenate make a new array"
+        )
+    no_gate(name_of(function))
+
+
 def no_gate(name: str) -> NoReturn:
     """Raise the TypeError for a function that has no gate."""
     raise TypeError(

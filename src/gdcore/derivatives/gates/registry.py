@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Gate
+from .._gate import Called, Gate
 from .._traced import GATES, let_operator, real
 from ..refusals import name_of
 from .table import CONSTANTS, PLAIN, TABLE
@@ -67,7 +67,7 @@ def register(function: Any, gate: Gate, *, replace: bool) -> None:
         return
     GATES[function] = gate
     if function in SYMBOLS:
-        let_operator(SYMBOLS[function].__name__.strip("_"), gate)
+        let_operator(SYMBOLS[function].__name__.strip("_"), Called(gate))
 
 
 def dispatched(function: Any) -> bool:

@@ -67,7 +67,11 @@ def derived(*functions: Any, examples: Any, of: Callable[..., Any] | None = None
 
 
 def elementwise(
-    ufunc: np.ufunc, *vjps: Vjp, symbol: Callable[..., Any] | None = None, low: float = -2.0, high: float = 2.0
+    ufunc: np.ufunc,
+    *vjps: Vjp,
+    symbol: Callable[..., Any] | None = None,
+    low: float = -2.0,
+    high: float = 2.0,
 ) -> None:
     """Add a gate for a ufunc, and for the operator whose ``symbol`` is given.
 
