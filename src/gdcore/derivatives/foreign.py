@@ -97,7 +97,7 @@ class UserGate(Gate):
         return pull_leaves
 
     def checked(self, i: int, leaf: int | None, pull: Pull, ans: Any, x: Any) -> Pull:
-        """Return a pull that raises unless it gives a gradient of the shape of ``x``: of an argument, or its leaf."""
+        """Return a pull that raises unless it gives a gradient like ``x``, which is an argument or a leaf of it."""
         shape, dtype = x.shape, x.dtype
         spread = isinstance(self.forward, np.ufunc) and shape != ans.shape
         fit = shrink(lambda g: g, ans.shape, shape) if spread else None
