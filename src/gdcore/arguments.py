@@ -3,7 +3,7 @@
 import math
 import numbers
 import operator
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -71,4 +71,9 @@ def flag(name: str, value: object) -> bool:
 
 def describe(value: object) -> str:
     """Return what errors say of an array: ``float32 (64, 10)``."""
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+    return f"{value.dtype} {value.shape}" if is_array(value) else type(value).__name__
+
+
+def is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
+    """Return whether a value is a NumPy array by its real type: ``isinstance`` believes what an object says."""
+    return issubclass(type(value), np.ndarray)

@@ -104,6 +104,7 @@ def _update(
 ) -> None:
     given = dict(zip(rule.hyperparameters, values, strict=True))
     ordered = rule.check(given, (getattr(arrays[0], "dtype", None),))
-    if len(arrays) > 1 and isinstance(arrays[1], np.floating):  # NumPy's own reductions return these for 0-d arrays
+    # NumPy's own reductions return scalars for 0-d arrays.
+    if len(arrays) > 1 and issubclass(type(arrays[1]), np.floating):
         arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
     update(rule.name, rule.coefficients(t, *ordered), names, arrays)

@@ -302,7 +302,7 @@ def _scalar(name: str, tape: Tape, ans: Any) -> Any:
 def _own(inputs: list[Traced], foreign: bool) -> list[Any]:
     """Return the gradients, each in memory of its own."""
     grads: list[Any] = []
-    seen: list[Any] = []
+    seen: set[int] = set()
     for x in inputs:
         g = x.node.grad
         if g is None:
@@ -311,7 +311,7 @@ def _own(inputs: list[Traced], foreign: bool) -> list[Any]:
             # What the pulls of gdcore's gates return is either new or a view: of g, which two of them may share.
             if g.base is not None or id(g) in seen or foreign or not g.flags.c_contiguous:
                 g = np.array(g, order="C")
-            seen.append(id(g))
+            seen.add(id(g))
         elif type(g) is not Traced:
             g = np.asarray(g)
         grads.append(g)
