@@ -7,12 +7,12 @@ _kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
 from .arguments import flag, nonnegative, positive, real_number
+from .environment import kept
 
 REQUIRED: Final = object()
 """The default of a hyperparameter that has none."""
@@ -167,7 +167,7 @@ def one_minus_power(beta: float, t: int) -> float:
     return q
 
 
-@lru_cache(maxsize=16)
+@kept
 def _bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
     """Return ``(sqrt(1 - beta2^t) / (1 - beta1^t), sqrt(1 - beta2^t))`` for the BLOCK steps t of one block.
 
