@@ -25,15 +25,18 @@ def environment() -> tuple[bool, ...]:
     )
 
 
-def kept(function: Callable[..., T]) -> Callable[..., T]:
-    """Keep the last 16 results of a function of numbers, each for the environment that it was worked out in."""
+def kept(count: int) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Keep the last ``count`` results of a function of numbers, each for the environment it was worked out in."""
 
-    @lru_cache(maxsize=16)
-    def result(_environment: tuple[bool, ...], *args: float) -> T:
-        return function(*args)
+    def keeping(function: Callable[..., T]) -> Callable[..., T]:
+        @lru_cache(maxsize=count)
+        def result(_environment: tuple[bool, ...], *args: float) -> T:
+            return function(*args)
 
-    @wraps(function)
-    def once(*args: float) -> T:
-        return result(environment(), *args)
+        @wraps(function)
+        def once(*args: float) -> T:
+            return result(environment(), *args)
 
-    return once
+        return once
+
+    return keeping

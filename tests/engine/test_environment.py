@@ -1,12 +1,14 @@
 """A step is worked out in the floating-point environment of the thread that makes it, and in no other."""
 
 import ctypes
+import inspect
 import platform
 import sys
 import threading
 
 import numpy as np
 import pytest
+from rules_table import RULES, every_rule
 
 import gdcore as gd
 from gdcore import rules
@@ -20,13 +22,6 @@ BITS = {"up": 0x4000, "down": 0x2000, "to zero": 0x6000, "flush": 0x8040}
 """Of MXCSR: rounding, or subnormal results and operands to 0."""
 
 every_environment = pytest.mark.parametrize("name", BITS)
-
-RULES = {
-    "sgd": ({"lr": 0.01, "weight_decay": 0.1, "l2": 0.03}, ()),
-    "momentum": ({"lr": 0.01, "nesterov": True, "weight_decay": 0.1}, ("v",)),
-    "rmsprop": ({"lr": 0.01, "momentum": 0.7, "l2": 0.03}, ("s", "a", "buf")),
-    "adam": ({"lr": 0.01, "betas": (0.8, 0.97)}, ("m", "v", "vmax")),
-}
 
 
 def within(name, function):
@@ -46,16 +41,23 @@ def within(name, function):
     return found[0]
 
 
+def given_to(rule):
+    """Hyperparameters that use all that the rule has."""
+    given = {**rule.hyperparameters, **rule.options, "lr": 0.01, "weight_decay": 0.1, "l2": 0.03}
+    return {name: value for name, value in given.items() if name in rule.hyperparameters}
+
+
 def steps(module, rule, dtype, size=1001):
-    given, slots = RULES[rule]
-    rng = np.random.default_rng(0)
-    draws = rng.standard_normal((4, size)).astype(dtype)
+    function, given = getattr(module, rule.name), given_to(rule)
+    draws = np.random.default_rng(0).standard_normal((5, size)).astype(dtype)
     draws[:, ::7] *= dtype(1e-30 if dtype is np.float32 else 1e-200)  # squares and products that are subnormal
     param, *grads = draws
-    state = {slot: np.zeros(size, dtype) for slot in slots}
+    slots = {slot: np.zeros(size, dtype) for slot in rule.used_slots(given)}
     for t, grad in enumerate(grads, 1):
-        getattr(module, rule)(param, grad, **state, **given, **({"t": t} if rule == "adam" else {}))
-    return np.concatenate([param, *state.values()])
+        accepted = inspect.signature(getattr(gd.reference, rule.name)).parameters
+        named = {name: value for name, value in {**given, "t": t}.items() if name in accepted}
+        function(param, *(grad,) * rule.has_gradient, **slots, **named)
+    return np.concatenate([param, *slots.values()])
 
 
 @pytest.fixture
@@ -72,7 +74,7 @@ def test_environments_are_told_apart():
 
 @every_environment
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("rule", RULES)
+@every_rule
 def test_kernel_equals_reference_bit_for_bit_in_every_environment(rule, dtype, name):
     usual = steps(gd.updates, rule, dtype)
     ours, theirs = within(name, lambda: (steps(gd.updates, rule, dtype), steps(gd.reference, rule, dtype)))
@@ -86,15 +88,15 @@ def test_threads_change_no_bit_in_any_environment(name, set_num_threads):
     found = []
     for count in (1, 3):
         set_num_threads(count)
-        found += [within(name, lambda: steps(gd.updates, "adam", np.float32, 200_001)) for _ in range(3)]
+        found += [within(name, lambda: steps(gd.updates, rules.ADAM, np.float32, 200_001)) for _ in range(3)]
     for other in found[1:]:
         np.testing.assert_array_equal(found[0], other)
 
 
 @pytest.mark.parametrize("name", ["up", "down", "to zero"])
-@pytest.mark.parametrize("rule", [rule for rule in rules.RULES.values() if rule.corrections])
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.corrections], ids=lambda rule: rule.name)
 def test_coefficients_of_one_environment_do_not_reach_another(rule, name):
-    values = [0.5 if value is rules.REQUIRED else value for value in rule.hyperparameters.values()]
+    values = [*given_to(rule).values()]
 
     def coefficients():
         return [rule.coefficients(t, *values) for t in range(1, 300)]
@@ -127,7 +129,7 @@ def test_an_optimizer_that_goes_from_thread_to_thread_works_out_its_coefficients
 
 def test_what_is_kept_is_worked_out_once_an_environment():
     calls = []
-    third = kept(lambda x: calls.append(x) or x / 3)
+    third = kept(16)(lambda x: calls.append(x) or x / 3)
     assert third(1.0) == third(1.0) < within("up", lambda: third(1.0))
     assert third(1.0) < within("up", lambda: third(1.0))
     assert calls == [1.0, 1.0]

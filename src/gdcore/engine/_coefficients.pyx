@@ -4,9 +4,9 @@ cimport cython
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 
-from gdcore.engine._drive cimport COEFFICIENTS, Group, c_assert
+from gdcore.engine._drive cimport COEFFICIENTS, Group
 
-from .. import rules
+from .. import corrections
 
 cdef extern from *:
     """
@@ -28,7 +28,7 @@ cdef extern from *:
     """
     int gd_environment() noexcept
 
-cdef int64_t BLOCK = rules.BLOCK
+cdef int64_t BLOCK = corrections.BLOCK
 
 
 @cython.final
@@ -63,7 +63,8 @@ cdef class Coefficients:
 
 cdef int put(Group* group, tuple coefficients) except -1:
     cdef int k
-    c_assert(len(coefficients) <= COEFFICIENTS)
+    if len(coefficients) > COEFFICIENTS:
+        raise OverflowError(f"coefficients: expected at most {COEFFICIENTS}, got {len(coefficients)}")
     group.count = <int> len(coefficients)
     for k in range(group.count):
         group.float64[k] = coefficients[k]
