@@ -9,11 +9,8 @@ picked the kernels for this CPU.
 
 from ._engine import Engine as Engine
 from ._engine import update as update
-from .arrays import check_disjoint as check_disjoint
+from .arrays import check_among as check_among
 from .arrays import check_like as check_like
-from .arrays import check_writable as check_writable
-from .arrays import refuse_overlap as refuse_overlap
-from .arrays import shares_memory as shares_memory
 from .threads import get_num_threads, set_num_threads
 from .variants import show_config
 
