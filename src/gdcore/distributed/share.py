@@ -10,8 +10,8 @@ import numpy as np
 from ..groups import Group
 from ..optimizers import Optimizer
 from ..trees import flatten
-from .agreement import Comm
 from .exchange import Mean, flat
+from .launch import Comm
 from .partition import Bucket, Segment
 
 Array = np.ndarray[Any, Any]

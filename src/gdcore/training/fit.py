@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..arguments import checked_int, checked_number
+from ..arguments import checked_int, checked_number, flag
 from ..clipping import Limits
-from ..schedules import Schedule
 from ..trees import flatten
 from .batches import checked_batches
 from .divergence import Watch
 from .evaluation import Evaluation
 from .history import History, Record
 from .loop import Loop
+from .resume import Saver, described
 from .run import Run
+from .team import Alone, Callback, Team, ValueAndGrad
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from ..distributed import Team
-    from .resume import Saver
 
 Array = np.ndarray[Any, Any]
 
@@ -142,52 +140,76 @@ def fit(
     if not isinstance(data, tuple | list):
         raise TypeError(f"data: expected a tuple of arrays, got {type(data).__name__}")
     size = checked_batches(data, batch_size, rng, shuffle, "data")
-    evaluation = Evaluation(value_and_grad, metrics, data, validation, running)
-    history = evaluation.history(monitor, open_ended=callback is not None)
     patience = _checked_patience(patience, params)
+    evaluation = Evaluation(value_and_grad, metrics, data, validation, running, patience)
+    history = evaluation.history(monitor, open_ended=callback is not None)
     limits = Limits(max_norm, max_value)
     watch = Watch(None if divergence is None else checked_number("divergence", divergence, 0, above=True))
-    _check_progress(progress)
+    if progress is not None and not isinstance(progress, bool | np.bool_):
+        raise TypeError(
+            f"progress: expected True, False or None, got {progress!r} of type {type(progress).__name__}"
+        )
     if settings is not None and not isinstance(settings, Mapping):
         raise TypeError(f"settings: expected a dict or None, got {type(settings).__name__}")
-    team = None
-    if comm is not None:
-        from ..distributed import team as teamwork  # noqa: PLC0415
-
-        team = teamwork.Team(comm, optimizer, value_and_grad, callback, limits)
-    elif getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
-        raise TypeError("comm: expected that of the optimizer, which is one over several ranks, got None")
+    team = _team(optimizer, comm, value_and_grad, _heard(callback, optimizer), limits)
     sameness = {
         "batch_size": size,
-        **vars(limits if team is None else team.optimizer.limits),
-        "schedule": _described(schedule),
+        **vars(team.limits),
         "validation": evaluation.validation,
         "metrics": [*evaluation.metrics],
         "running": bool(running),
+        "loss_after": evaluation.loss_after,
         "monitor": history.monitor,
         "settings": {} if settings is None else dict(settings),
     }
-    if team is not None:
-        own = {
-            "epochs": epochs,
-            "shuffle": bool(shuffle),
-            "patience": patience,
-            "divergence": divergence,
-            "resume": resume,
-            "checkpoint": None if checkpoint is None else "given",
-            "validation": None if validation is None else "given",
-        }
-        samples = {"data": data, "validation": () if validation is None else validation}
-        team.agree({**sameness, **own}, samples, rng)
-        optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
+    own = {
+        "schedule": described(schedule),
+        "epochs": epochs,
+        "shuffle": bool(shuffle),
+        "divergence": divergence,
+        "resume": resume,
+        "checkpoint": None if checkpoint is None else "given",
+        "validation": None if validation is None else "given",
+    }
+    samples = {"data": data, "validation": () if validation is None else validation}
+    team.agree(params, {"patience": patience, **sameness, **own}, samples, rng)
     run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
-    saver = _saver(checkpoint, checkpoint_every, resume, run, data, sameness, team)
-    loop = Loop(run, value_and_grad, data, size, evaluation, limits, schedule, callback, patience, saver)
-    if team is None:
-        loop.go(epochs, progress)
-    else:
-        team.go(loop, epochs, progress)
+    saver = _saver(checkpoint, checkpoint_every, resume, run, data, schedule, sameness, team)
+    loop = Loop(run, team, data, size, evaluation, schedule, patience, saver)
+    clock = _never if saver is None else saver.is_due
+    team.go(lambda: loop.go(epochs, progress if team.leads else False), history, clock)
     return history
+
+
+def _team(optimizer: Any, comm: Any, value_and_grad: ValueAndGrad, callback: Callback, limits: Limits) -> Team:
+    """Return who makes the steps: with ``comm``, the optimizer says."""
+    if comm is None:
+        if getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
+            raise TypeError("comm: expected that of the optimizer, which is one over several ranks, got None")
+        return Alone(optimizer, value_and_grad, callback, limits)
+    if not callable(getattr(optimizer, "team", None)):
+        raise TypeError(
+            f"optimizer: expected a gd.distributed.ShardedOptimizer with comm, got {type(optimizer).__name__}"
+        )
+    team: Team = optimizer.team(comm, value_and_grad, callback, limits)
+    return team
+
+
+def _heard(callback: Callback | None, optimizer: Any) -> Callback:
+    """Return what hears of an epoch: the user, and then the optimizer of what has become of its arrays."""
+    check_params = getattr(optimizer, "check_params", None)
+
+    def heard(record: Record, params: Any) -> bool | None:
+        returned = None if callback is None else callback(record, params)
+        if check_params is not None:
+            check_params(params)
+        return returned
+
+    return heard
+
+
+def _never() -> bool:
+    return False
 
 
 def _saver(
@@ -196,22 +218,19 @@ def _saver(
     resume: Any,
     run: Run,
     data: Sequence[Array],
+    schedule: Callable[[int], float] | None,
     sameness: dict[str, Any],
-    team: "Team | None",
-) -> "Saver | None":
+    team: Team,
+) -> Saver | None:
     """Return what writes the checkpoints, after going on from the one that is there."""
-    if not isinstance(resume, bool | np.bool_):
-        raise TypeError(f"resume: expected True or False, got {resume!r} of type {type(resume).__name__}")
+    flag("resume", resume)
     if checkpoint is None:
         if resume:
             raise ValueError("checkpoint: expected a path to resume from, got None")
         return None
-    from .resume import Saver  # noqa: PLC0415
-
     _check_attributes(run.optimizer, "checkpoint", ("t", "state_dict", "load_state_dict"))
-    saver = Saver(checkpoint, every, run, data, sameness, team)
-    there = saver.path.exists()
-    if there if team is None else team.told(there):
+    saver = Saver(checkpoint, every, run, data, schedule, sameness, team)
+    if team.of_leader(saver.path.exists()):
         if not resume:
             raise FileExistsError(
                 f"checkpoint: expected a new file, or resume=True to go on from it, got {str(checkpoint)!r}, "
@@ -219,12 +238,6 @@ def _saver(
             )
         saver.resume()
     return saver
-
-
-def _described(schedule: Any) -> str | None:
-    if schedule is None:
-        return None
-    return repr(schedule) if isinstance(schedule, Schedule) else "a function"
 
 
 def _check_callables(value_and_grad: Any, optimizer: Any, callback: Any, schedule: Any) -> None:
@@ -254,10 +267,3 @@ def _checked_patience(patience: Any, params: Any) -> int | None:
         if not isinstance(leaf, np.ndarray):
             raise TypeError(f"params: expected NumPy arrays, as patience puts them back, got {type(leaf).__name__}")
     return checked_int("patience", patience, 1)
-
-
-def _check_progress(progress: Any) -> None:
-    if progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(
-            f"progress: expected True, False or None, got {progress!r} of type {type(progress).__name__}"
-        )
