@@ -352,7 +352,7 @@ def test_a_run_is_prolonged_where_its_schedule_allows_it_and_told_the_way_out_ot
     else:
         assert (status, err.count("\n")) == (1, 1)
         assert (
-            " and other rates in its 12 steps in run.npz; give the --schedule, --lr and --epochs that it was" in err
+            " and other rates in its 8 steps in run.npz; give the --schedule, --lr and --epochs that it was" in err
         )
     assert gdc(*argv, "--epochs", 8 if schedule == "constant" else 4, "--resume")[0] == 0
 

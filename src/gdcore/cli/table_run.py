@@ -152,8 +152,8 @@ class Job:
             raise CommandError(f"the run diverged: {error} than {options.lr:g}") from error
         except ScheduleError as error:
             raise CommandError(
-                f"--resume: {str(error).removeprefix('checkpoint: ')}; give the --schedule, --lr and --epochs that it "
-                f"was begun with, or begin anew with another --checkpoint"
+                f"--resume: {str(error).removeprefix('checkpoint: ')}; give the --schedule, --lr and --epochs that "
+                f"it was begun with, or begin anew with another --checkpoint"
             ) from error
         except (CheckpointError, ValueError) as error:
             if options.checkpoint is None:

@@ -103,8 +103,8 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
 cdef class Engine:
     """The arrays of one optimizer: its parameters, the state it owns, and the step over all of them.
 
-    ``params`` are the leaves of ``tree``, of the structure; ``members`` are the index of each one's group. A group has
-    ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
+    ``params`` are the leaves of ``tree``, of the structure; ``members`` are the index of each one's group. A group
+    has ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
     parameter is of float32) and ``ordered`` (its hyperparameters; another tuple when one is changed).
     """
 
