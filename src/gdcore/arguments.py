@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
+"""An array of any shape and dtype."""
+
 
 def checked_int(name: str, value: Any, least: int) -> int:
     """Return ``value`` as an int; raise TypeError or ValueError unless it is an integer >= ``least``."""

@@ -120,3 +120,7 @@ def _norm(grads: list[Array]) -> float:
 def _clipped(grad: Array, limit: float) -> Any:
     limit = min(limit, float(np.finfo(grad.dtype).max))
     return np.clip(grad, -limit, limit)
+
+
+for _name in __all__:  # what users see in tracebacks and pickles
+    globals()[_name].__module__ = "gdcore"

@@ -10,13 +10,12 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from .. import checkpoints
+from ..arguments import Array
 from ..checkpoints import Checkpoint, check_path
 from .agreement import agree
 from .interrupts import uninterrupted
 from .launch import Comm, communicator
 from .waiting import TIMEOUT
-
-Array = np.ndarray[Any, Any]
 
 
 @runtime_checkable

@@ -5,11 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from ..arguments import Array
 from .agreement import difference
 from .launch import Comm, RankError
 from .partition import Bucket
-
-Array = np.ndarray[Any, Any]
 
 LANES: Final = 2
 """Buckets under way at once: one is exchanged while another is stepped."""

@@ -11,11 +11,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import rules
-from ..arguments import checked_int, checked_number, nonnegative
+from ..arguments import Array, checked_int, checked_number, nonnegative
 from ..clipping import Limits, sum_of_squares
 from ..engine import Engine, check_among, check_like
 from ..groups import Group, Tree, split
-from ..optimizers import Optimizer, expect_keys
+from ..stepping import Optimizer, expect_keys
 from ..training import Callback, ValueAndGrad
 from ..trees import Structure, flatten, rebuild
 from .agreement import agree
@@ -26,8 +26,6 @@ from .partition import cut
 from .share import Share, members_of
 from .team import Ranks
 from .waiting import TIMEOUT, Waiting
-
-Array = np.ndarray[Any, Any]
 
 
 class ShardedOptimizer:

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from ..arguments import describe
+from ..arguments import Array, describe
 from ..checkpoints import Checkpoint
 from ..clipping import Limits
 from ..groups import Group, Tree
@@ -19,8 +19,6 @@ from .agreement import agree
 from .checkpoint import Sharded, read, restore, save
 from .interrupts import handling_ctrl_c
 from .waiting import Waiting
-
-Array = np.ndarray[Any, Any]
 
 PLAIN: Final = (bool, int, float, str, type(None))
 """What a record may hold that all ranks get."""

@@ -23,14 +23,12 @@ except ImportError as error:
     raise ImportError("estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'") from error
 
 
-from ..arguments import checked_number
-from ..optimizers import Optimizer
+from ..arguments import Array, checked_number
+from ..stepping import Optimizer
 from ..training import fit
 from .choices import OPTIMIZERS
 from .networks import MLP, Network
 from .scaling import Scaling
-
-Array = np.ndarray[Any, Any]
 
 DTYPES: Final = (np.float64, np.float32)
 """What ``X`` may be; anything else becomes the first."""
@@ -143,8 +141,8 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     Arguments:
         hidden: units of each hidden layer, ints >= 1; none make it linear.
         activation: of the hidden layers: ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
-        optimizer: ``"adam"``, ``"rmsprop"``, ``"momentum"`` or ``"sgd"``.
-        lr: learning rate, >= 0. None is 0.002 for adam and rmsprop, 0.01 for the others.
+        optimizer: the name of a rule, such as ``"adam"``; docs/rules.md has them all.
+        lr: learning rate, >= 0. None is the one that goes with the optimizer there, 0.002 for adam.
         epochs: how often to go through the samples, an int >= 0.
         batch_size: samples a step, an int >= 1.
         weight_decay: decoupled decay of the weights, >= 0; biases do not decay.

@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked_int, flag
-
-Array = np.ndarray[Any, Any]
+from ..arguments import Array, checked_int, flag
 
 
 def minibatches(

@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import describe, flag
+from ..arguments import Array, describe, flag
 from ..metrics import CHUNK, Metric
 from .batches import check_arrays
 from .history import History, Record
-
-Array = np.ndarray[Any, Any]
 
 RESERVED = ("epoch", "loss", "lr", "seconds")
 """The keys of a record that no metric may take."""

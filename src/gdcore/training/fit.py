@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..arguments import checked_int, checked_number, flag
+from ..arguments import Array, checked_int, checked_number, flag
 from ..clipping import Limits
 from ..trees import flatten
 from .batches import checked_batches
@@ -22,8 +22,6 @@ from .team import Alone, Callback, Team, ValueAndGrad
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-Array = np.ndarray[Any, Any]
 
 
 class Steps(Protocol):

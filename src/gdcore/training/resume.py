@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked_number
+from ..arguments import Array, checked_number
 from ..checkpoints import CheckpointError, check_path, encode, state_of
 from ..files import remove_leftovers
 from ..schedules import Schedule
@@ -16,8 +16,6 @@ from ..trees import flatten
 from .history import Record
 from .run import Place, Run
 from .team import Team
-
-Array = np.ndarray[Any, Any]
 
 
 class ScheduleError(ValueError):

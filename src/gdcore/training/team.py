@@ -6,11 +6,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ..arguments import Array
 from ..checkpoints import Checkpoint, read, restore, save
 from ..clipping import Limits
 from .history import History, Record
-
-Array = np.ndarray[Any, Any]
 
 ValueAndGrad = Callable[..., tuple[Any, Any]]
 Callback = Callable[[Record, Any], bool | None]
