@@ -38,8 +38,11 @@ class Waiting:
         self._outer: Waiting | None = None
         self._asked = 0.0
         self._answers: dict[int, str] = {}
+        self._alone = comm.Get_size() == 1
 
     def __enter__(self) -> None:
+        if self._alone:
+            return
         self._since = time.monotonic()
         thread = threading.get_ident()
         self._outer = _waits.get(thread)
@@ -48,6 +51,8 @@ class Waiting:
             _start()
 
     def __exit__(self, *_: object) -> None:
+        if self._alone:
+            return
         thread = threading.get_ident()
         with _lock:  # what looks on may be within MPI, which this thread may be about to end
             del _waits[thread]

@@ -21,8 +21,8 @@ from ._plan cimport drive_plan, find
 
 import numpy as np
 
-from .arrays import check_disjoint, check_like, check_unmasked, check_writable, refuse_overlap, refuse_replaced
-from .arrays import shares_memory
+from .arrays import check_disjoint, check_like, check_same_memory, check_unmasked
+from .arrays import check_writable, refuse_overlap, shares_memory
 from .forks import engines
 
 cnp.import_array()
@@ -316,12 +316,9 @@ cdef class Engine:
     cdef Py_ssize_t take_in(self, object grads) except -1:
         # Checks all parameters and gradients, enters these, and returns how many bytes the step goes through.
         cdef Py_ssize_t i, size, total = 0
-        cdef bint same = True
         if take(self.grads, self.structure.root, grads, 0) != self.count:
             self.grads[:] = self.structure.leaves(grads, "grads")
-        i = compare(self.params, self.structure.root, self.tree, 0, &same)
-        if not same:
-            refuse_replaced(self.labels[i])
+        compare(self.params, self.structure.root, self.tree, 0, self.labels, check_same_memory)
         for i in range(self.count):
             size = self.bind(i)
             total += size * self.entries[i].width

@@ -41,17 +41,18 @@ cdef inline Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t 
     return at
 
 
-cdef inline Py_ssize_t compare(list leaves, object branch, object tree, Py_ssize_t at, bint* same) except -2:
-    # Goes through the tree that an optimizer was made for, and returns where its leaves end. Where one is another
-    # object than the leaf from at on, it returns that leaf's place and clears same; -1 where keys are gone.
+cdef inline Py_ssize_t compare(
+    list leaves, object branch, object tree, Py_ssize_t at, list labels, object replaced
+) except -2:
+    # Goes through the tree that an optimizer was made for, whose leaves these were, from at on, and returns where they
+    # end; -1 where keys are gone. Calls replaced(label, leaf, now) where another object is in a leaf's place.
     cdef object item
     cdef PyObject* key
     cdef PyObject* found
     cdef Py_ssize_t k, position = 0
     cdef tuple keys, children
     if branch is None:
-        same[0] = leaves[at] is tree
-        return at + same[0]
+        return at + 1  # nothing can be put in its place
     keys, children = (<tuple> branch)[1], (<tuple> branch)[2]
     for k in range(len(keys)):
         with cython.critical_section(tree):
@@ -65,14 +66,15 @@ cdef inline Py_ssize_t compare(list leaves, object branch, object tree, Py_ssize
                 found = <PyObject*> (<tuple> tree)[k]
             if found == NULL:
                 return -1
-            if children[k] is None:
-                same[0] = <PyObject*> leaves[at] == found
-                if not same[0]:
-                    return at
+            if children[k] is None and <PyObject*> leaves[at] == found:
                 at += 1
                 continue
             item = <object> found
-        at = compare(leaves, children[k], item, at, same)
-        if at < 0 or not same[0]:
-            return at
+        if children[k] is None:
+            replaced(labels[at], leaves[at], item)
+            at += 1
+        else:
+            at = compare(leaves, children[k], item, at, labels, replaced)
+            if at < 0:
+                return at
     return at

@@ -102,6 +102,14 @@ def check_among(labels: Sequence[str], arrays: Sequence[Any], leaves: Sequence[A
             refuse_replaced(label)
 
 
+def check_same_memory(label: str, array: Any, now: Any) -> None:
+    """Raise ValueError unless what is now in the place of an array is a view of all of it."""
+    if not isinstance(now, np.ndarray) or any(
+        array.__array_interface__[name] != now.__array_interface__[name] for name in ("data", "shape", "strides")
+    ):
+        refuse_replaced(label)
+
+
 def refuse_replaced(label: str) -> NoReturn:
     """Raise the ValueError for an array that is no longer where the optimizer's was."""
     raise ValueError(

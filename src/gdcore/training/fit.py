@@ -67,7 +67,8 @@ def fit(
             that ``optimizer.step`` takes.
         params: what ``value_and_grad`` is given first: the parameters that ``optimizer`` steps in place.
         data: a tuple of arrays, as :func:`gdcore.minibatches` takes them.
-        optimizer: anything with ``step(grads)``, made for ``params``.
+        optimizer: anything with ``step(grads)``, made for ``params``. One of this package steps these very arrays,
+            views of them, or some of them: the others are frozen.
         epochs: how often to go through the data, an int >= 0.
         batch_size: samples a step, as for :func:`gdcore.minibatches`.
         rng: draws a new order for each epoch, as for :func:`gdcore.minibatches`.
@@ -76,24 +77,26 @@ def fit(
         running: also tell the metrics as met during the epoch, each batch before its step.
         validation: a tuple of arrays like ``data`` that no step sees.
         patience: stop after so many epochs without a better ``monitor``, an int >= 1. If given, the parameters of
-            the best epoch are put back at the end, however the run ends.
+            the best epoch are put back at the end, however the run ends. Where ``monitor`` is the loss, that of the
+            parameters after the epoch is worked out for it, by a pass over ``data``.
         monitor: the key of the record by which epochs are compared. By default the first metric, over
             ``validation`` if that is given; without metrics, the loss.
         schedule: ``optimizer.lr = schedule(optimizer.t)`` before each step, as those of ``gd.schedules``.
         max_norm: largest global norm of the gradients, as in :func:`gdcore.clip_by_global_norm`, > 0.
         max_value: largest magnitude of an element, as in :func:`gdcore.clip_by_value`, > 0; this comes first.
-        divergence: how many times the largest of the first ten losses the loss may be for ten steps in a row, > 0.
-            None lets it grow.
+        divergence: how many times the largest loss of the first epoch the loss may be for ten steps in a row while
+            it and the weights grow, > 0. None lets them grow.
         checkpoint: a file, ``*.npz`` or ``*.safetensors``, that is written as by :func:`gdcore.save` in the course
             of the run, at its end, and at Ctrl-C.
         checkpoint_every: seconds from one writing to the next, >= 0; 0 writes after each step.
         resume: go on from ``checkpoint`` if it is there. Parameters, optimizer, generator and history are set to
             what they were, and the result is that of a run without a break, bit for bit.
         settings: what else the run depends on, such as the activation of a net: plain values by name. A checkpoint
-            of other settings is refused, as is one of other samples, hyperparameters, limits, metrics or schedule
-            (of ``gd.schedules``), or another ``batch_size``; ``epochs`` and ``patience`` may differ.
-        callback: called as ``callback(record, params)`` after each epoch. It may add keys to the record, and
-            stops the run by returning True.
+            of other settings is refused, as is one of other samples, hyperparameters, limits, metrics or another
+            ``batch_size``; ``epochs`` and ``patience`` may differ, and a schedule of ``gd.schedules`` that has the
+            same rates for the steps done.
+        callback: called as ``callback(record, params)`` after each epoch. It may add keys to the record, change
+            ``params`` in place, and stops the run by returning True.
         progress: show a bar of the steps (tqdm, the extra ``cli``). None means: if standard error is a terminal and
             tqdm is there.
         comm: a communicator of mpi4py, that of ``optimizer``, a :class:`gdcore.distributed.ShardedOptimizer`: its
@@ -104,17 +107,19 @@ def fit(
             ``callback`` adds only numbers and text. Limits on the gradients are given to the optimizer.
 
     A record has ``epoch``, from 1; ``loss``, the mean over the samples of the losses met during the epoch: each
-    batch's loss, before its step, weighted by the length of the batch; with ``running``, ``running_<name>`` for
-    each metric, alike; ``<name>`` for each metric, over all of ``data`` after the epoch; ``validation_loss`` and
+    batch's loss, before its step, weighted by the length of the batch; where patience compares by the loss, that is
+    ``running_loss``, and ``loss`` is the one over all of ``data`` after the epoch; with ``running``,
+    ``running_<name>`` for each metric, as met; ``<name>`` for each metric, over all of ``data`` after the epoch; ``validation_loss`` and
     ``validation_<name>``, over all of ``validation``; with a schedule ``lr``, that of the last step; and
     ``seconds``, the time of the steps.
 
     Ctrl-C ends the run after a whole step: ``stopped`` of the history is then ``"interrupted"``.
 
-    Raises TypeError or ValueError for an argument out of its range, before any step; FileExistsError for a
+    Raises TypeError or ValueError for an argument out of its range, before any step; ValueError for an optimizer of
+    other arrays, also when a callback has put others in their place; FileExistsError for a
     ``checkpoint`` that is there without ``resume``; TypeError for a loss that is no real number; and
-    :class:`gdcore.DivergenceError`, naming epoch and step, for a loss or gradient that is not finite and for a loss
-    that grows without end. In these, and when ``value_and_grad`` or the optimizer raises, the parameters stand
+    :class:`gdcore.DivergenceError`, naming epoch and step, for a loss or gradient that is not finite and for loss
+    and weights that grow without end. In these, and when ``value_and_grad`` or the optimizer raises, the parameters stand
     where the last whole step left them, or, with ``patience``, where the best epoch did. Where the loss is not
     finite, that is where it is not.
 
