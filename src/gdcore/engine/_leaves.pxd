@@ -44,8 +44,8 @@ cdef inline Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t 
 cdef inline Py_ssize_t compare(
     list leaves, object branch, object tree, Py_ssize_t at, list labels, object replaced
 ) except -2:
-    # Goes through the tree that an optimizer was made for, whose leaves these were, from at on, and returns where they
-    # end; -1 where keys are gone. Calls replaced(label, leaf, now) where another object is in a leaf's place.
+    # Goes through the tree that an optimizer was made for, whose leaves these were, from at on, and returns where
+    # they end; -1 where keys are gone. Calls replaced(label, leaf, now) where another object is in a leaf's place.
     cdef object item
     cdef PyObject* key
     cdef PyObject* found

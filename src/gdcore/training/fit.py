@@ -109,19 +109,18 @@ def fit(
     A record has ``epoch``, from 1; ``loss``, the mean over the samples of the losses met during the epoch: each
     batch's loss, before its step, weighted by the length of the batch; where patience compares by the loss, that is
     ``running_loss``, and ``loss`` is the one over all of ``data`` after the epoch; with ``running``,
-    ``running_<name>`` for each metric, as met; ``<name>`` for each metric, over all of ``data`` after the epoch; ``validation_loss`` and
-    ``validation_<name>``, over all of ``validation``; with a schedule ``lr``, that of the last step; and
-    ``seconds``, the time of the steps.
+    ``running_<name>`` for each metric, as met; ``<name>`` for each metric, over all of ``data`` after the epoch;
+    ``validation_loss`` and ``validation_<name>``, over all of ``validation``; with a schedule ``lr``, that of the
+    last step; and ``seconds``, the time of the steps.
 
     Ctrl-C ends the run after a whole step: ``stopped`` of the history is then ``"interrupted"``.
 
     Raises TypeError or ValueError for an argument out of its range, before any step; ValueError for an optimizer of
-    other arrays, also when a callback has put others in their place; FileExistsError for a
-    ``checkpoint`` that is there without ``resume``; TypeError for a loss that is no real number; and
-    :class:`gdcore.DivergenceError`, naming epoch and step, for a loss or gradient that is not finite and for loss
-    and weights that grow without end. In these, and when ``value_and_grad`` or the optimizer raises, the parameters stand
-    where the last whole step left them, or, with ``patience``, where the best epoch did. Where the loss is not
-    finite, that is where it is not.
+    other arrays, also when a callback has put others in their place; FileExistsError for a ``checkpoint`` that is
+    there without ``resume``; TypeError for a loss that is no real number; :class:`gdcore.DivergenceError`, naming
+    epoch and step, for a loss or gradient that is not finite and for loss and weights that grow without end. In
+    these, and when ``value_and_grad`` or the optimizer raises, the parameters stand where the last whole step left
+    them, or, with ``patience``, where the best epoch did. Where the loss is not finite, that is where it is not.
 
     >>> import numpy as np, gdcore as gd
     >>> x = np.arange(8.0)
