@@ -337,6 +337,23 @@ def test_the_norm_is_right_where_the_squares_are_out_of_range(size):
     np.testing.assert_allclose(clipped[0], [0.6 * size, 0.8 * size], rtol=1e-12)
 
 
+@pytest.mark.parametrize("limit", [1e-3, 1e-8, 1e-30])
+@pytest.mark.parametrize(("size", "dtype"), [(1e38, np.float32), (1e300, np.float64)])
+def test_clipping_to_a_tiny_norm_keeps_the_direction(limit, size, dtype):
+    given = np.array([3.0, -2.0, 1e-3]) * dtype(size)
+    (clipped,), norm = gd.clip_by_global_norm([given.astype(dtype)], limit)
+    assert clipped.dtype == dtype
+    np.testing.assert_allclose(clipped, given / norm * limit, rtol=10 * np.finfo(dtype).eps)
+
+
+def test_underflow_in_clipping_does_not_raise():
+    with np.errstate(all="raise"):
+        for tiny in (1e-30, 1e-44):
+            clipped, _ = gd.clip_by_global_norm([np.array([1e30, tiny], np.float32)], 1e-5)
+            np.testing.assert_allclose(clipped[0], [1e-5, 0], atol=1e-11)
+        gd.clip_by_value([np.array([1e30, 1e-44], np.float32)], 1e-40)
+
+
 def test_what_is_clipped_is_floating():
     for bad in (np.array([3, 4]), [3.0], "g"):
         with pytest.raises(TypeError, match="grads: expected arrays of float32 or float64, got"):

@@ -3,22 +3,17 @@
 The engine itself tests what is quick to test in C, and turns here when an array is unusual.
 """
 
-from bisect import bisect_left
-from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from ..arguments import describe
-
-MAX_WORK = 100_000
-"""Candidate solutions that NumPy may try before two interleaved arrays count as overlapping."""
+from ..arguments import describe, is_array
+from .overlaps import overlaps_itself
 
 
 def check_writable(where: str, array: Any) -> None:
     """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it."""
-    if not isinstance(array, np.ndarray):
+    if not is_array(array):
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
     check_unmasked(where, array)
     array = np.asarray(array)  # what a subclass says of itself may be something else
@@ -51,7 +46,7 @@ def check_unmasked(where: str, array: object) -> None:
 def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
     """Raise TypeError or ValueError unless ``array`` is an array of the dtype and the shape of ``param``."""
     said = f"{where}: expected {describe(param)}, got {describe(array)}"
-    if not isinstance(array, np.ndarray):
+    if not is_array(array):
         raise TypeError(said)
     check_unmasked(where, array)
     array, param = np.asarray(array), np.asarray(param)
@@ -60,80 +55,3 @@ def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
         raise TypeError(said if array.dtype.isnative else f"{said} in byte order {array.dtype.byteorder!r}")
     if array.shape != param.shape:
         raise ValueError(said)
-
-
-def check_disjoint(wheres: list[str], arrays: list[np.ndarray[Any, Any]]) -> None:
-    """Raise ValueError if two of the arrays share an element. Views that interleave without sharing pass."""
-    given, arrays = arrays, [np.asarray(array) for array in arrays]
-    bounds = [np.lib.array_utils.byte_bounds(array) for array in arrays]
-    order = sorted((i for i, array in enumerate(arrays) if array.size), key=lambda i: bounds[i])
-    for position, i in enumerate(order):
-        for j in order[position + 1 :]:
-            if bounds[j][0] >= bounds[i][1]:
-                break  # and so does every later one
-            if shares_memory(arrays[i], arrays[j]):
-                first, second = sorted((i, j))
-                refuse_overlap(wheres[second], wheres[first], given[first] is given[second])
-
-
-def refuse_overlap(where: str, other: str, same: bool = False) -> NoReturn:
-    """Raise the ValueError for an array that shares memory with another."""
-    got = f"the same array as {other}" if same else f"memory that overlaps {other}"
-    raise ValueError(f"{where}: expected memory of its own, got {got}")
-
-
-def check_among(labels: Sequence[str], arrays: Sequence[Any], leaves: Sequence[Any]) -> None:
-    """Raise ValueError unless each array is one of the leaves, or shares memory with one, as their views do.
-
-    Memory is compared by its bounds. ``labels`` are those of the arrays in their tree.
-    """
-    known = set(map(id, leaves))
-    others = [(label, array) for label, array in zip(labels, arrays, strict=True) if id(array) not in known]
-    if not others:
-        return
-    bounds = sorted(
-        np.lib.array_utils.byte_bounds(leaf) for leaf in leaves if isinstance(leaf, np.ndarray) and leaf.size
-    )
-    reach = list(accumulate((high for _, high in bounds), max))
-    for label, array in others:
-        low, high = np.lib.array_utils.byte_bounds(array)
-        index = bisect_left(bounds, (high,)) - 1  # the last that begins before the end
-        if array.size and (index < 0 or reach[index] <= low):
-            refuse_replaced(label)
-
-
-def check_same_memory(label: str, array: Any, now: Any) -> None:
-    """Raise ValueError unless what is now in the place of an array is a view of all of it."""
-    if not isinstance(now, np.ndarray) or any(
-        array.__array_interface__[name] != now.__array_interface__[name] for name in ("data", "shape", "strides")
-    ):
-        refuse_replaced(label)
-
-
-def refuse_replaced(label: str) -> NoReturn:
-    """Raise the ValueError for an array that is no longer where the optimizer's was."""
-    raise ValueError(
-        f"params{label}: expected the array that the optimizer was made for, got another in its place, which it "
-        f"does not step; write p{label}[...] = values to give an array new values, or make a new optimizer"
-    )
-
-
-def shares_memory(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    """Return whether two arrays share an element; True too where NumPy cannot tell in reasonable time."""
-    try:
-        return np.shares_memory(a, b, max_work=MAX_WORK)  # type: ignore[arg-type]  # NumPy's stub knows only -1 and 0
-    except np.exceptions.TooHardError:
-        return True
-
-
-def overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
-    """Return whether two indices may reach the same memory.
-
-    Exact for every view that slicing and transposing a dense array can make; errs on the safe side otherwise.
-    """
-    reach = array.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
-        if stride < reach:
-            return True
-        reach += stride * (length - 1)
-    return False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..arguments import Array, checked_int, checked_number, flag
+from ..arguments import Array, checked_int, checked_number, flag, is_array
 from ..clipping import Limits
 from ..trees import flatten
 from .batches import checked_batches
@@ -266,6 +266,6 @@ def _checked_patience(patience: Any, params: Any) -> int | None:
     if patience is None:
         return None
     for leaf in flatten(params):
-        if not isinstance(leaf, np.ndarray):
+        if not is_array(leaf):
             raise TypeError(f"params: expected NumPy arrays, as patience puts them back, got {type(leaf).__name__}")
     return checked_int("patience", patience, 1)
