@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..arguments import Array, checked_int, checked_number, flag, is_array
+from ..arguments import Array, check_callable, checked_int, checked_number, flag, is_array
 from ..clipping import Limits
 from ..trees import flatten
 from .batches import checked_batches
@@ -135,7 +135,11 @@ def fit(
     >>> len(history)
     20
     """
-    _check_callables(value_and_grad, optimizer, callback, schedule)
+    check_callable("value_and_grad", value_and_grad)
+    if not callable(getattr(optimizer, "step", None)):
+        raise TypeError(f"optimizer: expected an object with step(grads), got {type(optimizer).__name__}")
+    check_callable("callback", callback, optional=True)
+    check_callable("schedule", schedule, optional=True)
     if schedule is not None:
         _check_attributes(optimizer, "schedule", ("lr", "t"))
     epochs = checked_int("epochs", epochs, 0)
@@ -240,16 +244,6 @@ def _saver(
             )
         saver.resume()
     return saver
-
-
-def _check_callables(value_and_grad: Any, optimizer: Any, callback: Any, schedule: Any) -> None:
-    if not callable(value_and_grad):
-        raise TypeError(f"value_and_grad: expected a callable, got {type(value_and_grad).__name__}")
-    if not callable(getattr(optimizer, "step", None)):
-        raise TypeError(f"optimizer: expected an object with step(grads), got {type(optimizer).__name__}")
-    for name, function in (("callback", callback), ("schedule", schedule)):
-        if function is not None and not callable(function):
-            raise TypeError(f"{name}: expected a callable or None, got {type(function).__name__}")
 
 
 def _check_attributes(optimizer: Any, what: str, names: Sequence[str]) -> None:
