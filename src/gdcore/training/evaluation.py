@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import Array, describe, flag
+from ..arguments import Array, check_callable, describe, flag
 from ..metrics import CHUNK, Metric
 from .batches import check_arrays
 from .history import History, Record
@@ -117,6 +117,5 @@ def _checked_metrics(metrics: Any) -> dict[str, Callable[..., float]]:
             raise TypeError(f"metrics: expected names of type str, got {name!r} of type {type(name).__name__}")
         if name in RESERVED or name.startswith(("running_", "validation_")):
             raise ValueError(f"metrics: expected names that the record does not have already, got {name!r}")
-        if not callable(metric):
-            raise TypeError(f"metrics[{name!r}]: expected a callable, got {type(metric).__name__}")
+        check_callable(f"metrics[{name!r}]", metric)
     return dict(metrics)
