@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import describe
-from ..metrics import CHUNK, Metric
+from ..metrics import CHUNK, Metric, Statistic
 from .batches import check_arrays
 from .history import History, Record
 
@@ -37,6 +37,12 @@ class Evaluation:
         if not isinstance(running, bool | np.bool_):
             raise TypeError(f"running: expected True or False, got {running!r} of type {type(running).__name__}")
         self.running = tuple(self.metrics.items()) if running else ()
+        whole = [name for name, metric in self.running if isinstance(metric, Statistic)]
+        if whole:
+            raise ValueError(
+                f"running: expected metrics that are means over samples, got {', '.join(map(repr, whole))}, of all "
+                f"samples at once; expected False with them"
+            )
         if validation is not None:
             if not isinstance(validation, tuple | list):
                 raise TypeError(f"validation: expected a tuple of arrays, got {type(validation).__name__}")
@@ -62,7 +68,7 @@ class Evaluation:
             raise ValueError(f"monitor: expected one of {', '.join(map(repr, keys))}, got {monitor!r}")
         key = default if monitor is None else monitor
         metric = self.metrics.get(key.removeprefix("validation_").removeprefix("running_"))
-        return History([], key, larger_is_better=isinstance(metric, Metric) and metric.larger_is_better)
+        return History([], key, larger_is_better=isinstance(metric, Metric | Statistic) and metric.larger_is_better)
 
     def met(self, params: Any, batch: tuple[Array, ...]) -> tuple[float, ...]:
         """Return the running metrics of a batch, summed over its samples."""
