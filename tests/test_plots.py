@@ -197,7 +197,7 @@ def test_a_schedule_is_drawn_as_its_rates():
 
 @pytest.mark.parametrize("names", [["ravine"], ["ravine", "rosenbrock"]])
 def test_paths_and_the_lengths_of_their_steps_are_drawn(names):
-    walked = [(VALLEYS[name], [walk(VALLEYS[name], run, 40) for run in VALLEYS[name].runs]) for name in names]
+    walked = [(VALLEYS[name], [walk(VALLEYS[name], run, 40) for run in VALLEYS[name].walkers]) for name in names]
     figure = draw_paths(walked)
     above, below = figure.axes[: len(names)], figure.axes[len(names) :]
     for (valley, walks), top, bottom in zip(walked, above, below, strict=True):

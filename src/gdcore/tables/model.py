@@ -150,8 +150,7 @@ class TableModel:
         try:
             saved = load(path)
         except ValueError as error:
-            reason = str(error).removeprefix("path: ")
-            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {reason}") from error
+            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {error}") from error
         metadata = saved.metadata
         found = metadata.get("format") if isinstance(metadata, dict) else None
         if found != FORMAT:
