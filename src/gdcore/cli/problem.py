@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models import MLP, Network
+from ..models import MLP, Network, held_out
 from ..tables import Columns, Table, TableError, TableModel, Target, said_missing
 from .errors import USAGE, CommandError
 from .options import Options
 from .report import counted, warn
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,11 @@ def posed(options: Options, table: Table) -> Problem:
     _check_categorical(options, table, features)
     table = _without_missing(options, table, features)
     rng = np.random.default_rng(options.seed)
-    held = _held_out(len(table), options)
-    order = _drawn(len(table), held, rng)
+    chosen = held_out(
+        len(table), _held(len(table), options), rng, Target.kinds(table, options.target, options.task)
+    )
+    # Held out, then the others, each in the order of the table: memory is read in order too.
+    order, held = np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)]), int(chosen.sum())
     columns, x = Columns.of(table, features, options.categorical, order, held, fill=options.missing == "fill")
     target, y = Target.of(table, options.target, options.task, order, held)
     _check_constant(columns, target, x[held:], y[held:])
@@ -85,15 +87,8 @@ def _without_missing(options: Options, table: Table, features: tuple[str, ...]) 
     return kept
 
 
-def _drawn(rows: int, held: int, rng: np.random.Generator) -> Rows:
-    """Return the rows held out, then the others, each in the order of the table: memory is read in order too."""
-    chosen = np.zeros(rows, bool)
-    chosen[rng.permutation(rows)[:held]] = True
-    return np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)])
-
-
-def _held_out(rows: int, options: Options) -> int:
-    """Return how many rows are held out."""
+def _held(rows: int, options: Options) -> int:
+    """Return how many rows are to be held out."""
     if rows < 2:
         raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
     held = round(options.validation * rows)

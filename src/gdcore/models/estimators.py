@@ -31,7 +31,7 @@ from ..training import fit
 from .choices import OPTIMIZERS, default_epochs
 from .holdout import held_out
 from .networks import MLP, Network
-from .outcome import constant_error, least_squares, shortcoming
+from .outcome import constant_error, least_squares, shortcomings
 from .scaling import Scaling
 
 Array = np.ndarray[Any, Any]
@@ -155,7 +155,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         alone, constant = constant_error(y, classes=classes)
         free = not (classes or self.hidden or self.weight_decay or self.l2 or self.max_norm or watched)
         best = least_squares(x, y) if free else None
-        said = shortcoming(
+        for said in shortcomings(
             train,
             "cross-entropy" if classes else "RMSE",
             (unit * alone, constant),
@@ -165,8 +165,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             steady=self.schedule is not None,
             separated=told.get("accuracy") == 1,
             best=None if best is None else unit * best,
-        )
-        if said is not None:
+        ):
             warnings.warn(said, ConvergenceWarning, stacklevel=4)
 
     def _checked(self, X: Any) -> Array:  # noqa: N803

@@ -25,7 +25,7 @@ AFFORDABLE: Final = 300_000_000
 """Least squares costs some rows * columns^2 products; with more than this it is not looked at."""
 
 
-def shortcoming(
+def shortcomings(
     errors: Sequence[float],
     name: str,
     alone: tuple[float, str],
@@ -36,8 +36,8 @@ def shortcoming(
     steady: bool = False,
     separated: bool = False,
     best: float | None = None,
-) -> str | None:
-    """Return what has to be said of a run, and what helps; None for one that went well.
+) -> list[str]:
+    """Return what has to be said of a run, and what helps; nothing of one that went well.
 
     Arguments:
         errors: over the samples trained on, one an epoch, at least one.
@@ -52,32 +52,31 @@ def shortcoming(
     """
     last, least = errors[-1], min(errors)
     if last >= alone[0] > 0:
-        return f"the model is no better than {alone[1]}, which has {name} {alone[0]:.6g}"
-    wandering = last > UNSTEADY * least
-    calmer = f"try a smaller {option('lr')}, a larger {option('batch_size')} or {option('schedule')}"
+        return [f"the model is no better than {alone[1]}, which has {name} {alone[0]:.6g}"]
+    said = []
+    # Over the samples held out, if there are any: over the others the loss of classes falls for ever.
+    watched, where = (errors, "train") if validation is None else (validation, "validation")
+    fell = 1 - watched[-1] / (watched[-1 - len(watched) // 10] or 1.0)
+    if not done or steady or last <= NEGLIGIBLE * alone[0]:
+        pass
+    elif last > UNSTEADY * least:
+        said.append(
+            f"the train {name} ends {100 * (last / least - 1):.2g} % above its best, {least:.6g}; try a smaller "
+            f"{option('lr')}, a larger {option('batch_size')} or {option('schedule')}"
+        )
+    elif fell > UNFINISHED and not (separated and validation is None):
+        said.append(
+            f"the {where} {name} still fell by {100 * fell:.2g} % in the last tenth of the epochs; "
+            f"try more {option('epochs')} or a larger {option('lr')}"
+        )
     if best is not None and last - best > max((FAR - 1) * best, NEGLIGIBLE * alone[0]):
-        further = (
-            f"columns of different spread or nearly the same content make the way long; "
+        helps = (
+            f"; columns that are nearly alike, or of different spread, make the way long: "
             f"try more {option('epochs')}, a larger {option('lr')} or another {option('optimizer')}"
         )
-        return (
-            f"the train {name} is {last:.6g}, and that of the fit by least squares to the same rows {best:.6g}: "
-            f"{calmer if wandering else further}"
-        )
-    if not done or steady or last <= NEGLIGIBLE * alone[0]:
-        return None
-    if wandering:
-        return f"the train {name} ends {100 * (last / least - 1):.2g} % above its best, {least:.6g}; {calmer}"
-    # Over the samples held out, if there are any: over the others the loss of classes falls for ever.
-    watched = errors if validation is None else validation
-    fell = 1 - watched[-1] / (watched[-1 - len(watched) // 10] or 1.0)
-    if fell <= UNFINISHED or (separated and validation is None):
-        return None
-    where = "train" if validation is None else "validation"
-    return (
-        f"the {where} {name} still fell by {100 * fell:.2g} % in the last tenth of the epochs; "
-        f"try more {option('epochs')} or a larger {option('lr')}"
-    )
+        found = f"the train {name} is {last:.6g}, and that of the fit by least squares to the same rows {best:.6g}"
+        said.insert(0, found if said else found + helps)
+    return said
 
 
 def constant_error(y: Array, *, classes: bool) -> tuple[float, str]:

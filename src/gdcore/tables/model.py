@@ -79,6 +79,13 @@ class Target:
             )
         return cls(name, 0.0, 1.0, classes), codes
 
+    @staticmethod
+    def kinds(table: Table, name: str, task: str | None) -> NDArray[Any] | None:
+        """Return the class of each row of a target, an integer; None for a regression. ``task`` is as for `of`."""
+        if task == "regression" or (task is None and not table.is_text(name)):
+            return None
+        return table.codes(name, table.texts(name))
+
     def metrics(self, network: Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""
         if self.classes:
