@@ -41,6 +41,7 @@ if kind == "sanitize":
 
 modules: dict[str, list[str]] = {"_kernels": []}
 modules |= {f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "engine")}
+modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
 if platform.machine() in {"x86_64", "AMD64"} and not universal:

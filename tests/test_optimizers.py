@@ -9,18 +9,10 @@ import threading
 
 import numpy as np
 import pytest
+from rules_table import KINDS, every_make
 
 import gdcore as gd
 from gdcore import rules
-
-KINDS = {
-    "SGD": lambda params: gd.SGD(params, lr=0.01, weight_decay=0.1),
-    "Momentum": lambda params: gd.Momentum(params, lr=0.01, nesterov=True),
-    "RMSProp": lambda params: gd.RMSProp(params, lr=0.01, centered=True, momentum=0.5),
-    "Adam": lambda params: gd.Adam(params, lr=0.01, amsgrad=True, l2=0.1),
-    "AdamW": lambda params: gd.AdamW(params, lr=0.01),
-}
-every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 
 
 def new_params():
@@ -73,7 +65,7 @@ def test_every_optimizer_is_tested():
     assert kinds == set(KINDS)
 
 
-@every_kind
+@every_make
 def test_step_on_a_tree_equals_steps_on_its_arrays(make):
     params, apart = new_params(), new_params()
     opt = make(params)
@@ -88,7 +80,7 @@ def test_step_on_a_tree_equals_steps_on_its_arrays(make):
     assert opt.t == 5
 
 
-@every_kind
+@every_make
 def test_step_is_in_place(make):
     params = new_params()
     before, addresses = leaves(params), [leaf.ctypes.data for leaf in leaves(params)]
@@ -99,7 +91,7 @@ def test_step_is_in_place(make):
     assert np.shares_memory(view, params["layers"][0]["w"])
 
 
-@every_kind
+@every_make
 def test_gradients_are_only_read(make):
     params = new_params()
     grads = like(params, np.random.default_rng(1))
@@ -110,7 +102,7 @@ def test_gradients_are_only_read(make):
     assert_same(grads, kept)
 
 
-@every_kind
+@every_make
 def test_zero_learning_rate_changes_nothing(make):
     params = new_params()
     kept = copy.deepcopy(params)
@@ -120,7 +112,7 @@ def test_zero_learning_rate_changes_nothing(make):
     assert_same(params, kept)
 
 
-@every_kind
+@every_make
 def test_none_skips_a_parameter_and_its_state(make):
     params = new_params()
     kept = copy.deepcopy(params["layers"][0])
@@ -134,7 +126,7 @@ def test_none_skips_a_parameter_and_its_state(make):
     np.testing.assert_array_equal(params["scale"][0] != 1, True)
 
 
-@every_kind
+@every_make
 def test_resume_equals_uninterrupted(make):
     straight, params = new_params(), new_params()
     opt = make(straight)
@@ -153,7 +145,7 @@ def test_resume_equals_uninterrupted(make):
     assert_same_state(resumed, opt)
 
 
-@every_kind
+@every_make
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
 def test_copies_are_independent_and_work(make, duplicate):
     params = new_params()
@@ -173,7 +165,7 @@ def test_copies_are_independent_and_work(make, duplicate):
     assert_same_state(opt, other)
 
 
-@every_kind
+@every_make
 def test_state_has_dtype_and_shape_of_its_parameter(make):
     params = new_params()
     opt = make(params)
@@ -387,7 +379,7 @@ def test_other_threads_run_during_a_step():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
-@every_kind
+@every_make
 def test_interrupt_comes_before_or_after_a_step_but_never_within(make):
     params = {"a": np.zeros(5_000), "b": np.zeros(30_000), "c": np.zeros(5_000)}
     grads = like(params, np.random.default_rng(1))

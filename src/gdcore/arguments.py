@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
+"""An array of any shape and dtype."""
+
 
 def checked_int(name: str, value: Any, least: int) -> int:
     """Return ``value`` as an int; raise TypeError or ValueError unless it is an integer >= ``least``."""
@@ -71,4 +74,7 @@ def flag(name: str, value: object) -> bool:
 
 def describe(value: object) -> str:
     """Return what errors say of an array: ``float32 (64, 10)``."""
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+    if not isinstance(value, np.ndarray | np.generic):
+        return type(value).__name__
+    plain = isinstance(value, np.generic) or type(value) is np.ndarray
+    return f"{'' if plain else f'{type(value).__name__} of '}{value.dtype} {value.shape}"

@@ -4,13 +4,9 @@
 (n, classes), or one a sample, (n,), that is positive for class 1 of 0 and 1.
 """
 
-from typing import Any
-
 import numpy as np
 
-from .arguments import describe
-
-Array = np.ndarray[Any, Any]
+from .arguments import Array, describe
 
 
 def check_like(out: Array, y: Array) -> None:

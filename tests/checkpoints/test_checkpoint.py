@@ -1,7 +1,6 @@
 """What is saved comes back: every tree, every dtype, every optimizer, in both containers; or nothing is touched."""
 
 import copy
-import inspect
 import json
 import math
 import sys
@@ -12,19 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from rules_table import every_make
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
 import gdcore as gd
 from gdcore.checkpoints.checkpoint import check_path
 
-KINDS = {
-    "SGD": lambda params: gd.SGD(params, lr=0.01, weight_decay=0.1),
-    "Momentum": lambda params: gd.Momentum(params, lr=0.01, nesterov=True),
-    "RMSProp": lambda params: gd.RMSProp(params, lr=0.01, centered=True, momentum=0.5),
-    "Adam": lambda params: gd.Adam(params, lr=0.01, amsgrad=True, l2=0.1),
-    "AdamW": lambda params: gd.AdamW(params, lr=0.01),
-}
 BITS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 SUFFIXES = (".npz", ".safetensors")
 in_both = pytest.mark.parametrize("suffix", SUFFIXES)
@@ -81,14 +74,8 @@ def run():
     return params, opt, rng
 
 
-def test_every_optimizer_is_tested():
-    assert set(KINDS) == {
-        name for name, kind in vars(gd).items() if inspect.isclass(kind) and hasattr(kind, "rule")
-    }
-
-
 @in_both
-@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@every_make
 @pytest.mark.parametrize("bits", BITS)
 def test_resume_equals_uninterrupted(tmp_path, suffix, make, bits):
     path = tmp_path / f"run{suffix}"
@@ -481,7 +468,7 @@ def test_a_checkpoint_of_another_optimizer_or_generator_touches_nothing(tmp_path
         (gd.Adam(params["layers"], lr=0.1), rng, r"state_dict\['groups'\]"),
         ("adam", rng, r"optimizer: expected an optimizer, got str"),
     ]
-    gd.save(path, like(params, rng), KINDS["AdamW"](params), rng=np.random.default_rng(1))
+    gd.save(path, like(params, rng), gd.AdamW(params, lr=0.01), rng=np.random.default_rng(1))
     before = everything(params, opt, rng)
     for wrong_opt, wrong_rng, match in refused:
         with pytest.raises((TypeError, ValueError), match=match):

@@ -31,6 +31,7 @@ MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
 ENVIRONMENT = {
     **os.environ,
     "GDCORE_NUM_THREADS": "1",
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(HERE.parents[1]), os.environ.get("PYTHONPATH")])),
     # Open MPI asks before it runs as root, and before it starts more ranks than there are cores.
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",

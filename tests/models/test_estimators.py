@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import gdcore as gd
+from gdcore.models import OPTIMIZERS
 from gdcore.models.choices import default_epochs
 from gdcore.models.holdout import held_out
 from gdcore.models.outcome import least_squares
@@ -349,3 +350,12 @@ def test_a_fit_that_fails_leaves_the_one_before():
 def test_parameters_of_another_type_are_named(changed, error, said):
     with pytest.raises(error, match=said):
         gd.GDRegressor(**changed).fit(np.ones((4, 1)), np.arange(4.0))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_comes_to_the_least_squares_at_its_own_rate(optimizer):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = X @ [1.0, -2.0, 0.5] + rng.standard_normal(200)
+    best = LinearRegression().fit(X, y).score(X, y)
+    assert gd.GDRegressor(optimizer=optimizer, epochs=400, random_state=0).fit(X, y).score(X, y) > best - 0.005

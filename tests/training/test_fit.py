@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rules_table import every_kind
 
 import gdcore as gd
 from gdcore import metrics
@@ -199,7 +200,7 @@ def test_a_schedule_is_asked_at_every_step():
     assert history.to_dict()["lr"] == [schedule(5 * epoch - 1) for epoch in range(1, 7)]
 
 
-@pytest.mark.parametrize("kind", [gd.SGD, gd.Momentum, gd.RMSProp, gd.Adam, gd.AdamW])
+@every_kind
 @given(rates=st.lists(st.floats(0, 2), min_size=1, max_size=8))
 @settings(max_examples=20)
 def test_a_rate_set_at_every_step_is_that_of_a_new_optimizer(kind, rates):
@@ -220,9 +221,9 @@ def test_a_rate_set_at_every_step_is_that_of_a_new_optimizer(kind, rates):
 
 def test_a_larger_rate_is_checked_in_full():
     w = np.zeros(1, np.float32)
-    opt = gd.SGD(w, lr=1.0, weight_decay=1e30)
+    opt = gd.SGD(w, lr=1.0, weight_decay=0.5)
     opt.lr = 0.5
-    with pytest.raises(ValueError, match="weight_decay: expected 1 - lr"):
+    with pytest.raises(ValueError, match=r"weight_decay: expected lr \* weight_decay <= 1"):
         opt.lr = 1e20
     for bad, error in ((-0.5, ValueError), (math.nan, ValueError), ("1", TypeError), (True, TypeError)):
         with pytest.raises(error, match="lr: expected a finite number >= 0"):
@@ -231,7 +232,7 @@ def test_a_larger_rate_is_checked_in_full():
     opt.groups[0]["weight_decay"] = 0.0
     opt.lr = 1e20
     opt.lr = 1.0
-    with pytest.raises(ValueError, match="weight_decay: expected 1 - lr"):
+    with pytest.raises(ValueError, match=r"weight_decay: expected lr \* weight_decay <= 1"):
         opt.groups[0].update(weight_decay=1e38, lr=1e20)
     assert (opt.lr, opt.groups[0]["weight_decay"]) == (1.0, 0.0)
 
@@ -277,6 +278,23 @@ def test_the_norm_is_right_where_the_squares_are_out_of_range(size):
     np.testing.assert_allclose(norm, 5 * size, rtol=1e-12)
     clipped, _ = gd.clip_by_global_norm([np.array([3.0 * size, 4.0 * size])], size)
     np.testing.assert_allclose(clipped[0], [0.6 * size, 0.8 * size], rtol=1e-12)
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e-8, 1e-30])
+@pytest.mark.parametrize(("size", "dtype"), [(1e38, np.float32), (1e300, np.float64)])
+def test_clipping_to_a_tiny_norm_keeps_the_direction(limit, size, dtype):
+    given = np.array([3.0, -2.0, 1e-3]) * dtype(size)
+    (clipped,), norm = gd.clip_by_global_norm([given.astype(dtype)], limit)
+    assert clipped.dtype == dtype
+    np.testing.assert_allclose(clipped, given / norm * limit, rtol=10 * np.finfo(dtype).eps)
+
+
+def test_underflow_in_clipping_does_not_raise():
+    with np.errstate(all="raise"):
+        for tiny in (1e-30, 1e-44):
+            clipped, _ = gd.clip_by_global_norm([np.array([1e30, tiny], np.float32)], 1e-5)
+            np.testing.assert_allclose(clipped[0], [1e-5, 0], atol=1e-11)
+        gd.clip_by_value([np.array([1e30, 1e-44], np.float32)], 1e-40)
 
 
 def test_what_is_clipped_is_floating():
@@ -441,6 +459,16 @@ def test_what_no_file_can_hold_is_refused_after_the_first_epoch(tmp_path):
     with pytest.raises(TypeError, match=r"record\['seen'\]"):
         run(w, opt, checkpoint=tmp_path / "run.npz", callback=lambda record, _: record.update(seen={1}))
     assert opt.t == 5
+
+
+def test_a_schedule_that_reaches_a_decay_past_one_is_named_with_its_step():
+    w = np.zeros(2)
+    opt = gd.AdamW(w, lr=0.1, weight_decay=2.0)
+    said = r"^schedule\(7\) = 0.75: weight_decay: expected lr \* weight_decay <= 1, .* got 0.75 \* 2.0 = 1.5$"
+    with pytest.raises(ValueError, match=said):
+        run(w, opt, schedule=lambda t: 0.1 if t < 7 else 0.75)
+    assert opt.t == 7
+    assert opt.lr == 0.1
 
 
 def test_groups_of_different_rates_take_no_schedule():

@@ -10,11 +10,11 @@ import time
 
 import numpy as np
 import pytest
+from rules_table import every_kind
 
 import gdcore as gd
 from gdcore import metrics
 
-KINDS = [gd.SGD, gd.Momentum, gd.RMSProp, gd.Adam, gd.AdamW]
 DATA = np.random.default_rng(0).standard_normal((2, 17))
 HELD = np.random.default_rng(1).standard_normal((2, 6))
 STEPS, EPOCHS = 4, 3
@@ -79,7 +79,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kind", KINDS)
+@every_kind
 def test_a_run_cut_off_at_any_step_ends_as_the_one_without_a_break(tmp_path, kind, way):
     (tmp_path / "whole").mkdir()
     whole = Run(kind, tmp_path / "whole", **WAYS[way])

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arguments import checked_int, describe
 from ..files import check_destination
-from ..optimizers import Optimizer
+from ..stepping import Optimizer
 from ..trees import Structure
 from . import formats as containers
 from .container import CheckpointError

@@ -1,14 +1,13 @@
 """How good a model is for the rows that its result is of: beside a constant prediction, and class by class."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from .. import scores
+from ..arguments import Array
 from .aligned import Aligned
 from .report import brief
-
-Array = np.ndarray[Any, Any]
 
 MOST_CLASSES: Final = 10
 """Of more classes only those that are told apart worst are shown, without what they are taken for."""

@@ -15,7 +15,7 @@ from ..arguments import checked_int
 from ..clipping import Limits, sum_of_squares
 from ..engine import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
 from ..groups import Group, Tree, split
-from ..optimizers import Optimizer, expect_keys
+from ..stepping import Optimizer, expect_keys
 from ..trees import Structure, flatten, rebuild
 from .agreement import Comm, agree
 from .exchange import BUFFERS, Exchange, flat, weigh

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..groups import Group
-from ..optimizers import Optimizer
+from ..stepping import Optimizer
 from ..trees import flatten
 from .agreement import Comm
 from .exchange import Mean, flat

@@ -4,11 +4,11 @@ cimport cython
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 
-from gdcore.engine._drive cimport COEFFICIENTS, Group, c_assert
+from gdcore.engine._drive cimport COEFFICIENTS, Group
 
-from .. import rules
+from .. import corrections
 
-cdef int64_t BLOCK = rules.BLOCK
+cdef int64_t BLOCK = corrections.BLOCK
 
 
 @cython.final
@@ -41,7 +41,8 @@ cdef class Coefficients:
 
 cdef int put(Group* group, tuple coefficients) except -1:
     cdef int k
-    c_assert(len(coefficients) <= COEFFICIENTS)
+    if len(coefficients) > COEFFICIENTS:
+        raise OverflowError(f"coefficients: expected at most {COEFFICIENTS}, got {len(coefficients)}")
     group.count = <int> len(coefficients)
     for k in range(group.count):
         group.float64[k] = coefficients[k]

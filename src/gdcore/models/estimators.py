@@ -25,16 +25,14 @@ except ImportError as error:
     raise ImportError("estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'") from error
 
 
-from ..arguments import checked_int, checked_number
-from ..optimizers import Optimizer
+from ..arguments import Array, checked_int, checked_number
+from ..stepping import Optimizer
 from ..training import fit
 from .choices import OPTIMIZERS, default_epochs
 from .holdout import held_out
 from .networks import MLP, Network
 from .outcome import constant_error, least_squares, shortcomings
 from .scaling import Scaling
-
-Array = np.ndarray[Any, Any]
 
 DTYPES: Final = (np.float64, np.float32)
 """What ``X`` may be; anything else becomes the first."""
@@ -184,8 +182,8 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     Arguments:
         hidden: units of each hidden layer, ints >= 1; none make it linear.
         activation: of the hidden layers: ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
-        optimizer: ``"adam"``, ``"rmsprop"``, ``"momentum"`` or ``"sgd"``.
-        lr: learning rate, >= 0. None is 0.002 for adam and rmsprop, 0.01 for the others.
+        optimizer: the name of a rule, such as ``"adam"``; docs/rules.md has them all.
+        lr: learning rate, >= 0. None is the one that goes with the optimizer there, 0.002 for adam.
         epochs: how often to go through the samples, an int >= 0. None is what makes 3,000 steps, and at least 20.
         batch_size: samples a step, an int >= 1.
         weight_decay: decoupled decay of the weights, >= 0; biases do not decay.

@@ -1,11 +1,9 @@
 """Which samples to hold out: drawn at random, of each class as large a part as of all."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = np.ndarray[Any, Any]
+from ..arguments import Array
 
 
 def held_out(rows: int, held: int, rng: np.random.Generator, classes: Array | None = None) -> NDArray[np.bool_]:

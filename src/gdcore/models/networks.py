@@ -17,14 +17,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..arguments import describe
+from ..arguments import Array, describe
 from ..derivatives import relu, sigmoid, tanh
 from ..engine import check_like
 from ..metrics import Metric
 from ..trees import Structure, flatten
 from .tasks import TASKS
 
-Array = np.ndarray[Any, Any]
 Params = tuple[list[Array], list[Array]]
 """The weights of all layers, and their biases."""
 

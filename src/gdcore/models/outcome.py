@@ -1,13 +1,12 @@
 """How a run ended, in words: whether it learned nothing, still learned, wandered, or missed the best linear fit."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from ..arguments import Array
 from .scaling import Scaling
-
-Array = np.ndarray[Any, Any]
 
 UNFINISHED: Final = 0.01
 """A run whose last tenth of epochs lowers the error by more than this part of it is not at its end."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..arguments import Array
 from ..clipping import Limits
 from .divergence import DivergenceError
 from .evaluation import Evaluation
@@ -18,8 +19,6 @@ from .run import Place, Run
 
 if TYPE_CHECKING:
     from .resume import Saver
-
-Array = np.ndarray[Any, Any]
 
 FLOATS = (float, np.floating)
 
@@ -74,7 +73,11 @@ class Loop:
         started = time.perf_counter() - run.seconds
         for batch in run.batches(self.data, self.batch_size):
             if schedule is not None:
-                optimizer.lr = schedule(optimizer.t)
+                rate = schedule(optimizer.t)
+                try:
+                    optimizer.lr = rate
+                except ValueError as error:
+                    raise ValueError(f"schedule({optimizer.t}) = {rate}: {error}") from error
             returned = value_and_grad(params, *batch)
             # What usually comes is spared the calls: what they cost is in the overhead of the loop.
             value, grads = returned if type(returned) is tuple and len(returned) == 2 else checked_pair(returned)
