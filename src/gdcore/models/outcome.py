@@ -46,7 +46,7 @@ def shortcomings(
         validation: the errors over the samples held out.
         done: whether the run went through all of its epochs.
         steady: whether the rate falls, so that the run ends where it is told to.
-        separated: whether all samples have their class: the loss may then fall for ever.
+        separated: whether all samples trained on have their class: the loss may then fall for ever, by leaps.
         best: the error of the linear fit that least squares finds, where the run should have found it.
     """
     last, least = errors[-1], min(errors)
@@ -58,7 +58,7 @@ def shortcomings(
     fell = 1 - watched[-1] / (watched[-1 - len(watched) // 10] or 1.0)
     if not done or steady or last <= NEGLIGIBLE * alone[0]:
         pass
-    elif last > UNSTEADY * least:
+    elif last > UNSTEADY * least and not separated:
         said.append(
             f"the train {name} ends {100 * (last / least - 1):.2g} % above its best, {least:.6g}; try a smaller "
             f"{option('lr')}, a larger {option('batch_size')} or {option('schedule')}"

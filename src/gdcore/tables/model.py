@@ -72,11 +72,6 @@ class Target:
                 f"{table.path}: column {name!r}: expected 2 to {MOST_CLASSES} classes, got {len(classes)}"
             )
         codes = table.codes(name, classes)[order]
-        if (codes[held:] == codes[held]).all():
-            raise TableError(
-                f"{table.path}: column {name!r}: expected 2 classes or more in the rows to train on, "
-                f"got {classes[codes[held]]!r} alone; try another --seed or --validation"
-            )
         return cls(name, 0.0, 1.0, classes), codes
 
     @staticmethod
