@@ -3,7 +3,7 @@
 import math
 import numbers
 import operator
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -74,7 +74,12 @@ def flag(name: str, value: object) -> bool:
 
 def describe(value: object) -> str:
     """Return what errors say of an array: ``float32 (64, 10)``."""
-    if not isinstance(value, np.ndarray | np.generic):
+    if not (is_array(value) or isinstance(value, np.generic)):
         return type(value).__name__
     plain = isinstance(value, np.generic) or type(value) is np.ndarray
     return f"{'' if plain else f'{type(value).__name__} of '}{value.dtype} {value.shape}"
+
+
+def is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
+    """Return whether a value is a NumPy array by its real type: ``isinstance`` believes what an object says."""
+    return issubclass(type(value), np.ndarray)

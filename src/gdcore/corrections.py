@@ -4,16 +4,16 @@ They are functions of the step, not of the steps before it, so that a run goes o
 """
 
 import math
-from functools import lru_cache
 from typing import Final
 
+from .environment import kept
 from .powers import one_minus_power, power, power_of_fraction
 
 BLOCK: Final = 64
 """Steps whose bias corrections are worked out together."""
 
 
-@lru_cache(maxsize=16)
+@kept(16)
 def bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
     """Return ``(sqrt(1 - beta2^t) / (1 - beta1^t), sqrt(1 - beta2^t))`` for the BLOCK steps t of one block.
 
@@ -31,7 +31,7 @@ def bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[floa
     return tuple(corrections)
 
 
-@lru_cache(maxsize=16)
+@kept(16)
 def _momentum_products(beta1: float, ratio: float) -> tuple[tuple[float, ...], float]:
     """Return ``1 - mu_1 ... mu_t`` of NAdam for t from 0 on, and the last product itself.
 
@@ -47,7 +47,7 @@ def _momentum_products(beta1: float, ratio: float) -> tuple[tuple[float, ...], f
     return tuple(remainders), product
 
 
-@lru_cache(maxsize=8)
+@kept(8)
 def nesterov_corrections(
     beta1: float, beta2: float, momentum_decay: float, block: int
 ) -> tuple[tuple[float, ...], ...]:

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import rules
+from .arguments import is_array
 from .engine import Engine
 from .groups import Group, Tree, split
-from .trees import Structure
+from .trees import Structure, flatten
 
 MAX_STEPS = 2**63 - 1
 
-OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_structure"})
+OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_state", "_structure"})
 """The attributes of every optimizer."""
 
 
@@ -27,19 +28,20 @@ class Optimizer:
         given, self._grouped = split(params, self.rule)
         grouped = self._grouped
         self._structure = Structure([group["params"] for group in given] if grouped else params, "params")
-        self._groups: list[Group] = []
+        groups: list[Group] = []
         leaves: list[Any] = []
         members: list[int] = []
         for index, group in enumerate(given):
-            arrays = Structure(group["params"], "params").leaves(group["params"], "params")
+            arrays = flatten(group["params"])
             if not arrays:
                 raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
             leaves += arrays
             members += [index] * len(arrays)
             dtypes = {getattr(array, "dtype", None) for array in arrays}
-            self._groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes))
-        self._engine = Engine(self._structure, leaves, members, self._groups)
-        self._members = members
+            groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes))
+        self._engine = Engine(self._structure, leaves, members, groups)
+        self._groups, self._members = tuple(groups), members
+        self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
 
     def step(self, grads: Tree) -> None:
         """Update the parameters in place: step ``t + 1``.
@@ -76,13 +78,15 @@ class Optimizer:
     @property
     def groups(self) -> tuple[Group, ...]:
         """The groups, each a mapping of ``"params"`` and of its hyperparameters, which can be assigned."""
-        return tuple(self._groups)
+        return self._groups
 
     @property
     def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
         """The state arrays by parameter name and slot; views of what the next step reads and writes."""
-        slots = (MappingProxyType(slots) for slots in self._engine.slots)
-        return MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))
+        if self._state is None:
+            slots = (MappingProxyType(slots) for slots in self._engine.slots)
+            self._state = MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))
+        return self._state
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of all that a resumed run needs beside the parameters, by name.
@@ -126,8 +130,10 @@ class Optimizer:
         return partial(self._engine.restore, int(t), slots, ordered)
 
     def _names_of_groups(self) -> list[list[str]]:
-        named = list(zip(self._structure.names, self._members, strict=True))
-        return [[name for name, member in named if member == index] for index in range(len(self._groups))]
+        names: list[list[str]] = [[] for _ in self._groups]
+        for name, member in zip(self._structure.names, self._members, strict=True):
+            names[member].append(name)
+        return names
 
     def _validated_groups(self, given: Any) -> list[tuple[Any, ...]]:
         if not isinstance(given, list | tuple):
@@ -150,13 +156,15 @@ class Optimizer:
         for name, slots, (shape, dtype, _) in zip(names, self._engine.slots, self._engine.specs, strict=True):
             place = f"state_dict['state'][{name!r}]"
             expect_keys(place, given[name], tuple(slots))
+            taken = {}
             for slot in slots:
                 new = given[name][slot]
-                if not isinstance(new, np.ndarray):
+                if not is_array(new):
                     raise TypeError(f"{place}[{slot!r}]: expected a NumPy array, got {type(new).__name__}")
+                taken[slot] = new = np.asarray(new)  # what a subclass says of itself may be something else
                 if new.dtype != dtype or new.shape != shape:
                     raise ValueError(f"{place}[{slot!r}]: expected {dtype} {shape}, got {new.dtype} {new.shape}")
-            validated.append(dict(given[name]))
+            validated.append(taken)
         return validated
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -183,8 +191,9 @@ def expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:
     """Raise TypeError or ValueError unless ``mapping`` has just these keys; ``place`` is what errors call it."""
     if not isinstance(mapping, Mapping):
         raise TypeError(f"{place}: expected a dict, got {type(mapping).__name__}")
+    known = set(keys)
     missing = [key for key in keys if key not in mapping]
-    unknown = [key for key in mapping if key not in keys]
+    unknown = [key for key in mapping if key not in known]
     if missing or unknown:
         got = f"none of {missing[0]!r}" if missing else f"also {unknown[0]!r}"
         raise ValueError(f"{place}: expected the keys {', '.join(map(repr, keys)) or '(none)'}; got {got}")

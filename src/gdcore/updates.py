@@ -55,9 +55,8 @@ def _step(
     for (slot, asks), array in zip(rule.slots.items(), arrays[2:], strict=False):
         if asks is not None:
             rules.check_slot(slot, array, asks, given[asks])
-    if rule.has_gradient and isinstance(
-        arrays[1], np.floating
-    ):  # NumPy's own reductions return these for 0-d arrays
+    # NumPy's own reductions return scalars for 0-d arrays.
+    if rule.has_gradient and issubclass(type(arrays[1]), np.floating):
         arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
     update(rule.name, rule.coefficients(int(t), *ordered), names, arrays)
 

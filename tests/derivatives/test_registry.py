@@ -63,16 +63,16 @@ def test_a_function_has_one_row():
         registry._add(np.sin, GATES[np.sin])
 
 
-@pytest.mark.parametrize("function", [row.function for row in TABLE] + CONSTANTS + PLAIN, ids=name_of)
-def test_every_gate_is_refused_and_replaced_or_refused_by_name(function, restored):
+def test_every_gate_is_refused_and_then_replaced_or_refused_by_name(restored):
     vjp = lambda ans, *args: lambda g: g  # noqa: E731
-    with pytest.raises(ValueError, match="expected one that has no gate yet"):
-        gd.gate(function, vjp)
-    if function not in PLAIN and registry.dispatched(function):
-        assert gd.gate(function, vjp, replace=True) is GATES[function]
-    else:
-        with pytest.raises(ValueError, match="whose gate cannot be replaced"):
-            gd.gate(function, vjp, replace=True)
+    for function in [row.function for row in TABLE] + CONSTANTS + PLAIN:
+        with pytest.raises(ValueError, match="expected one that has no gate yet"):
+            gd.gate(function, vjp)
+        if function not in PLAIN and registry.dispatched(function):
+            assert gd.gate(function, vjp, replace=True) is GATES[function]
+        else:
+            with pytest.raises(ValueError, match="whose gate cannot be replaced"):
+                gd.gate(function, vjp, replace=True)
 
 
 @pytest.mark.parametrize(

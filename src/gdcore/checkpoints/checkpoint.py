@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked_int, describe
+from ..arguments import checked_int, describe, is_array
 from ..files import check_destination
 from ..stepping import Optimizer
 from ..trees import Structure
@@ -170,7 +170,7 @@ def _state_dict(optimizer: Any) -> Any:
 def _check_leaves(params: Any) -> None:
     structure = Structure(params, "params")
     for label, leaf in zip(structure.labels, structure.leaves(params, "params"), strict=True):
-        if not isinstance(leaf, np.ndarray):
+        if not is_array(leaf):
             raise TypeError(f"params{label}: expected a NumPy array, got {type(leaf).__name__}")
 
 
@@ -194,9 +194,9 @@ def _restoring_params(params: Any, saved: Any, path: str | Path) -> list[Action]
     structure = Structure(params, "params")
     targets, sources = structure.leaves(params, "params"), structure.leaves(saved, f"{path}: params")
     for label, target, source in zip(structure.labels, targets, sources, strict=True):
-        if not isinstance(target, np.ndarray) or isinstance(target, np.ma.MaskedArray):
+        if not is_array(target) or isinstance(target, np.ma.MaskedArray):
             raise TypeError(f"params{label}: expected a NumPy array without a mask, got {type(target).__name__}")
-        if not isinstance(source, np.ndarray) or (target.dtype, target.shape) != (source.dtype, source.shape):
+        if not is_array(source) or (target.dtype, target.shape) != (source.dtype, source.shape):
             raise ValueError(
                 f"params{label}: expected {describe(target)} as in the parameters, got {describe(source)} in {path}"
             )

@@ -1,16 +1,19 @@
 """The gates of users: what they are given, and what they return, is looked at more closely than gdcore's own."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ..arguments import describe
 from ..trees import BRANCHES, flatten, rebuild
 from ._gate import Gate, Vjp, check_result, leave_node, shrink
-from ._tape import Pull
+from ._tape import Node, Pull, Tape
 from ._traced import Traced, real
 from .refusals import name_of, refuse_by_name
+
+KINDS: Final = (Traced, np.ndarray, np.generic)
+"""What a gradient may be."""
 
 
 class UserGate(Gate):
@@ -28,13 +31,14 @@ class UserGate(Gate):
         for option, value in kwargs.items():
             if any(type(x) is Traced for x in flatten(value)):
                 refuse_by_name(self.name, option)
-        leaves = flatten(args)
+        trees = any(isinstance(x, BRANCHES) for x in args)
+        leaves = flatten(args) if trees else args
         traced = [x for x in leaves if type(x) is Traced]
         if not traced:
             return self.forward(*args, **kwargs)
-        tape = max((x.tape for x in traced), key=lambda tape: tape.level)
+        tape = traced[0].tape if len(traced) == 1 else max((x.tape for x in traced), key=lambda tape: tape.level)
         plain = [x.value if type(x) is Traced and x.tape is tape else x for x in leaves]
-        values = rebuild(args, iter(plain))
+        values = rebuild(args, iter(plain)) if trees else plain
         if any(type(x) is Traced for x in plain):
             ans = self(*values, **kwargs)
         else:
@@ -48,21 +52,23 @@ class UserGate(Gate):
             ans = np.float64(ans)
         check_result(self, ans)
         links = []
-        for i, (arg, value) in enumerate(zip(args, values, strict=True)):
-            inside = flatten(arg)
-            at = [k for k, x in enumerate(inside) if type(x) is Traced and x.tape is tape]
-            if at:
-                pull = self.pull(i, ans, values, kwargs)
-                if type(arg) is Traced:
-                    links.append((arg.node, self.checked(f"vjp {i}", pull, ans, value)))
-                else:
-                    parts = self.parts(f"vjp {i}", pull, len(inside))
-                    of = flatten(value)
-                    links += [
-                        (inside[k].node, self.checked(f"vjp {i}: leaf {k}", _leaf(parts, k), ans, of[k]))
-                        for k in at
-                    ]
+        for i, x in enumerate(args):
+            if type(x) is not Traced:
+                links += self.links_of_tree(i, tape, x, ans, values, kwargs) if trees else []
+            elif x.tape is tape:
+                links.append((x.node, self.checked(i, None, self.pull(i, ans, values, kwargs), ans, values[i])))
         return leave_node(tape, self, ans, tuple(links))
+
+    def links_of_tree(
+        self, i: int, tape: Tape, tree: Any, ans: Any, values: Any, kwargs: dict[str, Any]
+    ) -> list[tuple[Node, Pull]]:
+        """Return the ways back to the leaves of argument ``i`` that are traced."""
+        leaves, plain = flatten(tree), flatten(values[i])
+        at = [k for k, x in enumerate(leaves) if type(x) is Traced and x.tape is tape]
+        if not at:
+            return []
+        parts = self.parts(i, self.pull(i, ans, values, kwargs), len(leaves))
+        return [(leaves[k].node, self.checked(i, k, _leaf(parts, k), ans, plain[k])) for k in at]
 
     def pull(self, i: int, ans: Any, values: Any, kwargs: dict[str, Any]) -> Pull:
         """Return what the vjp of argument ``i`` gives, which has to be a function."""
@@ -74,7 +80,7 @@ class UserGate(Gate):
             raise TypeError(f"{self.name}: vjp {i}: expected to return a function of g, got {type(pull).__name__}")
         return pull
 
-    def parts(self, place: str, pull: Pull, count: int) -> Callable[[Any], list[Any]]:
+    def parts(self, i: int, pull: Pull, count: int) -> Callable[[Any], list[Any]]:
         """Return the leaves of what a vjp gives for a tree of ``count``; they share one call for each gradient."""
         last: list[Any] = [None, []]
 
@@ -83,7 +89,7 @@ class UserGate(Gate):
                 d = pull(g)
                 if not isinstance(d, BRANCHES) or len(flatten(d)) != count:
                     raise TypeError(
-                        f"{self.name}: {place}: expected a gradient for each of {count} arrays, in a list or tree "
+                        f"{self.name}: vjp {i}: expected a gradient for each of {count} arrays, in a list or tree "
                         f"like the argument, got {describe(real(d))}"
                     )
                 last[:] = g, flatten(d)
@@ -91,8 +97,8 @@ class UserGate(Gate):
 
         return pull_leaves
 
-    def checked(self, place: str, pull: Pull, ans: Any, x: Any) -> Pull:
-        """Return a pull that raises unless it gives a gradient of the shape of ``x``."""
+    def checked(self, i: int, leaf: int | None, pull: Pull, ans: Any, x: Any) -> Pull:
+        """Return a pull that raises unless it gives a gradient like ``x``, which is an argument or a leaf of it."""
         shape, dtype = x.shape, x.dtype
         spread = isinstance(self.forward, np.ufunc) and shape != ans.shape
         fit = shrink(lambda g: g, ans.shape, shape) if spread else None
@@ -102,14 +108,17 @@ class UserGate(Gate):
             d = pull(g)
             if isinstance(d, float):
                 d = np.float64(d)
-            got = f"{self.name}: {place}: expected a gradient of {dtype} {shape}, got {describe(real(d))}"
-            if not isinstance(d, Traced | np.ndarray | np.generic) or d.dtype.kind != "f":
-                raise TypeError(got)
+            if not isinstance(d, KINDS) or d.dtype.kind != "f":
+                raise TypeError(expected(d))
             if fit is not None and d.shape == ans_shape:
                 d = fit(d)
             if d.shape != shape:
-                raise ValueError(got)
+                raise ValueError(expected(d))
             return d if d.dtype == dtype else d.astype(dtype)
+
+        def expected(d: Any) -> str:
+            place = f"vjp {i}" if leaf is None else f"vjp {i}: leaf {leaf}"
+            return f"{self.name}: {place}: expected a gradient of {dtype} {shape}, got {describe(real(d))}"
 
         return pull_checked
 

@@ -361,7 +361,7 @@ def _refuse_foreign(name: str, tape: Tape, x: Any) -> None:
 def _own(name: str, tape: Tape, inputs: list[Traced]) -> list[Any]:
     """Return the gradients, each in memory of its own."""
     grads: list[Any] = []
-    seen: list[Any] = []
+    seen: set[int] = set()
     for x in inputs:
         g = x.node.grad
         if g is None:
@@ -370,7 +370,7 @@ def _own(name: str, tape: Tape, inputs: list[Traced]) -> list[Any]:
             # What the pulls of gdcore's gates return is either new or a view: of g, which two of them may share.
             if g.base is not None or id(g) in seen or tape.foreign or not g.flags.c_contiguous:
                 g = np.array(g, order="C")
-            seen.append(id(g))
+            seen.add(id(g))
         elif type(g) is Traced:
             _refuse_foreign(name, tape, g)
         else:

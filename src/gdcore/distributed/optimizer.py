@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arguments import checked_int
 from ..clipping import Limits, sum_of_squares
-from ..engine import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
+from ..engine import check_apart, check_disjoint, check_like, check_writable
 from ..groups import Group, Tree, split
 from ..stepping import Optimizer, expect_keys
 from ..trees import Structure, flatten, rebuild
@@ -214,8 +214,16 @@ class ShardedOptimizer:
 
         Raises as ``step`` does for ``grads``.
         """
-        leaves = self._structure.leaves(grads, "grads")
-        return [self._flat_grad(leaf, grad) for leaf, grad in enumerate(leaves)]
+        leaves = [self._like_param(leaf, grad) for leaf, grad in enumerate(self._structure.leaves(grads, "grads"))]
+        labels = self._structure.labels
+        near = {
+            f"grads{labels[leaf]}": grad
+            for leaf, grad in enumerate(leaves)
+            if grad is not None and self._is_near(grad)
+        }
+        if near:
+            check_apart(near, {f"params{label}": param for label, param in zip(labels, self._params, strict=True)})
+        return [None if grad is None else flat(grad, self._params[leaf]) for leaf, grad in enumerate(leaves)]
 
     def check(self) -> None:
         """Compare the ranks now. Raises RuntimeError on all of them if they disagree."""
@@ -279,27 +287,20 @@ class ShardedOptimizer:
         raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
 
     def _like_param(self, leaf: int, grad: Any) -> Array | None:
-        if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
+        if issubclass(type(grad), np.floating):  # NumPy's own reductions return these for 0-d arrays
             grad = np.asarray(grad)
         if grad is not None:
             check_like(f"grads{self._structure.labels[leaf]}", grad, self._params[leaf])
         checked: Array | None = grad
         return checked
 
-    def _flat_grad(self, leaf: int, grad: Any) -> Any:
-        param, where = self._params[leaf], f"grads{self._structure.labels[leaf]}"
-        grad = self._like_param(leaf, grad)
-        if grad is None:
-            return None
-        if grad.size:
-            low, high = np.lib.array_utils.byte_bounds(grad)
-            index = bisect_right(self._ends, low)
-            while index < len(self._bounds) and self._bounds[index][0] < high:
-                other = self._bounds[index][2]
-                if shares_memory(grad, self._params[other]):
-                    refuse_overlap(where, f"params{self._structure.labels[other]}")
-                index += 1
-        return flat(grad, param)
+    def _is_near(self, grad: Array) -> bool:
+        # Whether the extent of a gradient meets that of a parameter.
+        if not grad.size:
+            return False
+        low, high = np.lib.array_utils.byte_bounds(grad)
+        index = bisect_right(self._ends, low)
+        return index < len(self._bounds) and bool(self._bounds[index][0] < high)
 
     def _step_alone(self, grads: Tree, weight: float) -> None:
         if weight != 1 or self.limits.given:

@@ -24,7 +24,8 @@ from weakref import WeakSet
 
 import numpy as np
 
-from .arrays import check_disjoint, check_like, check_unmasked, check_writable, refuse_overlap, shares_memory
+from .arrays import check_like, check_unmasked, check_writable
+from .overlaps import check_apart, check_disjoint
 
 cnp.import_array()
 
@@ -136,7 +137,8 @@ cdef class Engine:
         cdef Entry* e
         labels = list(structure.labels)
         for label, param in zip(labels, params, strict=True):
-            check_writable(f"params{label}", param)
+            if not is_plain(param):
+                check_writable(f"params{label}", param)
         check_disjoint([f"params{label}" for label in labels], params)
         self.structure, self.params, self.labels, self.owners = structure, params, labels, groups
         self.grads = [None] * len(params)
@@ -148,7 +150,7 @@ cdef class Engine:
         self.entries = <Entry*> calloc(self.count, sizeof(Entry))
         self.groups = <Group*> calloc(len(groups), sizeof(Group))
         self.starts = <Py_ssize_t*> calloc(self.count + 1, sizeof(Py_ssize_t))
-        dims = sum((<cnp.ndarray> param).ndim for param in params)
+        dims = sum((<cnp.ndarray?> param).ndim for param in params)
         self.geometry = <npy_intp*> calloc(1 + 2 * <size_t> dims, sizeof(npy_intp))
         self.regions = <uintptr_t*> calloc(2 * (self.count + 1), sizeof(uintptr_t))
         if not (self.entries and self.groups and self.starts and self.geometry and self.regions):
@@ -242,18 +244,21 @@ cdef class Engine:
                 high = middle
         return low < self.region_count and self.regions[2 * low] < end
 
-    cdef int check_apart(self, str label, object grad) except -1:
-        # Extents may interleave without a shared element: this test is exact.
-        for other, param, slots in zip(self.labels, self.params, self.slots, strict=True):
-            if shares_memory(grad, param):
-                refuse_overlap(f"grads{label}", f"params{other}")
-            for name, slot in slots.items():
-                if shares_memory(grad, slot):
-                    refuse_overlap(f"grads{label}", f"the optimizer's state {name!r} of params{other}")
+    cdef int enter_near(self, list near) except -1:
+        # Enters gradients whose extents meet regions, once none is known to share an element with them.
+        cdef Py_ssize_t i
+        owned = {f"params{label}": param for label, param in zip(self.labels, self.params, strict=True)}
+        for label, slots in zip(self.labels, self.slots, strict=True):
+            for slot, array in slots.items():
+                owned[f"the optimizer's state {slot!r} of params{label}"] = array
+        check_apart({f"grads{self.labels[i]}": self.grads[i] for i in near}, owned)
+        for i in near:
+            view(&self.entries[i].x[1], &self.entries[i], self.grads[i])
         return 0
 
-    cdef Py_ssize_t bind(self, Py_ssize_t i) except -1:
-        # Checks parameter i and its gradient of this step, enters the gradient, returns the number of its elements.
+    cdef Py_ssize_t bind(self, Py_ssize_t i, list near) except -1:
+        # Checks parameter i and its gradient of this step, enters the gradient unless it is near to what the step
+        # writes, returns the number of its elements.
         cdef object grad = self.grads[i]
         cdef Entry* e = &self.entries[i]
         cdef cnp.ndarray param = <cnp.ndarray> self.params[i]
@@ -267,7 +272,7 @@ cdef class Engine:
         if grad is None:
             return 0
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
-            if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
+            if issubclass(type(grad), np.floating):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
             check_operand(f"grads{self.labels[i]}", grad, e, param)
         if e.size == 0:
@@ -275,8 +280,9 @@ cdef class Engine:
         if cnp.PyArray_BYTES(grad) != e.x[1].data or not e.x[1].flat or not is_flat(grad, e):
             if self.is_near(grad):
                 e.x[1].data = NULL
-                self.check_apart(self.labels[i], grad)
-            view(&e.x[1], e, grad)
+                near.append(i)
+            else:
+                view(&e.x[1], e, grad)
         return e.size
 
     cdef bint is_mine(self) noexcept:
@@ -304,10 +310,13 @@ cdef class Engine:
             self.grads[:] = self.structure.leaves(grads, "grads")
         for g in range(len(self.owners)):
             (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
+        near = []
         for i in range(self.count):
-            size = self.bind(i)
+            size = self.bind(i, near)
             total += size * self.entries[i].width
             self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+        if near:
+            self.enter_near(near)
         drive_plan(&self.plan, total)
         self.steps += 1
         return 0
