@@ -15,6 +15,7 @@ from .arrays import check_writable as check_writable
 from .arrays import refuse_overlap as refuse_overlap
 from .arrays import shares_memory as shares_memory
 from .threads import get_num_threads, set_num_threads
+from .variants import kernels_of as kernels_of
 from .variants import show_config
 
 __all__ = ["get_num_threads", "set_num_threads", "show_config"]

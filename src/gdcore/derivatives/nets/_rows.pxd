@@ -1,0 +1,352 @@
+# Kernels over rows of elements: activations, softmax and its cross-entropy, layer norm. Their twins are in
+# reference.py.
+#
+# Sums have an order that depends on nothing but the shape. Along a row: LANES partial sums, one for the elements
+# 0, LANES, 2 LANES ..., one for 1, LANES + 1 ..., and so on, whose upper half is then added to the lower until one is
+# left. Down columns: blocks of BLOCK rows, in each one row after the other, from 0; the sums of blocks then likewise.
+
+from libc.math cimport sqrt, sqrtf
+from libc.stdint cimport int64_t
+
+from gdcore.derivatives.nets._functions cimport (
+    exponential, floating, gelu, gelu_slope, logarithm, logistic, silu, silu_slope, soft, tangent,
+)
+
+cdef enum:
+    LANES = 16
+    BLOCK = 64
+    TILE = 32  # columns that are summed together
+    STRIP = 2048  # elements that stay in the cache between two passes
+
+cdef enum Activation:
+    NONE, RELU, TANH, SIGMOID, SOFTPLUS, GELU, SILU
+
+
+cdef inline floating joined(floating* lanes) noexcept nogil:
+    cdef Py_ssize_t k, half = LANES // 2
+    while half:
+        for k in range(half):
+            lanes[k] += lanes[half + k]
+        half //= 2
+    return lanes[0]
+
+
+cdef inline void add_lanes(const floating* x, Py_ssize_t n, floating* lanes) noexcept nogil:
+    cdef Py_ssize_t i, k
+    for i in range(n // LANES):
+        for k in range(LANES):
+            lanes[k] += x[i * LANES + k]
+    for k in range(n % LANES):
+        lanes[k] += x[n - n % LANES + k]
+
+
+cdef inline floating row_sum(const floating* x, Py_ssize_t n) noexcept nogil:
+    cdef floating[LANES] lanes
+    cdef Py_ssize_t k
+    for k in range(LANES):
+        lanes[k] = 0
+    add_lanes(x, n, lanes)
+    return joined(lanes)
+
+
+cdef inline floating row_maximum(const floating* x, Py_ssize_t n) noexcept nogil:
+    # NaN is not looked for: it shows in the sum.
+    cdef floating[LANES] lanes
+    cdef Py_ssize_t i, k
+    for k in range(LANES):
+        lanes[k] = x[0]
+    for i in range(n // LANES):
+        for k in range(LANES):
+            lanes[k] = x[i * LANES + k] if x[i * LANES + k] > lanes[k] else lanes[k]
+    for i in range(n - n % LANES, n):
+        lanes[0] = x[i] if x[i] > lanes[0] else lanes[0]
+    for k in range(1, LANES):
+        lanes[0] = lanes[k] if lanes[k] > lanes[0] else lanes[0]
+    return lanes[0]
+
+
+cdef inline void add_block(const floating* d, Py_ssize_t rows, Py_ssize_t n, floating* total) noexcept nogil:
+    # Adds the sum of at most BLOCK rows of d[rows, n] to total[n].
+    cdef floating[TILE] part
+    cdef Py_ssize_t i, j, k, width, tile
+    for tile in range((n + TILE - 1) // TILE):
+        j = tile * TILE
+        for k in range(TILE):
+            part[k] = 0
+        if n - j >= TILE:
+            for i in range(rows):
+                for k in range(TILE):
+                    part[k] += d[i * n + j + k]
+        else:
+            width = n - j
+            for i in range(rows):
+                for k in range(width):
+                    part[k] += d[i * n + j + k]
+        width = min(<Py_ssize_t> TILE, n - j)
+        for k in range(width):
+            total[j + k] += part[k]
+
+
+cdef inline void clear(floating* x, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        x[i] = 0
+
+
+cdef inline floating activated(Activation kind, floating s) noexcept nogil:
+    if kind == RELU:
+        return s if (s > 0) | (s != s) else <floating> 0
+    if kind == TANH:
+        return tangent(s)
+    if kind == SIGMOID:
+        return logistic(s)
+    if kind == SOFTPLUS:
+        return soft(s)
+    if kind == GELU:
+        return gelu(s)
+    return silu(s)
+
+
+cdef inline floating sloped(Activation kind, floating g, floating kept) noexcept nogil:
+    # kept: what the activation gave, if it is relu, tanh or the sigmoid, and else what it was given.
+    if kind == RELU:
+        return g if kept > 0 else <floating> 0
+    if kind == TANH:
+        return g * (<floating> 1 - kept * kept)
+    if kind == SIGMOID:
+        return g * (kept * (<floating> 1 - kept))
+    if kind == SOFTPLUS:
+        return g * logistic(kept)
+    if kind == GELU:
+        return g * gelu_slope(kept)
+    return g * silu_slope(kept)
+
+
+cdef inline void activate(Activation kind, void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # z[rows, n] += b[n], if there is b; h[rows, n] = activation(z). h may be z.
+    cdef floating* z = <floating*> x[0]
+    cdef const floating* b = <const floating*> x[1]
+    cdef floating* h = <floating*> x[2]
+    cdef Py_ssize_t i, j, k, rows = n[0], width = n[1], begin, end
+    cdef Py_ssize_t strip = max(<Py_ssize_t> 1, STRIP // max(width, <Py_ssize_t> 1))
+    for k in range((rows + strip - 1) // strip):
+        begin = k * strip
+        end = min(begin + strip, rows)
+        if b != NULL:
+            for i in range(begin, end):
+                for j in range(width):
+                    z[i * width + j] = z[i * width + j] + b[j]
+        if kind != NONE:
+            for i in range(begin * width, end * width):
+                h[i] = activated(kind, z[i])
+
+
+cdef inline void activate_back(Activation kind, void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # d[rows, n] = g[rows, n] * activation'; db[n] = its sum over the rows, if asked for. d may be g.
+    cdef const floating* g = <const floating*> x[0]
+    cdef const floating* kept = <const floating*> x[1]
+    cdef floating* d = <floating*> x[2]
+    cdef floating* db = <floating*> x[3]
+    cdef Py_ssize_t i, k, rows = n[0], width = n[1], begin, end
+    if db != NULL:
+        clear(db, width)
+    for k in range((rows + BLOCK - 1) // BLOCK):
+        begin = k * BLOCK
+        end = min(begin + BLOCK, rows)
+        if kind != NONE:
+            for i in range(begin * width, end * width):
+                d[i] = sloped(kind, g[i], kept[i])
+        if db != NULL:
+            add_block((g if kind == NONE else d) + begin * width, end - begin, width, db)
+
+
+cdef inline void exponentials(
+    const floating* z, const floating* b, floating* e, Py_ssize_t rows, Py_ssize_t n, floating* tops
+) noexcept nogil:
+    # e[rows, n] = z[rows, n] + b[n] less the largest of its row, which goes to tops[rows]; the caller does the rest.
+    # e may be z.
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        if b != NULL:
+            for j in range(n):
+                e[i * n + j] = z[i * n + j] + b[j]
+            tops[i] = row_maximum(e + i * n, n)
+            for j in range(n):
+                e[i * n + j] = e[i * n + j] - tops[i]
+        else:
+            tops[i] = row_maximum(z + i * n, n)
+            for j in range(n):
+                e[i * n + j] = z[i * n + j] - tops[i]
+
+
+cdef inline void cross_entropy(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # d[rows, n] = (softmax(z[rows, n] + b[n]) - onehot(y[rows])) / rows; db[n] = its sum over the rows, if asked for;
+    # loss[0] = the mean of -log(softmax(z + b)[y]). d may be z.
+    cdef const floating* z = <const floating*> x[0]
+    cdef const floating* b = <const floating*> x[1]
+    cdef const int64_t* y = <const int64_t*> x[2]
+    cdef floating* d = <floating*> x[3]
+    cdef floating* db = <floating*> x[4]
+    cdef double* loss = <double*> x[5]
+    cdef Py_ssize_t i, j, k, rows = n[0], width = n[1], begin, m
+    cdef floating[BLOCK] meant, total
+    cdef floating part = <floating> 1 / <floating> rows, scale
+    cdef floating* e
+    cdef double sum = 0, block
+    if db != NULL:
+        clear(db, width)
+    for k in range((rows + BLOCK - 1) // BLOCK):
+        begin = k * BLOCK
+        m = min(<Py_ssize_t> BLOCK, rows - begin)
+        e = d + begin * width
+        exponentials(z + begin * width, b, e, m, width, total)
+        for i in range(m):
+            meant[i] = e[i * width + y[begin + i]]
+        for i in range(m * width):
+            e[i] = exponential(e[i])
+        for i in range(m):
+            total[i] = row_sum(e + i * width, width)
+            scale = part / total[i]
+            for j in range(width):
+                e[i * width + j] = e[i * width + j] * scale
+            e[i * width + y[begin + i]] -= part
+        for i in range(m):
+            total[i] = logarithm(total[i])
+        block = 0
+        for i in range(m):
+            block += total[i] - meant[i]
+        sum += block
+        if db != NULL:
+            add_block(e, m, width, db)
+    loss[0] = sum / <double> rows
+
+
+cdef inline floating sum_of_exponentials(const floating* z, floating top, Py_ssize_t n) noexcept nogil:
+    # The sum of e^(z - top), in the order of row_sum.
+    cdef floating[STRIP] strip
+    cdef floating[LANES] lanes
+    cdef Py_ssize_t i, k, m, begin
+    for k in range(LANES):
+        lanes[k] = 0
+    for i in range((n + STRIP - 1) // STRIP):
+        begin = i * STRIP
+        m = min(<Py_ssize_t> STRIP, n - begin)
+        for k in range(m):
+            strip[k] = exponential(z[begin + k] - top)
+        add_lanes(strip, m, lanes)
+    return joined(lanes)
+
+
+cdef inline void softmax_rows(bint logarithms, void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # out[rows, n] = softmax(z[rows, n]), or its logarithm; log_sum[rows], if asked for, that of the sum of e^z.
+    cdef const floating* z = <const floating*> x[0]
+    cdef floating* out = <floating*> x[1]
+    cdef Py_ssize_t i, j, k, rows = n[0], width = n[1], begin, m
+    cdef Py_ssize_t strip = max(<Py_ssize_t> 1, min(<Py_ssize_t> BLOCK, STRIP // width))
+    cdef floating[BLOCK] total
+    cdef floating* e
+    for k in range((rows + strip - 1) // strip):
+        begin = k * strip
+        m = min(strip, rows - begin)
+        e = out + begin * width
+        exponentials(z + begin * width, NULL, e, m, width, total)
+        if logarithms:
+            for i in range(m):
+                total[i] = logarithm(sum_of_exponentials(e + i * width, <floating> 0, width))
+                for j in range(width):
+                    e[i * width + j] = e[i * width + j] - total[i]
+        else:
+            for i in range(m * width):
+                e[i] = exponential(e[i])
+            for i in range(m):
+                total[i] = row_sum(e + i * width, width)
+                for j in range(width):
+                    e[i * width + j] = e[i * width + j] / total[i]
+
+
+cdef inline void log_sum_exp(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # out[rows] = log(sum(e^z)) of the rows of z[rows, n]; rows of -inf give -inf, those with inf give inf.
+    cdef const floating* z = <const floating*> x[0]
+    cdef floating* out = <floating*> x[1]
+    cdef Py_ssize_t i, width = n[1]
+    cdef floating top
+    for i in range(n[0]):
+        top = row_maximum(z + i * width, width)
+        top = top if top - top == 0 else <floating> 0
+        out[i] = logarithm(sum_of_exponentials(z + i * width, top, width)) + top
+
+
+cdef inline floating root(floating x) noexcept nogil:
+    if floating is float:
+        return sqrtf(x)
+    else:
+        return sqrt(x)
+
+
+cdef inline void layer_norm(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # out = (z[rows, n] - mean[rows]) * scale[rows] * gain[n] + bias[n], scale = 1 / sqrt(variance + c[0]).
+    # mean and scale are written too; gain and bias may be missing.
+    cdef const floating* z = <const floating*> x[0]
+    cdef const floating* gain = <const floating*> x[1]
+    cdef const floating* bias = <const floating*> x[2]
+    cdef floating* out = <floating*> x[3]
+    cdef floating* mean = <floating*> x[4]
+    cdef floating* scale = <floating*> x[5]
+    cdef Py_ssize_t i, j, rows = n[0], width = n[1]
+    cdef floating m, r, eps = <floating> c[0]
+    for i in range(rows):
+        m = row_sum(z + i * width, width) / <floating> width
+        for j in range(width):
+            out[i * width + j] = (z[i * width + j] - m) * (z[i * width + j] - m)
+        r = <floating> 1 / root(row_sum(out + i * width, width) / <floating> width + eps)
+        mean[i] = m
+        scale[i] = r
+        for j in range(width):
+            out[i * width + j] = (z[i * width + j] - m) * r
+        if gain != NULL:
+            for j in range(width):
+                out[i * width + j] = out[i * width + j] * gain[j]
+        if bias != NULL:
+            for j in range(width):
+                out[i * width + j] = out[i * width + j] + bias[j]
+
+
+cdef inline void layer_norm_back(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # With u = (z - mean) * scale and d = g * gain: dz = scale * (d - average(d) - u * average(d * u)), and over the
+    # rows dgain = sum(g * u), dbias = sum(g). u[rows, n] is written; dgain and dbias may be missing.
+    cdef const floating* g = <const floating*> x[0]
+    cdef const floating* z = <const floating*> x[1]
+    cdef const floating* gain = <const floating*> x[2]
+    cdef const floating* mean = <const floating*> x[3]
+    cdef const floating* scale = <const floating*> x[4]
+    cdef floating* dz = <floating*> x[5]
+    cdef floating* u = <floating*> x[6]
+    cdef floating* dgain = <floating*> x[7]
+    cdef floating* dbias = <floating*> x[8]
+    cdef Py_ssize_t i, j, k, rows = n[0], width = n[1], begin, at
+    cdef floating first, second
+    if dgain != NULL:
+        clear(dgain, width)
+    if dbias != NULL:
+        clear(dbias, width)
+    for k in range((rows + BLOCK - 1) // BLOCK):
+        begin = k * BLOCK
+        for i in range(begin, min(begin + BLOCK, rows)):
+            at = i * width
+            for j in range(width):
+                u[at + j] = (z[at + j] - mean[i]) * scale[i]
+                dz[at + j] = g[at + j] * gain[j] if gain != NULL else g[at + j]
+            first = row_sum(dz + at, width) / <floating> width
+            for j in range(width):
+                dz[at + j] = dz[at + j] * u[at + j]
+            second = row_sum(dz + at, width) / <floating> width
+            for j in range(width):
+                dz[at + j] = g[at + j] * gain[j] if gain != NULL else g[at + j]
+                dz[at + j] = scale[i] * ((dz[at + j] - first) - u[at + j] * second)
+                u[at + j] = g[at + j] * u[at + j]
+        at = begin * width
+        i = min(<Py_ssize_t> BLOCK, rows - begin)
+        if dgain != NULL:
+            add_block(u + at, i, width, dgain)
+        if dbias != NULL:
+            add_block(g + at, i, width, dbias)
