@@ -179,6 +179,73 @@ cdef inline void exponentials(
                 e[i * n + j] = z[i * n + j] - tops[i]
 
 
+cdef inline void wide_block(
+    const floating* z, const floating* b, const int64_t* y, floating* e, Py_ssize_t rows, Py_ssize_t n, floating part,
+    floating* meant, floating* total
+) noexcept nogil:
+    # At most BLOCK rows of cross_entropy: e[rows, n] is its d; meant[rows] = z + b at y and total[rows] = sum(e^(z + b)),
+    # both less the largest of the row.
+    cdef Py_ssize_t i, j
+    cdef floating scale
+    exponentials(z, b, e, rows, n, total)
+    for i in range(rows):
+        meant[i] = e[i * n + y[i]]
+    for i in range(rows * n):
+        e[i] = exponential(e[i])
+    for i in range(rows):
+        total[i] = row_sum(e + i * n, n)
+        scale = part / total[i]
+        for j in range(n):
+            e[i * n + j] = e[i * n + j] * scale
+        e[i * n + y[i]] -= part
+
+
+cdef inline void narrow_block(
+    const floating* z, const floating* b, const int64_t* y, floating* e, Py_ssize_t rows, Py_ssize_t n, floating part,
+    floating* meant, floating* total
+) noexcept nogil:
+    # The same for n <= LANES, across the rows: vectors of short rows would be mostly empty.
+    cdef floating[LANES * BLOCK] t
+    cdef floating[LANES * BLOCK] sums
+    cdef Py_ssize_t i, j, half = LANES // 2
+    cdef floating more
+    for j in range(n):
+        more = b[j] if b != NULL else <floating> 0
+        if b != NULL:
+            for i in range(rows):
+                t[j * BLOCK + i] = z[i * n + j] + more
+        else:
+            for i in range(rows):
+                t[j * BLOCK + i] = z[i * n + j]
+    for i in range(rows):
+        total[i] = t[i]
+    for j in range(1, n):
+        for i in range(rows):
+            total[i] = t[j * BLOCK + i] if t[j * BLOCK + i] > total[i] else total[i]
+    for j in range(n):
+        for i in range(rows):
+            t[j * BLOCK + i] = t[j * BLOCK + i] - total[i]
+    for i in range(rows):
+        meant[i] = t[y[i] * BLOCK + i]
+    for j in range(n):
+        for i in range(rows):
+            t[j * BLOCK + i] = exponential(t[j * BLOCK + i])
+            sums[j * BLOCK + i] = t[j * BLOCK + i]
+    while half:
+        for j in range(half, min(2 * half, n)):
+            for i in range(rows):
+                sums[(j - half) * BLOCK + i] += sums[j * BLOCK + i]
+        half //= 2
+    for i in range(rows):
+        total[i] = sums[i]
+        sums[i] = part / sums[i]
+    for j in range(n):
+        for i in range(rows):
+            e[i * n + j] = t[j * BLOCK + i] * sums[i]
+    for i in range(rows):
+        e[i * n + y[i]] -= part
+
+
 cdef inline void cross_entropy(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
     # d[rows, n] = (softmax(z[rows, n] + b[n]) - onehot(y[rows])) / rows; db[n] = its sum over the rows, if asked for;
     # loss[0] = the mean of -log(softmax(z + b)[y]). d may be z.
@@ -188,36 +255,28 @@ cdef inline void cross_entropy(void** x, const Py_ssize_t* n, const floating* c)
     cdef floating* d = <floating*> x[3]
     cdef floating* db = <floating*> x[4]
     cdef double* loss = <double*> x[5]
-    cdef Py_ssize_t i, j, k, rows = n[0], width = n[1], begin, m
+    cdef Py_ssize_t i, k, rows = n[0], width = n[1], begin, at, m
     cdef floating[BLOCK] meant, total
-    cdef floating part = <floating> 1 / <floating> rows, scale
-    cdef floating* e
+    cdef floating part = <floating> 1 / <floating> rows
     cdef double sum = 0, block
     if db != NULL:
         clear(db, width)
     for k in range((rows + BLOCK - 1) // BLOCK):
         begin = k * BLOCK
+        at = begin * width
         m = min(<Py_ssize_t> BLOCK, rows - begin)
-        e = d + begin * width
-        exponentials(z + begin * width, b, e, m, width, total)
-        for i in range(m):
-            meant[i] = e[i * width + y[begin + i]]
-        for i in range(m * width):
-            e[i] = exponential(e[i])
-        for i in range(m):
-            total[i] = row_sum(e + i * width, width)
-            scale = part / total[i]
-            for j in range(width):
-                e[i * width + j] = e[i * width + j] * scale
-            e[i * width + y[begin + i]] -= part
+        if width <= LANES:
+            narrow_block(z + at, b, y + begin, d + at, m, width, part, meant, total)
+        else:
+            wide_block(z + at, b, y + begin, d + at, m, width, part, meant, total)
+        block = 0
         for i in range(m):
             total[i] = logarithm(total[i])
-        block = 0
         for i in range(m):
             block += total[i] - meant[i]
         sum += block
         if db != NULL:
-            add_block(e, m, width, db)
+            add_block(d + at, m, width, db)
     loss[0] = sum / <double> rows
 
 
