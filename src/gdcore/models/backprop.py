@@ -34,6 +34,7 @@ class Memory:
         self.shapes = [*pairwise(sizes), *((size,) for size in sizes[1:])]
         self.dtype = dtype
         self.sums = [np.empty((n, size), dtype) for size in sizes[1:]]
+        self.turned = [z.T for z in self.sums[:-1]]
         self.slopes = [np.empty((n, size), dtype) for size in sizes[1:-1]]
         self.room = np.empty((n, sizes[-1]), dtype)
         self.sets: list[list[Array]] = []
@@ -69,22 +70,23 @@ class Backprop:
         except LookupError:
             memory = Memory(self.sizes, n, self.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            result = self.step(memory, params, x, y)
+            try:
+                result = self.step(memory, *params, x, y)
+            except TypeError:  # seldom: biases whose elements lie apart, or of another dtype
+                weights, biases = params
+                biases = [np.ascontiguousarray(b, self.dtype) for b in biases]
+                result = self.step(memory, weights, biases, x, y)
         if n not in self.kept and len(self.kept) == SIZES:
             self.kept.clear()
         self.kept.setdefault(n, []).append(memory)
         return result
 
-    def step(self, memory: Memory, params: Any, x: Array, y: Array) -> tuple[float, Params]:
+    def step(self, memory: Memory, weights: Any, biases: Any, x: Array, y: Array) -> tuple[float, Params]:
         """Do it, in this memory."""
-        weights, biases = params
         sums, slopes, kind = memory.sums, memory.slopes, self.activation
         last = len(sums) - 1
         grads = memory.gradients()
         dw, db = grads[: last + 1], grads[last + 1 :]
-        biases = [
-            b if kernels.takes(b) and b.dtype is self.dtype else np.ascontiguousarray(b, self.dtype) for b in biases
-        ]
         h = x
         for i in range(last):
             dot(h, weights[i], sums[i])
@@ -93,9 +95,8 @@ class Backprop:
         d = dot(h, weights[last], sums[last])
         value = TASKS[self.task].slope(d, biases[last], y, db[last], memory.room)
         for i in range(last, 0, -1):
-            h = sums[i - 1]
-            dot(h.T, d, dw[i])
+            dot(memory.turned[i - 1], d, dw[i])
             d = dot(d, weights[i].T, slopes[i - 1])
-            activate_back(kind, d, h, d, db[i - 1])
+            activate_back(kind, d, sums[i - 1], d, db[i - 1])
         dot(x.T, d, dw[0])
         return value, (dw, db)
