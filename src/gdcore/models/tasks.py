@@ -31,8 +31,8 @@ class Task:
         labels: whether ``y`` holds classes: integers, not numbers.
         bounded: whether there is a least and a largest ``y``.
         loss: of outputs and targets, in functions that can be differentiated.
-        slope: ``slope(z, b, y, db, room)`` returns the loss of the outputs ``z + b``, both (n, k) and (k,); it writes
-            the gradient by them to ``z``, and its sum over the samples to ``db``. ``room`` is like ``z``.
+        slope: ``slope(z, b, y, db, room)`` returns the loss of the outputs ``z + b``, of shapes (n, k) and (k,); it
+            writes the gradient by them to ``z``, and its sum over the samples to ``db``. ``room`` is like ``z``.
         metrics: what to tell of it beside the loss.
         predictions: what the outputs predict.
         probabilities: of each class, (n, classes); None for a task without classes.

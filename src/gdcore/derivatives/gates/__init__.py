@@ -4,6 +4,6 @@
 so that whoever sees one gate sees all.
 """
 
-from . import arithmetic, indexing, linalg, nets, reductions, shapes  # noqa: F401  # their rows
+from . import activations, arithmetic, indexing, layers, linalg, nets, pictures, reductions, shapes  # noqa: F401  # their rows
 
 from . import methods  # noqa: F401  # looks the rows up  # isort: skip

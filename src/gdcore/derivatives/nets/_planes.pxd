@@ -4,7 +4,7 @@
 from libc.stdint cimport int64_t
 
 from gdcore.derivatives.nets._functions cimport floating
-from gdcore.derivatives.nets._rows cimport clear, row_sum
+from gdcore.derivatives.nets._sums cimport clear, row_sum
 
 
 cdef inline void add_rows(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:

@@ -1,9 +1,5 @@
 # Kernels over rows of elements: activations, softmax and its cross-entropy, layer norm. Their twins are in
 # reference.py.
-#
-# Sums have an order that depends on nothing but the shape. Along a row: LANES partial sums, one for the elements
-# 0, LANES, 2 LANES ..., one for 1, LANES + 1 ..., and so on, whose upper half is then added to the lower until one is
-# left. Down columns: blocks of BLOCK rows, in each one row after the other, from 0; the sums of blocks then likewise.
 
 from libc.math cimport sqrt, sqrtf
 from libc.stdint cimport int64_t
@@ -11,86 +7,15 @@ from libc.stdint cimport int64_t
 from gdcore.derivatives.nets._functions cimport (
     exponential, floating, gelu, gelu_slope, logarithm, logistic, silu, silu_slope, soft, tangent,
 )
+from gdcore.derivatives.nets._sums cimport (
+    BLOCK, LANES, add_block, add_lanes, clear, joined, row_maximum, row_sum,
+)
 
 cdef enum:
-    LANES = 16
-    BLOCK = 64
-    TILE = 32  # columns that are summed together
-    STRIP = 2048  # elements that stay in the cache between two passes
+    STRIP = 2048  # elements that stay in the cache between two passes; a multiple of LANES
 
 cdef enum Activation:
     NONE, RELU, TANH, SIGMOID, SOFTPLUS, GELU, SILU
-
-
-cdef inline floating joined(floating* lanes) noexcept nogil:
-    cdef Py_ssize_t k, half = LANES // 2
-    while half:
-        for k in range(half):
-            lanes[k] += lanes[half + k]
-        half //= 2
-    return lanes[0]
-
-
-cdef inline void add_lanes(const floating* x, Py_ssize_t n, floating* lanes) noexcept nogil:
-    cdef Py_ssize_t i, k
-    for i in range(n // LANES):
-        for k in range(LANES):
-            lanes[k] += x[i * LANES + k]
-    for k in range(n % LANES):
-        lanes[k] += x[n - n % LANES + k]
-
-
-cdef inline floating row_sum(const floating* x, Py_ssize_t n) noexcept nogil:
-    cdef floating[LANES] lanes
-    cdef Py_ssize_t k
-    for k in range(LANES):
-        lanes[k] = 0
-    add_lanes(x, n, lanes)
-    return joined(lanes)
-
-
-cdef inline floating row_maximum(const floating* x, Py_ssize_t n) noexcept nogil:
-    # NaN is not looked for: it shows in the sum.
-    cdef floating[LANES] lanes
-    cdef Py_ssize_t i, k
-    for k in range(LANES):
-        lanes[k] = x[0]
-    for i in range(n // LANES):
-        for k in range(LANES):
-            lanes[k] = x[i * LANES + k] if x[i * LANES + k] > lanes[k] else lanes[k]
-    for i in range(n - n % LANES, n):
-        lanes[0] = x[i] if x[i] > lanes[0] else lanes[0]
-    for k in range(1, LANES):
-        lanes[0] = lanes[k] if lanes[k] > lanes[0] else lanes[0]
-    return lanes[0]
-
-
-cdef inline void add_block(const floating* d, Py_ssize_t rows, Py_ssize_t n, floating* total) noexcept nogil:
-    # Adds the sum of at most BLOCK rows of d[rows, n] to total[n].
-    cdef floating[TILE] part
-    cdef Py_ssize_t i, j, k, width, tile
-    for tile in range((n + TILE - 1) // TILE):
-        j = tile * TILE
-        for k in range(TILE):
-            part[k] = 0
-        if n - j >= TILE:
-            for i in range(rows):
-                for k in range(TILE):
-                    part[k] += d[i * n + j + k]
-        else:
-            width = n - j
-            for i in range(rows):
-                for k in range(width):
-                    part[k] += d[i * n + j + k]
-        width = min(<Py_ssize_t> TILE, n - j)
-        for k in range(width):
-            total[j + k] += part[k]
-
-
-cdef inline void clear(floating* x, Py_ssize_t n) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        x[i] = 0
 
 
 cdef inline floating activated(Activation kind, floating s) noexcept nogil:

@@ -3,9 +3,9 @@
 Each function returns what its namesake in ``_door`` writes. Rows are the last axis.
 
 Sums have an order that depends on nothing but the shape, whatever the vectors and threads. Along a row: ``LANES``
-partial sums, one for the elements 0, LANES, 2 LANES ..., one for 1, LANES + 1 ..., and so on, whose upper half is then
-added to the lower until one is left. Down columns: blocks of ``BLOCK`` rows, in each one row after the other, from 0;
-the sums of the blocks then likewise.
+partial sums, one for the elements 0, LANES, 2 LANES ..., one for 1, LANES + 1 ..., and so on, whose upper half is
+then added to the lower until one is left. Down columns: blocks of ``BLOCK`` rows, in each one row after the other,
+from 0; the sums of the blocks then likewise.
 """
 
 from collections.abc import Callable
@@ -74,7 +74,7 @@ SLOPES: Final[dict[str, Callable[[Array, Array], Array]]] = {
     "gelu": lambda g, s: g * functions.gelu_slope(s),
     "silu": lambda g, s: g * functions.silu_slope(s),
 }
-"""The gradient by what it was given, of the gradient by what it gave and one of the two: ``s`` given, ``h`` gave."""
+"""The gradient by what each was given, ``s``, from that by what it gave, ``h``, and one of the two."""
 
 
 def activate(kind: str, z: Array, b: Array | None) -> tuple[Array, Array]:
@@ -129,7 +129,7 @@ def log_sum_exp(z: Array) -> Array:
 
 
 def layer_norm(z: Array, gain: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
-    """Return the rows with mean 0 and variance 1, times ``gain``, plus ``bias``; their means and ``1 / deviation``."""
+    """Return rows of mean 0 and variance 1, times ``gain``, plus ``bias``; the means and ``1 / deviation``."""
     n = z.dtype.type(z.shape[-1])
     mean = row_sum(z) / n
     z = z - mean[..., None]
