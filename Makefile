@@ -21,6 +21,7 @@ lint:
 	cython-lint src
 	mypy
 	python -m mypy.stubtest gdcore._kernels $(addprefix gdcore.engine._, engine plan coefficients cpu pool) \
+		$(addprefix gdcore.derivatives.nets._, door net_kernels) \
 		--concise --allowlist tests/stubtest-allowlist.txt
 
 bench:

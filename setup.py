@@ -40,7 +40,7 @@ if kind == "sanitize":
     link_args += sanitizers
 
 kernels = ("_kernels", "derivatives.nets._net_kernels")
-modules: dict[str, list[str]] = dict.fromkeys((*kernels, "derivatives.nets._door"), [])
+modules: dict[str, list[str]] = {name: [] for name in (*kernels, "derivatives.nets._door")}
 modules |= {f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "engine")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")

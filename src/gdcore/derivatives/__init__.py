@@ -13,7 +13,10 @@ from .gates.activations import gelu, relu, sigmoid, silu, softplus, tanh
 from .gates.layers import dense, dropout, embedding, layer_norm
 from .gates.nets import log_softmax, logsumexp, softmax, softmax_cross_entropy, squared_error
 from .gates.pictures import conv2d, max_pool2d
-from .nets import _door as net_kernels  # noqa: F401  # for models
+from .nets import activate as activate
+from .nets import activate_back as activate_back
+from .nets import alone as alone
+from .nets import cross_entropy as cross_entropy
 from .operators import grad, hessian, hvp, jacobian, value_and_grad
 
 __all__ = [

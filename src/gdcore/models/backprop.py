@@ -10,14 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..derivatives import net_kernels as kernels
+from ..derivatives import activate, activate_back, alone
 from .tasks import TASKS
 
 Array = np.ndarray[Any, Any]
 Params = tuple[list[Array], list[Array]]
 """The weights of all layers, and their biases."""
 
-activate, activate_back = kernels.activate, kernels.activate_back
 dot = np.dot  # the same products as np.matmul, without its questions about stacks
 
 SIZES: Final = 2
@@ -42,7 +41,7 @@ class Memory:
     def gradients(self) -> list[Array]:
         """Return arrays for the gradients that nobody holds."""
         for arrays in self.sets:
-            if kernels.alone(arrays):
+            if alone(arrays):
                 return arrays
         arrays = [np.empty(shape, self.dtype) for shape in self.shapes]
         self.sets = [arrays, *self.sets[: SETS - 1]]
@@ -70,10 +69,10 @@ class Backprop:
         except LookupError:
             memory = Memory(self.sizes, n, self.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
+            weights, biases = params
             try:
-                result = self.step(memory, *params, x, y)
+                result = self.step(memory, weights, biases, x, y)
             except TypeError:  # seldom: biases whose elements lie apart, or of another dtype
-                weights, biases = params
                 biases = [np.ascontiguousarray(b, self.dtype) for b in biases]
                 result = self.step(memory, weights, biases, x, y)
         if n not in self.kept and len(self.kept) == SIZES:

@@ -15,8 +15,16 @@ from typing import Any, Final
 import numpy as np
 
 from ..arguments import describe
-from ..derivatives import net_kernels as kernels
-from ..derivatives import sigmoid, softmax, softmax_cross_entropy, softplus, squared_error
+from ..derivatives import (
+    activate,
+    activate_back,
+    sigmoid,
+    softmax,
+    softmax_cross_entropy,
+    softplus,
+    squared_error,
+)
+from ..derivatives import cross_entropy as fused_cross_entropy
 from ..metrics import Metric, accuracy, cross_entropy, rmse
 
 Array = np.ndarray[Any, Any]
@@ -79,12 +87,12 @@ def _squared_loss(outputs: Any, y: Array) -> Any:
 
 
 def _squared_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
-    kernels.activate("none", z, b, z)
+    activate("none", z, b, z)
     error = z[:, 0] if y.ndim == 1 else z
     error -= y
     value = np.vdot(error, error) / len(y)
     error *= 2 / len(y)
-    kernels.activate_back("none", z, None, None, db)
+    activate_back("none", z, None, None, db)
     return float(value)
 
 
@@ -93,19 +101,19 @@ def _binary_loss(outputs: Any, y: Array) -> Any:
 
 
 def _binary_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
-    kernels.activate("none", z, b, z)
-    kernels.activate("softplus", z, None, room)
+    activate("none", z, b, z)
+    activate("softplus", z, None, room)
     value = (room.sum() - np.vdot(z, y)) / len(y)
-    kernels.activate("sigmoid", z, None, z)
+    activate("sigmoid", z, None, z)
     z[:, 0] -= y
     z /= len(y)
-    kernels.activate_back("none", z, None, None, db)
+    activate_back("none", z, None, None, db)
     return float(value)
 
 
 def _classes_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
     try:
-        return kernels.cross_entropy(z, b, y.astype(np.int64, "C", copy=False), z, db)
+        return fused_cross_entropy(z, b, y.astype(np.int64, "C", copy=False), z, db)
     except ValueError:
         k = z.shape[1]
         raise ValueError(f"y: expected values from 0 to {k - 1}, got {y.min()} to {y.max()}") from None

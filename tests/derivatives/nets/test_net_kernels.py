@@ -179,7 +179,8 @@ def test_rows_are_added_and_elements_dropped_as_by_their_twins(dtype):
 def test_windows_are_those_of_their_twins(sizes, kernel, step, around, dtype, seed):
     rng = np.random.default_rng(seed)
     window = (*sizes, *kernel, *step, *around)
-    z = drawn(rng, sizes, dtype)
+    last = (*sizes[1:], sizes[0])  # pictures come last
+    z = drawn(rng, last, dtype)
     if any(sizes[2 + i] + 2 * around[i] < kernel[i] for i in range(2)):
         with pytest.raises(ValueError, match="within the picture"):
             door.unfold(z, z, window)
@@ -189,10 +190,10 @@ def test_windows_are_those_of_their_twins(sizes, kernel, step, around, dtype, se
     door.unfold(z, got, window)
     same(got, expected)
     columns = drawn(rng, expected.shape, dtype)
-    folded = np.zeros(sizes, dtype)
+    folded = np.zeros(last, dtype)
     door.fold(columns, folded, window)
     same(folded, reference.fold(columns, window))
-    inside = (*window[:8], 0, 0)
+    z, inside = drawn(rng, sizes, dtype), (*window[:8], 0, 0)
     if kernel[0] <= sizes[2] and kernel[1] <= sizes[3]:
         best, places = reference.max_pool(z, inside)
         out, at = np.empty_like(best), np.empty(best.shape, np.int64)
@@ -206,14 +207,14 @@ def test_windows_are_those_of_their_twins(sizes, kernel, step, around, dtype, se
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("biased", [True, False])
-def test_planes_are_swapped_as_by_their_twin(biased, dtype):
+def test_matrices_are_turned_as_by_their_twin(biased, dtype):
     rng = np.random.default_rng(7)
-    for shape in ((2, 3, 17), (1, 1, 1), (0, 2, 3), (5, 2, 64)):
-        z = drawn(rng, shape, dtype)
-        bias = drawn(rng, shape[:1], dtype) if biased else None
-        out, sums = np.empty((shape[1], shape[0], shape[2]), dtype), np.empty(shape[1], dtype)
-        door.swap_planes(z, bias, out, sums, *shape)
-        expected = reference.swap_planes(z, bias)
+    for a, b, group in ((6, 17, 3), (1, 1, 1), (0, 4, 2), (64, 66, 2), (33, 31, 1), (40, 0, 4)):
+        z = drawn(rng, (a, b), dtype)
+        bias = drawn(rng, -(-a // group), dtype) if biased else None
+        out, sums = np.empty((b, a), dtype), np.empty(b // group, dtype)
+        door.turn(z, bias, out, sums, a, b, group)
+        expected = reference.turn(z, bias, group)
         same(out, expected[0])
         same(sums, expected[1])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..gate import Gate
+from ..gate import Gate, join
 from ..nets import _door as door
 from ..nets import plain
 from ..traced import Traced, describe
@@ -33,15 +33,16 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
     if activation is not None and (not isinstance(activation, str) or activation not in ACTIVATIONS):
         error = ValueError if isinstance(activation, str) else TypeError
         raise error(f"activation: expected one of {', '.join(map(repr, ACTIVATIONS))} or None, got {activation!r}")
-    x, w, b = (y if y is None or type(y) is Traced else np.asarray(y) for y in (x, w, b))
-    if w.ndim != 2:
+    tape, (a, m, c) = _taken_apart(x, w, b)
+    if m.ndim != 2:
         raise ValueError(f"w: expected shape (n, m), got {describe(w)}")
-    if not x.ndim or x.shape[-1] != w.shape[0]:
-        raise ValueError(f"x: expected shape (..., {w.shape[0]}), got {describe(x)}")
-    if b is not None and b.shape != w.shape[1:]:
-        raise ValueError(f"b: expected shape {w.shape[1:]}, got {describe(b)}")
-    if _is_simple(x, w, b):
-        return _dense(x, w, b, activation)
+    shape = m.shape
+    if not a.ndim or a.shape[-1] != shape[0]:
+        raise ValueError(f"x: expected shape (..., {shape[0]}), got {describe(a)}")
+    if c is not None and c.shape != shape[1:]:
+        raise ValueError(f"b: expected shape {shape[1:]}, got {describe(c)}")
+    if tape is not False:
+        return _fused(_dense, tape, (x, w, b), (a, m, c, activation))
     z = x @ w
     if b is not None:
         z = z + b
@@ -64,14 +65,15 @@ def layer_norm(x: Any, gain: Any = None, bias: Any = None, eps: float = 1e-5) ->
 
     Source: Ba, Kiros, Hinton, "Layer normalization", 2016.
     """
-    x, gain, bias = (y if y is None or type(y) is Traced else np.asarray(y) for y in (x, gain, bias))
-    if not x.ndim or not x.shape[-1]:
-        raise ValueError(f"x: expected shape (..., n) with n >= 1, got {describe(x)}")
-    for name, y in (("gain", gain), ("bias", bias)):
-        if y is not None and y.shape != x.shape[-1:]:
-            raise ValueError(f"{name}: expected shape {x.shape[-1:]}, got {describe(y)}")
-    if _is_simple(x, gain, bias):
-        return _layer_norm(x, gain, bias, eps)
+    tape, values = _taken_apart(x, gain, bias)
+    shape = values[0].shape
+    if not shape or not shape[-1]:
+        raise ValueError(f"x: expected shape (..., n) with n >= 1, got {describe(values[0])}")
+    for name, y in zip(("gain", "bias"), values[1:], strict=True):
+        if y is not None and y.shape != shape[-1:]:
+            raise ValueError(f"{name}: expected shape {shape[-1:]}, got {describe(y)}")
+    if tape is not False:
+        return _fused(_layer_norm, tape, (x, gain, bias), (*values, eps))
     z = x - np.mean(x, axis=-1, keepdims=True)
     z = z / np.sqrt(np.mean(z * z, axis=-1, keepdims=True) + eps)
     z = z if gain is None else z * gain
@@ -134,21 +136,52 @@ def embedding(table: Any, index: Any) -> Any:
     return _embedding(table, index.astype(np.int64, "C", copy=False))
 
 
-def _is_simple(*args: Any) -> bool:
-    """Return whether all are of one dtype that kernels take, and no derivative of the derivative is in progress."""
-    tape, char = None, None
+def _taken_apart(*args: Any) -> tuple[Any, list[Any]]:
+    """Return the values of arguments and their tape, or None for none.
+
+    In place of the tape there is False where there are several, as where a derivative is to be differentiated, or
+    where the values are not of one dtype that kernels take.
+    """
+    tape: Any = None
+    char = ""
+    values: list[Any] = []
     for x in args:
-        if x is None:
-            continue
+        value = x
         if type(x) is Traced:
-            if type(x.value) is not np.ndarray or (tape is not None and x.tape is not tape):
-                return False
-            tape = x.tape
-        this = x.dtype.char
-        if this not in "fd" or (char is not None and this != char):
-            return False
-        char = this
-    return True
+            value = x.value
+            if tape is None:
+                tape = x.tape
+            elif tape is not x.tape:
+                tape = False
+        elif x is None:
+            values.append(None)
+            continue
+        if type(value) is not np.ndarray:
+            if type(value) is Traced:
+                tape = False
+            else:
+                value = np.asarray(value)
+        values.append(value)
+        this = value.dtype.char
+        if this != char:
+            if char or this not in "fd":
+                tape = False
+            char = this
+    return tape, values
+
+
+def _fused(gate: Gate, tape: Any, args: tuple[Any, ...], values: tuple[Any, ...]) -> Any:
+    """Return what a gate that saves gives, with a node on the tape, if there is one."""
+    assert gate.saving is not None
+    ans, saved = gate.saving(*values)
+    if tape is None:
+        return ans
+    links = []
+    for x, vjp in zip(args, gate.vjps, strict=True):
+        if type(x) is Traced:
+            assert vjp is not None
+            links.append((x.node, vjp(ans, *values, saved=saved)))
+    return join(tape, gate, ans, tuple(links))
 
 
 def _beyond(g: Any, ans: Any) -> Any:
@@ -342,22 +375,24 @@ _scatter_rows: Gate = Gate(
     "scatter by rows", _add_rows, (lambda ans, g, index, rows: lambda h: _embedding(h, index),)
 )
 
-TABLE += [
-    Row(dense, _dense_examples, dense),
-    Row(layer_norm, _norm_examples, layer_norm),
-    Row(
-        dropout,
-        lambda draw: [(draw(), 0.5), (draw(40), 0.25), (draw(3, 2), 0.0), (draw(0), 0.5)],
-        lambda x, rate: dropout(x, rate, np.random.default_rng(0)),
-    ),
-    Row(
-        embedding,
-        lambda draw: [
-            (draw(3, 2), np.array([2, 0, 2])),
-            (draw(3, 2), np.array([[1, 1]], np.uint8)),
-            (draw(3, 2), np.array(1)),
-            (draw(3, 0), np.array([0, 1])),
-        ],
-        embedding,
-    ),
-]
+TABLE.extend(
+    [
+        Row(dense, _dense_examples, dense),
+        Row(layer_norm, _norm_examples, layer_norm),
+        Row(
+            dropout,
+            lambda draw: [(draw(), 0.5), (draw(40), 0.25), (draw(3, 2), 0.0), (draw(0), 0.5)],
+            lambda x, rate: dropout(x, rate, np.random.default_rng(0)),
+        ),
+        Row(
+            embedding,
+            lambda draw: [
+                (draw(3, 2), np.array([2, 0, 2])),
+                (draw(3, 2), np.array([[1, 1]], np.uint8)),
+                (draw(3, 2), np.array(1)),
+                (draw(3, 0), np.array([0, 1])),
+            ],
+            embedding,
+        ),
+    ]
+)

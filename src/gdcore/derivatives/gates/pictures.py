@@ -1,13 +1,14 @@
 """Gates over pictures: convolution and pooling.
 
-A convolution is one product of the weights with the windows of the pictures, each in a column. With its gradients
-it is the three derivatives of one form that is linear in the pictures, the weights and the gradient, so that the
-pulls of each are the other two.
+A convolution is a product of the weights with the windows of some pictures at a time, each window in a column. With
+its gradients it is the three derivatives of one form that is linear in the pictures, the weights and the gradient,
+so that the pulls of each are the other two.
 """
 
 import math
 import operator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def conv2d(x: Any, w: Any, b: Any = None, *, stride: int | Pair = 1, padding: in
     """Return the convolution (in fact correlation, as everywhere) of pictures with weights, plus ``b``.
 
     ``y[n, o, i, j] = b[o] + sum(w[o, c, k, l] * x[n, c, i * stride + k - padding, j * stride + l - padding])`` over
-    c, k and l, with zeros outside the picture. For the way back it keeps each window of ``x``.
+    c, k and l, with zeros outside the picture.
 
     Arguments:
         x: (pictures, channels, rows, columns).
@@ -97,103 +98,129 @@ def _check_pictures(x: Any) -> None:
         raise TypeError(f"x: expected float32 or float64, got {describe(x)}")
 
 
-def _window(x: Any, w: Any, steps: Pair, around: Pair) -> tuple[int, ...]:
-    return (*x, *w[2:], *steps, *around)
-
-
 def _places(window: tuple[int, ...]) -> Pair:
     rows, columns, height, width, down, right, top, left = window[2:]
     return (rows + 2 * top - height) // down + 1, (columns + 2 * left - width) // right + 1
 
 
-class _Columns:
-    """The windows of pictures, and the gradient as it is multiplied with them: (outputs, pictures * places)."""
+CHUNK: Final = 1 << 15
+"""Elements of all windows of the pictures that are convolved together: so many stay in a cache."""
 
-    __slots__ = ("bias", "columns", "d", "g", "shape", "window")
 
-    def __init__(self, x: Any, window: tuple[int, ...], outputs: int) -> None:
+class _Pass:
+    """A walk over pictures, some at a time, whose windows lie in the columns of a matrix."""
+
+    def __init__(self, window: tuple[int, ...], outputs: int, dtype: Any) -> None:
         high, wide = _places(window)
         self.window = window
-        self.shape = (window[0], outputs, high, wide)
-        self.columns = np.empty((window[1] * window[4] * window[5], window[0] * high * wide), x.dtype)
-        door.unfold(plain.laid_out(x), self.columns, window)
+        self.places = high * wide
+        self.depth = window[1] * window[4] * window[5]
+        self.together = max(1, CHUNK // max(1, self.depth * self.places))
+        self.outputs = outputs
+        self.room: dict[str, Any] = {}
+        self.dtype = dtype
+
+    def parts(self) -> Iterator[tuple[slice, int, tuple[int, ...]]]:
+        """Yield which pictures, how many, and their windows."""
+        for start in range(0, self.window[0], self.together):
+            m = min(self.together, self.window[0] - start)
+            yield slice(start, start + m), m, (m, *self.window[1:])
+
+    def matrix(self, name: str, rows: int, m: int) -> Any:
+        """Return room for a matrix with a column for each place in each of ``m`` pictures; the names share none."""
+        if name not in self.room:
+            self.room[name] = np.empty(rows * self.places * min(self.together, self.window[0]), self.dtype)
+        return self.room[name][: rows * self.places * m].reshape(rows, self.places * m)
+
+    def columns(self, x: Any, m: int, window: tuple[int, ...]) -> Any:
+        """Return the windows of ``m`` pictures."""
+        turned = np.empty(x.size, x.dtype)
+        door.turn(x, None, turned, None, m, math.prod(window[1:4]), 1)
+        columns = self.matrix("columns", self.depth, m)
+        door.unfold(turned, columns, window)
+        return columns
+
+
+def _forward(x: Any, w: Any, b: Any, steps: Pair, around: Pair) -> Any:
+    window = (*x.shape, *w.shape[2:], *steps, *around)
+    walk = _Pass(window, w.shape[0], x.dtype)
+    x, flat = plain.laid_out(x), w.reshape(w.shape[0], walk.depth)
+    b = None if b is None else plain.laid_out(b)
+    out = np.empty((window[0], w.shape[0], *_places(window)), x.dtype)
+    for part, m, inner in walk.parts():
+        y = np.matmul(flat, walk.columns(x[part], m, inner), out=walk.matrix("y", w.shape[0], m))
+        door.turn(y, b, out[part], None, w.shape[0] * walk.places, m, walk.places)
+    return out
+
+
+def _backward(g: Any, x: Any, w: Any, window: tuple[int, ...], outputs: int, wanted: set[str]) -> dict[str, Any]:
+    """Return the gradients that are wanted, by ``x``, ``w`` and ``b``; what is not needed for them may be None."""
+    walk = _Pass(window, outputs, g.dtype)
+    g = plain.laid_out(g)
+    found: dict[str, Any] = {"b": np.zeros(outputs, g.dtype)}
+    if "x" in wanted:
+        found["x"], flat = np.empty(window[:4], g.dtype), w.reshape(outputs, walk.depth)
+    if "w" in wanted:
+        x = plain.laid_out(x)
+        found["w"] = np.zeros((walk.depth, outputs), g.dtype)
+    for part, m, inner in walk.parts():
+        d, sums = walk.matrix("y", outputs, m), np.empty(outputs, g.dtype)
+        door.turn(g[part], None, d, sums, m, outputs * walk.places, walk.places)
+        found["b"] += sums
+        if "w" in wanted:
+            found["w"] += walk.columns(x[part], m, inner) @ d.T  # faster than its transpose
+        if "x" in wanted:
+            columns = np.matmul(flat.T, d, out=walk.matrix("columns", walk.depth, m))
+            turned = np.zeros((math.prod(inner[1:4]), m), g.dtype)
+            door.fold(columns, turned, inner)
+            door.turn(turned, None, found["x"][part], None, len(turned), m, 1)
+    if "w" in wanted:
+        found["w"] = np.ascontiguousarray(found["w"].T).reshape(outputs, window[1], *window[4:6])
+    return found
+
+
+class _Convolved:
+    """What a convolution keeps for its backward pass, of which the ways to its arguments share the work."""
+
+    __slots__ = ("found", "g", "outputs", "w", "wanted", "window", "x")
+
+    def __init__(self, x: Any, w: Any, window: tuple[int, ...]) -> None:
+        self.x, self.w, self.window, self.outputs = x, w, window, w.shape[0]
+        self.wanted: set[str] = set()
         self.g: Any = None
+        self.found: dict[str, Any] = {}
 
-    def turned(self, g: Any) -> Any:
-        if self.g is not g:
-            self.g = g
-            self.d, self.bias = _turned(g)
-        return self.d
-
-
-def _turned(g: Any) -> tuple[Any, Any]:
-    """Return the gradient as (outputs, pictures * places), and its sums by outputs."""
-    pictures, outputs, high, wide = g.shape
-    d, sums = np.empty((outputs, pictures * high * wide), g.dtype), np.empty(outputs, g.dtype)
-    door.swap_planes(plain.laid_out(g), None, d, sums, pictures, outputs, high * wide)
-    return d, sums
+    def take(self, g: Any, name: str) -> Any:
+        """Return one of the gradients; the others are left for the calls that follow."""
+        if self.g is not g or name not in self.found:
+            self.g, self.found = g, _backward(g, self.x, self.w, self.window, self.outputs, self.wanted)
+        return self.found.pop(name)
 
 
-def _saving_conv(x: Any, w: Any, b: Any, steps: Pair, around: Pair) -> tuple[Any, _Columns]:
-    saved = _Columns(x, _window(x.shape, w.shape, steps, around), w.shape[0])
-    y = _by_outputs(w) @ saved.columns
-    out = np.empty(saved.shape, x.dtype)
-    pictures, outputs, high, wide = saved.shape
-    door.swap_planes(y, None if b is None else plain.laid_out(b), out, None, outputs, pictures, high * wide)
-    return out, saved
-
-
-def _by_outputs(w: Any) -> Any:
-    return w.reshape(w.shape[0], math.prod(w.shape[1:]))
-
-
-def _by_pictures(d: Any, w: Any, window: tuple[int, ...]) -> Any:
-    x = np.zeros(window[:4], d.dtype)
-    door.fold(_by_outputs(w).T @ d, x, window)
-    return x
+def _saving_conv(x: Any, w: Any, b: Any, steps: Pair, around: Pair) -> tuple[Any, _Convolved]:
+    return _forward(x, w, b, steps, around), _Convolved(x, w, (*x.shape, *w.shape[2:], *steps, *around))
 
 
 def _conv_x(g: Any, w: Any, shape: Any, steps: Pair, around: Pair) -> Any:
     """Return the gradient by the pictures, of the shape."""
-    return _by_pictures(_turned(g)[0], w, _window(shape, w.shape, steps, around))
+    return _backward(g, None, w, (*shape, *w.shape[2:], *steps, *around), w.shape[0], {"x"})["x"]
 
 
 def _conv_w(x: Any, g: Any, shape: Any, steps: Pair, around: Pair) -> Any:
     """Return the gradient by the weights, of the shape."""
-    saved = _Columns(x, _window(x.shape, shape, steps, around), shape[0])
-    return (_turned(g)[0] @ saved.columns.T).reshape(shape)
+    return _backward(g, x, None, (*x.shape, *shape[2:], *steps, *around), shape[0], {"w"})["w"]
 
 
-def _pull_x(ans: Any, x: Any, w: Any, b: Any, steps: Pair, around: Pair, saved: _Columns | None) -> Any:
-    shape = x.shape
+def _pull_conv(name: str, formula: Callable[..., Any]) -> Any:
+    """Return a vjp: of what is saved, or by the formula where it is to be differentiated."""
 
-    def pull(g: Any) -> Any:
-        if saved is None or type(g) is Traced:
-            return _back_x(g, w, shape, steps, around)
-        return _by_pictures(saved.turned(g), w, saved.window)
+    def vjp(ans: Any, x: Any, w: Any, b: Any, steps: Pair, around: Pair, saved: _Convolved | None) -> Any:
+        if saved is None:
+            return lambda g: formula(g, x, w, steps, around)
+        saved.wanted.add(name)
+        return lambda g: formula(g, x, w, steps, around) if type(g) is Traced else saved.take(g, name)
 
-    return pull
-
-
-def _pull_w(ans: Any, x: Any, w: Any, b: Any, steps: Pair, around: Pair, saved: _Columns | None) -> Any:
-    shape = w.shape
-
-    def pull(g: Any) -> Any:
-        if saved is None or type(g) is Traced:
-            return _back_w(x, g, shape, steps, around)
-        return (saved.turned(g) @ saved.columns.T).reshape(shape)
-
-    return pull
-
-
-def _pull_b(ans: Any, x: Any, w: Any, b: Any, steps: Pair, around: Pair, saved: _Columns | None) -> Any:
-    def pull(g: Any) -> Any:
-        if saved is None or type(g) is Traced:
-            return np.sum(g, axis=(0, 2, 3))
-        saved.turned(g)
-        return saved.bias.copy()
-
-    return pull
+    return vjp
 
 
 def _saving_pool(x: Any, window: tuple[int, ...]) -> tuple[Any, Any]:
@@ -230,7 +257,14 @@ def _conv_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 
 _conv: Gate = Gate(
-    "gd.conv2d", lambda *args: _saving_conv(*args)[0], (_pull_x, _pull_w, _pull_b), saving=_saving_conv
+    "gd.conv2d",
+    _forward,
+    (
+        _pull_conv("x", lambda g, x, w, steps, around: _back_x(g, w, x.shape, steps, around)),
+        _pull_conv("w", lambda g, x, w, steps, around: _back_w(x, g, w.shape, steps, around)),
+        _pull_conv("b", lambda g, x, w, steps, around: np.sum(g, axis=(0, 2, 3))),
+    ),
+    saving=_saving_conv,
 )
 _back_x: Gate = Gate(
     "gradient of gd.conv2d by x",
@@ -251,16 +285,18 @@ _back_w: Gate = Gate(
 _pool: Gate = Gate("gd.max_pool2d", lambda *args: _saving_pool(*args)[0], (_pull_pool,), saving=_saving_pool)
 _unpool: Gate = Gate("gradient of gd.max_pool2d", _spread, (_pull_spread,))
 
-TABLE += [
-    Row(conv2d, _conv_examples, conv2d),
-    Row(
-        max_pool2d,
-        lambda draw: [
-            (draw(2, 2, 4, 4), 2),
-            (draw(1, 1, 5, 4), (3, 2), (1, 2)),
-            (draw(1, 2, 3, 3), 2, 1),
-            (draw(0, 1, 2, 2), 2),
-        ],
-        max_pool2d,
-    ),
-]
+TABLE.extend(
+    [
+        Row(conv2d, _conv_examples, conv2d),
+        Row(
+            max_pool2d,
+            lambda draw: [
+                (draw(2, 2, 4, 4), 2),
+                (draw(1, 1, 5, 4), (3, 2), (1, 2)),
+                (draw(1, 2, 3, 3), 2, 1),
+                (draw(0, 1, 2, 2), 2),
+            ],
+            max_pool2d,
+        ),
+    ]
+)

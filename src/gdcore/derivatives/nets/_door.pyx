@@ -320,7 +320,7 @@ cdef Py_ssize_t outside(Call* call) noexcept:
 
 
 def unfold(object z, object columns, tuple window not None):
-    """Write the windows of the pictures ``z`` to ``columns``.
+    """Write the windows of the pictures ``z``, of shape (channels, rows, columns, pictures), to ``columns``.
 
     ``window`` is how many pictures there are, and channels, rows and columns of each; rows and columns of a window;
     steps down and to the right; zeros around, above and to the left.
@@ -343,23 +343,23 @@ def fold(object columns, object z, tuple window not None):
     return run(&call, cnp.PyArray_SIZE(<cnp.ndarray> columns))
 
 
-def swap_planes(object z, object bias, object out, object sums, Py_ssize_t a, Py_ssize_t b, Py_ssize_t size):
-    """Write ``z``, of shape (a, b, size), to ``out``, (b, a, size), with ``bias`` of (a,) added.
+def turn(object z, object bias, object out, object sums, Py_ssize_t a, Py_ssize_t b, Py_ssize_t group):
+    """Write ``z``, of shape (a, b), turned to ``out``, with ``bias`` added, one number for ``group`` rows of ``z``.
 
-    ``sums``, of (b,), if asked for, gets the sums of ``z`` over its other axes.
+    ``sums``, if asked for, gets the sum of each ``group`` rows of ``out``.
     """
     cdef Call call
-    if a < 0 or b < 0 or size < 0:
-        raise ValueError(f"a, b, size: expected sizes >= 0, got {a}, {b}, {size}")
-    begin(&call, "swap_planes", "z", z)
+    if a < 0 or b < 0 or group < 1:
+        raise ValueError(f"a, b, group: expected sizes >= 0, 0 and 1, got {a}, {b}, {group}")
+    begin(&call, "turn", "z", z)
     call.n[0] = a
     call.n[1] = b
-    call.n[2] = size
-    read(&call, 0, "z", z, a * b * size)
-    read_any(&call, 1, "bias", bias, a)
-    write(&call, 2, "out", out, a * b * size)
-    write_any(&call, 3, "sums", sums, b)
-    return run(&call, a * b * size)
+    call.n[2] = group
+    read(&call, 0, "z", z, a * b)
+    read_any(&call, 1, "bias", bias, (a + group - 1) // group)
+    write(&call, 2, "out", out, a * b)
+    write_any(&call, 3, "sums", sums, b // group)
+    return run(&call, a * b)
 
 
 def max_pool(object z, object out, object at, tuple window not None):

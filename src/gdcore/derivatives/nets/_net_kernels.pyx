@@ -8,7 +8,7 @@ from cpython.pycapsule cimport PyCapsule_New
 
 from gdcore.derivatives.nets._functions cimport exponential, floating, logarithm
 from gdcore.derivatives.nets._planes cimport (
-    add_rows, drop, fold, max_pool, max_pool_back, swap_planes, unfold,
+    add_rows, drop, fold, max_pool, max_pool_back, turn, unfold,
 )
 from gdcore.derivatives.nets._rows cimport (
     GELU, NONE, RELU, SIGMOID, SILU, SOFTPLUS, TANH, activate, activate_back, cross_entropy, layer_norm,
@@ -127,7 +127,7 @@ kernels[22] = Kernel("add_rows", add_rows[float], add_rows[double])
 kernels[23] = Kernel("drop", drop[float], drop[double])
 kernels[24] = Kernel("unfold", unfold[float], unfold[double])
 kernels[25] = Kernel("fold", fold[float], fold[double])
-kernels[26] = Kernel("swap_planes", swap_planes[float], swap_planes[double])
+kernels[26] = Kernel("turn", turn[float], turn[double])
 kernels[27] = Kernel("max_pool", max_pool[float], max_pool[double])
 kernels[28] = Kernel("max_pool_back", max_pool_back[float], max_pool_back[double])
 kernels[29] = Kernel(NULL, NULL, NULL)

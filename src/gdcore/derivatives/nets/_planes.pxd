@@ -4,7 +4,7 @@
 from libc.stdint cimport int64_t
 
 from gdcore.derivatives.nets._functions cimport floating
-from gdcore.derivatives.nets._sums cimport clear, row_sum
+from gdcore.derivatives.nets._sums cimport TILE, clear, row_sum
 
 
 cdef inline void add_rows(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
@@ -46,36 +46,54 @@ cdef inline void reach(
     end[0] = max(begin[0], min(count, (size - at + step - 1) // step)) if at < size else begin[0]
 
 
+cdef inline void move(
+    const floating* source, Py_ssize_t step, floating* to, Py_ssize_t count, Py_ssize_t n
+) noexcept nogil:
+    # Copies count runs of n elements, step runs apart, to one run.
+    cdef Py_ssize_t i, k
+    if step == 1:
+        for i in range(count * n):
+            to[i] = source[i]
+    else:
+        for k in range(count):
+            for i in range(n):
+                to[k * n + i] = source[k * step * n + i]
+
+
+cdef inline void move_back(
+    const floating* source, Py_ssize_t step, floating* to, Py_ssize_t count, Py_ssize_t n
+) noexcept nogil:
+    # Adds what move has copied.
+    cdef Py_ssize_t i, k
+    if step == 1:
+        for i in range(count * n):
+            to[i] += source[i]
+    else:
+        for k in range(count):
+            for i in range(n):
+                to[k * step * n + i] += source[k * n + i]
+
+
 cdef inline void unfold(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
-    # columns[channel, i, j, picture, row, column] = z[picture, channel, row * down + i - top, column * right + j - left],
-    # or 0 outside: every window of z in a column, so that a convolution is one product.
+    # columns[channel, i, j, row, column, picture] = z[channel, row * down + i - top, column * right + j - left, picture],
+    # or 0 outside: every window of z in a column. Pictures come last, so that runs are long.
     cdef const floating* z = <const floating*> x[0]
     cdef floating* to = <floating*> x[1]
     cdef const Window* w = <const Window*> n
-    cdef Py_ssize_t channel, i, j, picture, row, column, top, bottom, left, right, at
-    cdef const floating* source
+    cdef Py_ssize_t channel, i, j, row, top, bottom, left, right, at, line = w.wide * w.pictures
     for channel in range(w.channels):
         for i in range(w.height):
             reach(i - w.top, w.down, w.rows, w.high, &top, &bottom)
             for j in range(w.width):
                 reach(j - w.left, w.right, w.columns, w.wide, &left, &right)
-                for picture in range(w.pictures):
-                    source = z + (picture * w.channels + channel) * w.rows * w.columns
-                    clear(to, top * w.wide)
-                    for row in range(top, bottom):
-                        at = (row * w.down + i - w.top) * w.columns + j - w.left
-                        for column in range(left):
-                            to[row * w.wide + column] = 0
-                        if w.right == 1:
-                            for column in range(left, right):
-                                to[row * w.wide + column] = source[at + column]
-                        else:
-                            for column in range(left, right):
-                                to[row * w.wide + column] = source[at + column * w.right]
-                        for column in range(right, w.wide):
-                            to[row * w.wide + column] = 0
-                    clear(to + bottom * w.wide, (w.high - bottom) * w.wide)
-                    to += w.high * w.wide
+                clear(to, top * line)
+                for row in range(top, bottom):
+                    at = (channel * w.rows + row * w.down + i - w.top) * w.columns + left * w.right + j - w.left
+                    clear(to + row * line, left * w.pictures)
+                    move(z + at * w.pictures, w.right, to + row * line + left * w.pictures, right - left, w.pictures)
+                    clear(to + row * line + right * w.pictures, (w.wide - right) * w.pictures)
+                clear(to + bottom * line, (w.high - bottom) * line)
+                to += w.high * line
 
 
 cdef inline void fold(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
@@ -83,52 +101,47 @@ cdef inline void fold(void** x, const Py_ssize_t* n, const floating* c) noexcept
     cdef const floating* g = <const floating*> x[0]
     cdef floating* z = <floating*> x[1]
     cdef const Window* w = <const Window*> n
-    cdef Py_ssize_t channel, i, j, picture, row, column, top, bottom, left, right, at
-    cdef floating* target
+    cdef Py_ssize_t channel, i, j, row, top, bottom, left, right, at, line = w.wide * w.pictures
     for channel in range(w.channels):
         for i in range(w.height):
             reach(i - w.top, w.down, w.rows, w.high, &top, &bottom)
             for j in range(w.width):
                 reach(j - w.left, w.right, w.columns, w.wide, &left, &right)
-                for picture in range(w.pictures):
-                    target = z + (picture * w.channels + channel) * w.rows * w.columns
-                    for row in range(top, bottom):
-                        at = (row * w.down + i - w.top) * w.columns + j - w.left
-                        if w.right == 1:
-                            for column in range(left, right):
-                                target[at + column] += g[row * w.wide + column]
-                        else:
-                            for column in range(left, right):
-                                target[at + column * w.right] += g[row * w.wide + column]
-                    g += w.high * w.wide
+                for row in range(top, bottom):
+                    at = (channel * w.rows + row * w.down + i - w.top) * w.columns + left * w.right + j - w.left
+                    move_back(
+                        g + row * line + left * w.pictures, w.right, z + at * w.pictures, right - left, w.pictures
+                    )
+                g += w.high * line
 
 
-cdef inline void swap_planes(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
-    # out[b, a, n] = z[a, b, n] + bias[a], if there is bias[a]; sums[b], if asked for: the planes z[a, b] by row_sum, one
-    # a after the other.
+cdef inline void turn(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # out[b, a] = z[a, b] + bias[a / group], if there is bias; sums[...], if asked for: each of so many rows of out.
     cdef const floating* z = <const floating*> x[0]
     cdef const floating* bias = <const floating*> x[1]
     cdef floating* out = <floating*> x[2]
     cdef floating* sums = <floating*> x[3]
-    cdef Py_ssize_t a, b, i, size = n[2]
-    cdef floating more
-    cdef const floating* source
-    cdef floating* target
+    cdef Py_ssize_t a = n[0], b = n[1], group = n[2], i, j, k, tile, height
+    cdef floating[TILE] more
+    for k in range(TILE):
+        more[k] = 0
+    for tile in range((a + TILE - 1) // TILE):
+        i = tile * TILE
+        height = min(<Py_ssize_t> TILE, a - i)
+        if bias != NULL:
+            for k in range(height):
+                more[k] = bias[(i + k) // group]
+        if bias == NULL:
+            for j in range(b):
+                for k in range(height):
+                    out[j * a + i + k] = z[(i + k) * b + j]
+        else:
+            for j in range(b):
+                for k in range(height):
+                    out[j * a + i + k] = z[(i + k) * b + j] + more[k]
     if sums != NULL:
-        clear(sums, n[1])
-    for a in range(n[0]):
-        more = bias[a] if bias != NULL else <floating> 0
-        for b in range(n[1]):
-            source = z + (a * n[1] + b) * size
-            target = out + (b * n[0] + a) * size
-            if bias != NULL:
-                for i in range(size):
-                    target[i] = source[i] + more
-            else:
-                for i in range(size):
-                    target[i] = source[i]
-            if sums != NULL:
-                sums[b] += row_sum(source, size)
+        for k in range(b // group):
+            sums[k] = row_sum(out + k * group * a, group * a)
 
 
 cdef inline void max_pool(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:

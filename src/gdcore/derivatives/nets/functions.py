@@ -93,7 +93,8 @@ def bits(x: Array) -> Array:
 def power_of_two(n: Array) -> Array:
     """Return ``2^n`` for whole numbers ``n`` within the range of normal exponents."""
     kind = n.dtype.char
-    return (bits(n + (MAGIC[kind] + BIAS[kind])) << SHIFT[kind]).view(n.dtype)
+    power: Array = (bits(n + (MAGIC[kind] + BIAS[kind])) << SHIFT[kind]).view(n.dtype)
+    return power
 
 
 def exp(x: Array) -> Array:
@@ -118,7 +119,8 @@ def _curvature(f: Array, low: Any) -> Array:
     s = f / (2 + f)
     z = s * s
     h = 0.5 * f * f
-    return h - (s * (h + z * polynomial(LOG[f.dtype.char], z)) + low)
+    result: Array = h - (s * (h + z * polynomial(LOG[f.dtype.char], z)) + low)
+    return result
 
 
 def log(x: Array) -> Array:
@@ -152,7 +154,8 @@ def tanh(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """Return ``1 / (1 + e^-x)``."""
     e = exp(-np.abs(x))
-    return np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+    result: Array = np.where(x < 0, e, x.dtype.type(1)) / (1 + e)
+    return result
 
 
 def softplus(x: Array) -> Array:
@@ -192,7 +195,8 @@ def gelu_slope(x: Array) -> Array:
     y = np.where(x < -most, x.dtype.type(-most), x)
     y = np.where(y > most, x.dtype.type(most), y)
     p, density = normal_cdf(x)
-    return p + y * density
+    result: Array = p + y * density
+    return result
 
 
 def silu(x: Array) -> Array:
@@ -207,4 +211,5 @@ def silu_slope(x: Array) -> Array:
     y = np.where(x < least, x.dtype.type(least), x)
     y = np.where(y > -least, x.dtype.type(-least), y)
     p = sigmoid(x)
-    return p + y * (p * (1 - p))
+    result: Array = p + y * (p * (1 - p))
+    return result

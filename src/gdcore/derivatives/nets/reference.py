@@ -90,7 +90,8 @@ def activate_back(kind: str, g: Array, kept: Array) -> tuple[Array, Array]:
 
 
 def _less_top(z: Array) -> Array:
-    return z - z.max(axis=-1, keepdims=True)
+    result: Array = z - z.max(axis=-1, keepdims=True)
+    return result
 
 
 def cross_entropy(z: Array, b: Array | None, labels: Array) -> tuple[float, Array, Array]:
@@ -125,7 +126,8 @@ def log_sum_exp(z: Array) -> Array:
     """Return ``log(sum(e^z))`` of each row; rows of -inf give -inf, and those with inf give inf."""
     top = z.max(axis=-1)
     top = np.where(np.isfinite(top), top, z.dtype.type(0))
-    return functions.log(row_sum(functions.exp(z - top[..., None]))) + top
+    result: Array = functions.log(row_sum(functions.exp(z - top[..., None]))) + top
+    return result
 
 
 def layer_norm(z: Array, gain: Array | None, bias: Array | None, eps: float) -> tuple[Array, Array, Array]:
@@ -164,7 +166,8 @@ def add_rows(g: Array, index: Array, table: Array) -> Array:
 
 def drop(z: Array, u: Array, rate: float, scale: float) -> Array:
     """Return ``z * scale`` where ``u`` is ``rate`` or more, and else 0."""
-    return np.where(u >= np.float32(rate), z * z.dtype.type(scale), z.dtype.type(0))
+    result: Array = np.where(u >= np.float32(rate), z * z.dtype.type(scale), z.dtype.type(0))
+    return result
 
 
 Window = tuple[int, ...]
@@ -172,36 +175,34 @@ Window = tuple[int, ...]
 
 
 def unfold(z: Array, window: Window) -> Array:
-    """Return the windows of the pictures: (channels, height, width, pictures, rows, columns)."""
+    """Return the windows of (channels, rows, columns, pictures), with height and width before the rows."""
     *_, rows, columns, height, width, down, right, top, left = window
-    z = np.pad(z, ((0, 0), (0, 0), (top, top), (left, left)))
+    z = np.pad(z, ((0, 0), (top, top), (left, left), (0, 0)))
     high, wide = (rows + 2 * top - height) // down + 1, (columns + 2 * left - width) // right + 1
     parts = [
-        [
-            z[:, :, i : i + (high - 1) * down + 1 : down, j : j + (wide - 1) * right + 1 : right]
-            for j in range(width)
-        ]
+        [z[:, i : i + (high - 1) * down + 1 : down, j : j + (wide - 1) * right + 1 : right] for j in range(width)]
         for i in range(height)
     ]
-    return np.array(parts).transpose(3, 0, 1, 2, 4, 5)
+    return np.array(parts).transpose(2, 0, 1, 3, 4, 5)
 
 
 def fold(columns: Array, window: Window) -> Array:
     """Return pictures of zeros to which each element of the windows is added where ``unfold`` took it from."""
     pictures, channels, rows, size, height, width, down, right, top, left = window
-    z = np.zeros((pictures, channels, rows + 2 * top, size + 2 * left), columns.dtype)
-    high, wide = columns.shape[-2:]
+    z = np.zeros((channels, rows + 2 * top, size + 2 * left, pictures), columns.dtype)
+    high, wide = columns.shape[3:5]
     for i in range(height):
         for j in range(width):
-            to = z[:, :, i : i + (high - 1) * down + 1 : down, j : j + (wide - 1) * right + 1 : right]
-            to += columns[:, i, j].swapaxes(0, 1)
-    return z[:, :, top : top + rows, left : left + size].copy()
+            to = z[:, i : i + (high - 1) * down + 1 : down, j : j + (wide - 1) * right + 1 : right]
+            to += columns[:, i, j]
+    return z[:, top : top + rows, left : left + size].copy()
 
 
-def swap_planes(z: Array, bias: Array | None) -> tuple[Array, Array]:
-    """Return (b, a, size) of (a, b, size), plus a bias of (a,), and the sums of ``z`` by b."""
-    out = z.swapaxes(0, 1)
-    return out if bias is None else out + bias[:, None], in_turn(row_sum(z))
+def turn(z: Array, bias: Array | None, group: int) -> tuple[Array, Array]:
+    """Return ``z`` turned, plus a bias for each ``group`` rows of it, and the sums of ``group`` rows of that."""
+    out = z.T if bias is None else (z + np.repeat(bias, group)[: len(z), None]).T
+    count = len(out) // group
+    return out, row_sum(out[: count * group].reshape(count, group * len(z)))
 
 
 def max_pool(z: Array, window: Window) -> tuple[Array, Array]:
