@@ -11,14 +11,13 @@ loss.
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
 from ..arguments import describe
-from ..derivatives import relu, sigmoid, tanh
+from ..derivatives import dense
 from ..engine import check_like
 from ..metrics import Metric
 from ..trees import Structure, flatten
@@ -28,19 +27,8 @@ from .tasks import TASKS
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
-class Activation:
-    """What a hidden layer does to its sums, and how its weights begin."""
-
-    function: Callable[[Any], Any]
-    init: str
-
-
-ACTIVATIONS: Final[dict[str, Activation]] = {
-    "relu": Activation(relu, "he"),
-    "tanh": Activation(tanh, "glorot"),
-    "sigmoid": Activation(sigmoid, "glorot"),
-}
+ACTIVATIONS: Final = {"relu": "he", "tanh": "glorot", "sigmoid": "glorot"}
+"""What a hidden layer does to its sums, by the names of gates, and how its weights begin."""
 
 
 def _he(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
@@ -109,12 +97,11 @@ class Network:
     def outputs(self, params: Any, x: Any) -> Any:
         """Return what the last layer gives for the samples ``x``: (n, outputs), or (n,) where one is a sample's."""
         weights, biases = params
-        function = ACTIVATIONS[self.activation].function
         h = x
         with np.errstate(over="ignore", invalid="ignore"):
             for w, b in zip(weights[:-1], biases[:-1], strict=True):
-                h = function(h @ w + b)
-            return self._squeezed(h @ weights[-1] + biases[-1])
+                h = dense(h, w, b, self.activation)
+            return self._squeezed(dense(h, weights[-1], biases[-1]))
 
     def loss(self, params: Any, x: Any, y: Array) -> Any:
         """Return the loss of the samples ``x``, (n, features), with the targets ``y``: one number."""
@@ -293,7 +280,7 @@ class MLP(Network):
         super().__init__(sizes, task, activation=activation, dtype=dtype)
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng: expected a numpy.random.Generator, got {rng!r} of type {type(rng).__name__}")
-        draw = INITS[ACTIVATIONS[activation].init if init is None else _one_of("init", init, INITS)]
+        draw = INITS[ACTIVATIONS[activation] if init is None else _one_of("init", init, INITS)]
         for w in self.params[0]:
             w[:] = draw(rng, w.shape)
 
