@@ -151,7 +151,7 @@ def new_like(cnp.ndarray x not None):
 
 
 def activate(str kind not None, object z, object b, object h):
-    """Add the row ``b`` to each row of ``z`` in place, and write the activation of that to ``h``, which may be ``z``."""
+    """Add the row ``b`` to each row of ``z`` in place; write its activation to ``h``, which may be ``z``."""
     cdef Call call
     begin(&call, kind, "z", z)
     cdef Py_ssize_t size = cnp.PyArray_SIZE(<cnp.ndarray> z)
@@ -165,8 +165,8 @@ def activate(str kind not None, object z, object b, object h):
 def activate_back(str kind not None, object g, object kept, object d, object db):
     """Write the gradient by what the activation was given to ``d``, which may be ``g``, and its sum to ``db``.
 
-    ``kept`` is what the activation gave, for relu, tanh and sigmoid, and else what it was given. For ``"none"`` there
-    is neither ``kept`` nor ``d``.
+    ``kept`` is what the activation gave, for relu, tanh and sigmoid, and else what it was given. For ``"none"``
+    there is neither ``kept`` nor ``d``.
     """
     cdef Call call
     begin(&call, kind + "_back", "g", g)
@@ -181,7 +181,7 @@ def activate_back(str kind not None, object g, object kept, object d, object db)
 
 
 def cross_entropy(object z, object b, object labels, object d, object db):
-    """Return the loss of ``z + b``; write the gradient by it to ``d``, which may be ``z``, and its sum to ``db``."""
+    """Return the loss of ``z + b``; write the gradient by it to ``d``, which may be ``z``, its sum to ``db``."""
     cdef Call call
     cdef double loss
     cdef Py_ssize_t i, size

@@ -181,7 +181,6 @@ cdef inline floating far_polynomial(floating x) noexcept nogil:
     return p
 
 
-
 cdef inline floating absolute(floating x) noexcept nogil:
     if floating is float:
         return fabsf(x)

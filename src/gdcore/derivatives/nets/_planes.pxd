@@ -75,8 +75,9 @@ cdef inline void move_back(
 
 
 cdef inline void unfold(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
-    # columns[channel, i, j, row, column, picture] = z[channel, row * down + i - top, column * right + j - left, picture],
-    # or 0 outside: every window of z in a column. Pictures come last, so that runs are long.
+    # columns[channel, i, j, row, column, picture], or 0 outside, is
+    # z[channel, row * down + i - top, column * right + j - left, picture]: every window of z in a column. Pictures
+    # come last, so that runs are long.
     cdef const floating* z = <const floating*> x[0]
     cdef floating* to = <floating*> x[1]
     cdef const Window* w = <const Window*> n
@@ -90,7 +91,9 @@ cdef inline void unfold(void** x, const Py_ssize_t* n, const floating* c) noexce
                 for row in range(top, bottom):
                     at = (channel * w.rows + row * w.down + i - w.top) * w.columns + left * w.right + j - w.left
                     clear(to + row * line, left * w.pictures)
-                    move(z + at * w.pictures, w.right, to + row * line + left * w.pictures, right - left, w.pictures)
+                    move(
+                        z + at * w.pictures, w.right, to + row * line + left * w.pictures, right - left, w.pictures
+                    )
                     clear(to + row * line + right * w.pictures, (w.wide - right) * w.pictures)
                 clear(to + bottom * line, (w.high - bottom) * line)
                 to += w.high * line
@@ -145,15 +148,15 @@ cdef inline void turn(void** x, const Py_ssize_t* n, const floating* c) noexcept
 
 
 cdef inline void max_pool(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
-    # out[plane, row, column] = the largest of a window of z[plane], and at[...] where in the plane it is: the first one
-    # of equals; NaN is larger than all.
+    # out[plane, row, column] = the largest of a window of z[plane], and at[...] where in the plane it is: the first
+    # one of equals; NaN is larger than all.
     cdef const floating* z = <const floating*> x[0]
     cdef floating* out = <floating*> x[1]
     cdef int64_t* at = <int64_t*> x[2]
     cdef const Window* w = <const Window*> n
-    cdef Py_ssize_t plane, row, column, i, j, here, place
+    cdef Py_ssize_t _plane, row, column, i, j, here, place
     cdef floating best, v
-    for plane in range(w.pictures * w.channels):
+    for _plane in range(w.pictures * w.channels):
         for row in range(w.high):
             for column in range(w.wide):
                 place = row * w.down * w.columns + column * w.right
@@ -178,8 +181,8 @@ cdef inline void max_pool_back(void** x, const Py_ssize_t* n, const floating* c)
     cdef const int64_t* at = <const int64_t*> x[1]
     cdef floating* dz = <floating*> x[2]
     cdef const Window* w = <const Window*> n
-    cdef Py_ssize_t plane, i, size = w.high * w.wide
-    for plane in range(w.pictures * w.channels):
+    cdef Py_ssize_t _plane, i, size = w.high * w.wide
+    for _plane in range(w.pictures * w.channels):
         for i in range(size):
             dz[at[i]] += g[i]
         g += size

@@ -88,8 +88,8 @@ cdef inline void activate_back(Activation kind, void** x, const Py_ssize_t* n, c
 cdef inline void exponentials(
     const floating* z, const floating* b, floating* e, Py_ssize_t rows, Py_ssize_t n, floating* tops
 ) noexcept nogil:
-    # e[rows, n] = z[rows, n] + b[n] less the largest of its row, which goes to tops[rows]; the caller does the rest.
-    # e may be z.
+    # e[rows, n] = z[rows, n] + b[n] less the largest of its row, which goes to tops[rows]: what the exponential is
+    # to be taken of. e may be z.
     cdef Py_ssize_t i, j
     for i in range(rows):
         if b != NULL:
@@ -105,11 +105,11 @@ cdef inline void exponentials(
 
 
 cdef inline void wide_block(
-    const floating* z, const floating* b, const int64_t* y, floating* e, Py_ssize_t rows, Py_ssize_t n, floating part,
-    floating* meant, floating* total
+    const floating* z, const floating* b, const int64_t* y, floating* e, Py_ssize_t rows, Py_ssize_t n,
+    floating part, floating* meant, floating* total
 ) noexcept nogil:
-    # At most BLOCK rows of cross_entropy: e[rows, n] is its d; meant[rows] = z + b at y and total[rows] = sum(e^(z + b)),
-    # both less the largest of the row.
+    # At most BLOCK rows of cross_entropy: e[rows, n] is its d; meant[rows] = z + b at y, total[rows] = the sum of
+    # e^(z + b), both less the largest of the row.
     cdef Py_ssize_t i, j
     cdef floating scale
     exponentials(z, b, e, rows, n, total)
@@ -126,8 +126,8 @@ cdef inline void wide_block(
 
 
 cdef inline void narrow_block(
-    const floating* z, const floating* b, const int64_t* y, floating* e, Py_ssize_t rows, Py_ssize_t n, floating part,
-    floating* meant, floating* total
+    const floating* z, const floating* b, const int64_t* y, floating* e, Py_ssize_t rows, Py_ssize_t n,
+    floating part, floating* meant, floating* total
 ) noexcept nogil:
     # The same for n <= LANES, across the rows: vectors of short rows would be mostly empty.
     cdef floating[LANES * BLOCK] t
@@ -172,7 +172,7 @@ cdef inline void narrow_block(
 
 
 cdef inline void cross_entropy(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
-    # d[rows, n] = (softmax(z[rows, n] + b[n]) - onehot(y[rows])) / rows; db[n] = its sum over the rows, if asked for;
+    # d[rows, n] = (softmax(z[rows, n] + b[n]) - onehot(y[rows])) / rows; db[n] = its sum over rows, if asked for;
     # loss[0] = the mean of -log(softmax(z + b)[y]). d may be z.
     cdef const floating* z = <const floating*> x[0]
     cdef const floating* b = <const floating*> x[1]

@@ -1,5 +1,5 @@
-# Sums in an order that depends on nothing but the shape, which reference.py says: along a row in LANES, down columns in
-# blocks of BLOCK rows.
+# Sums in an order that depends on nothing but the shape, which reference.py says: along a row in LANES, down
+# columns in blocks of BLOCK rows.
 
 from gdcore.derivatives.nets._functions cimport floating
 
