@@ -22,6 +22,7 @@ lint:
 	mypy
 	python -m mypy.stubtest gdcore._kernels $(addprefix gdcore.engine._, engine plan coefficients cpu pool) \
 		$(addprefix gdcore.derivatives._, scalars tape traced gate usual) \
+		$(addprefix gdcore.derivatives.nets._, door net_kernels) \
 		--concise --allowlist tests/stubtest-allowlist.txt
 
 bench:

@@ -44,20 +44,21 @@ if kind == "sanitize":
     compile_args += sanitizers
     link_args += sanitizers
 
+kernels = ("_kernels", "derivatives.nets._net_kernels")
 baseline: list[str] = []
-modules: dict[str, list[str]] = {"_kernels": []}
+modules: dict[str, list[str]] = {name: [] for name in (*kernels, "derivatives.nets._door")}
 modules |= {f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "engine")}
 modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
 if platform.machine() in {"x86_64", "AMD64"} and not universal:
     if sys.platform == "win32":
-        modules |= {"_kernels_v3": ["/arch:AVX2"], "_kernels_v4": ["/arch:AVX512"]}
+        newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
     else:
         # 256 bits: the 512-bit divider and square root are slower per element (docs/performance.md).
-        v4 = ["-march=x86-64-v4", "-mprefer-vector-width=256"]
+        newer = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256"]}
         baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
-        modules |= {"_kernels_v3": ["-march=x86-64-v3"], "_kernels_v4": v4}
+    modules |= {f"{module}_{level}": flags for module in kernels for level, flags in newer.items()}
 
 extensions = [
     Extension(

@@ -148,7 +148,16 @@ def test_training_knows_no_rank_and_derivatives_no_optimizer():
     for path, module in FILES.items():
         if folder_of(module):
             taken.setdefault(module[0], set()).update(target[0] for target, _ in imports(path) if target)
-    assert taken["derivatives"] <= {"derivatives", "trees", "arguments"}
+    # The engine knows which CPU the kernels of nets run on; of the rules it steps derivatives take nothing.
+    assert taken["derivatives"] <= {"derivatives", "trees", "arguments", "engine"}
+    named = {
+        name
+        for path, module in FILES.items()
+        if folder_of(module) == "derivatives"
+        for target, name in imports(path)
+        if target == ("engine",)
+    }
+    assert named == {"kernels_of"}
     assert "distributed" not in taken["training"]
 
 

@@ -9,30 +9,36 @@ docs/gates.md follows one value through all of them.
 
 from .check import check_grads
 from .extend import gate, rematerialise, stop_gradient
-from .gates.nets import (
-    log_softmax,
-    relu,
-    sigmoid,
-    softmax,
-    softmax_cross_entropy,
-    softplus,
-    squared_error,
-    tanh,
-)
-from .gates.nets import saving_cross_entropy as saving_cross_entropy
+from .gates.activations import gelu, relu, sigmoid, silu, softplus, tanh
+from .gates.layers import dense, dropout, embedding, layer_norm
+from .gates.nets import log_softmax, logsumexp, softmax, softmax_cross_entropy, squared_error
+from .gates.pictures import conv2d, max_pool2d
+from .nets import activate as activate
+from .nets import activate_back as activate_back
+from .nets import alone as alone
+from .nets import cross_entropy as cross_entropy
 from .operators import grad, hessian, hvp, jacobian, value_and_grad
 
 __all__ = [
     "check_grads",
+    "conv2d",
+    "dense",
+    "dropout",
+    "embedding",
     "gate",
+    "gelu",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
+    "layer_norm",
     "log_softmax",
+    "logsumexp",
+    "max_pool2d",
     "relu",
     "rematerialise",
     "sigmoid",
+    "silu",
     "softmax",
     "softmax_cross_entropy",
     "softplus",

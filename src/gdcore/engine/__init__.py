@@ -12,6 +12,7 @@ from ._engine import update as update
 from .arrays import check_like as check_like
 from .identity import check_among as check_among
 from .threads import get_num_threads, set_num_threads
+from .variants import kernels_of as kernels_of
 from .variants import show_config
 
 __all__ = ["get_num_threads", "set_num_threads", "show_config"]

@@ -5,7 +5,18 @@ All are registered here, together, before anything can be differentiated or a us
 gate sees all.
 """
 
-from . import arithmetic, determinants, indexing, linalg, nets, reductions, shapes  # noqa: F401  # their rows
+from . import (  # noqa: F401  # their rows
+    activations,
+    arithmetic,
+    determinants,
+    indexing,
+    layers,
+    linalg,
+    nets,
+    pictures,
+    reductions,
+    shapes,
+)
 
 from . import registry  # isort: skip  # when all rows are there
 from .registry import register as register

@@ -1,58 +1,17 @@
-"""The gates of a net, which NumPy has no function for: numerically stable, and fused.
-
-At 0, ``relu`` has the gradient 0.
-"""
+"""Softmax, its logarithm, and the losses of a net: numerically stable, fused and compiled."""
 
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...arguments import describe
 from .._gate import Gate, fused
 from .._tape import underflow_ignored
 from .._traced import Traced, real
-from .._usual import Elementwise
-from .arithmetic import masked
-from .table import TABLE, Row, row, usual_unary
-
-
-def relu(x: Any) -> Any:
-    """Return ``max(x, 0)`` of each element; its gradient at 0 is 0.
-
-    >>> relu(np.array([-1.0, 0.0, 2.0]))
-    array([0., 0., 2.])
-    """
-    return _relu(x) if type(x) is Traced else np.maximum(x, 0)
-
-
-def sigmoid(x: Any) -> Any:
-    """Return ``1 / (1 + exp(-x))`` of each element; no ``x`` overflows.
-
-    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
-    array([0. , 0.5, 1. ])
-    """
-    return _sigmoid(x) if type(x) is Traced else _saving_sigmoid(x, slope=False)[0]
-
-
-def softplus(x: Any) -> Any:
-    """Return ``log(1 + exp(x))`` of each element; no ``x`` overflows.
-
-    >>> softplus(np.array([-1000.0, 1000.0]))
-    array([   0., 1000.])
-    """
-    if type(x) is Traced:
-        return _softplus(x)
-    with underflow_ignored():
-        return np.logaddexp(x, 0)
-
-
-def tanh(x: Any) -> Any:
-    """Return the hyperbolic tangent of each element, as ``np.tanh``.
-
-    >>> tanh(np.array([0.0, 1000.0]))
-    array([0., 1.])
-    """
-    return np.tanh(x)
+from ..nets import _door as door
+from ..nets import plain
+from .table import TABLE, Row, row
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -71,6 +30,33 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     array([-1000.,     0.])
     """
     return _log_softmax(x, axis)
+
+
+def logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -> Any:
+    """Return ``log(sum(b * exp(x)))`` over ``axis``, or over all; no ``x`` overflows. Without ``b`` it is 1.
+
+    Elements of ``-inf`` add nothing; a sum of nothing is ``-inf``. Of equal infinite elements each gets its share
+    of the gradient.
+
+    >>> logsumexp(np.array([1000.0, 1000.0])).round(4)
+    np.float64(1000.6931)
+    >>> logsumexp(np.zeros((2, 3)), axis=1, b=np.array([1.0, 2.0, 3.0])).round(4)
+    array([1.7918, 1.7918])
+    """
+    if type(x) is not Traced:
+        x = np.asarray(x)
+    axes = tuple(range(-x.ndim, 0)) if axis is None else axis if type(axis) is tuple else (axis,)
+    axes = tuple(axis - x.ndim for axis in normalize_axis_tuple(axes, x.ndim, "axis"))
+    if b is not None:
+        top = np.max(real(x), axes, keepdims=True, initial=-np.inf)
+        top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ans = np.log(np.sum(b * np.exp(x - top), axis=axes, keepdims=True)) + top
+    else:
+        ans = _log_sum_exp(x, axes)
+    if keepdims:
+        return ans
+    return ans.reshape([length for axis, length in enumerate(ans.shape, -x.ndim) if axis not in axes])[()]
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
@@ -104,8 +90,6 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
         )
     if 0 in shape:
         raise ValueError(f"logits: expected at least one sample and one class, got shape {shape}")
-    if kind == "i" and np.minimum.reduce(labels, None) < 0:
-        raise ValueError(f"labels: expected classes from 0 to {shape[-1] - 1}, got {labels.min()}")
     return _softmax_cross_entropy(logits, labels)
 
 
@@ -125,36 +109,12 @@ def squared_error(prediction: Any, target: Any) -> Any:
     return _squared_error(prediction, target)
 
 
-# Where np.seterr has underflow raise, it is ignored here: what is left out is too small to change a result.
-
-
-def _saving_sigmoid(x: Any, slope: bool = True) -> tuple[Any, Any]:
-    with underflow_ignored():
-        e = np.exp(-np.abs(x))
-        whole = 1 + e
-        # Not ans * (1 - ans), as little is left of 1 - ans near 1.
-        return np.where(np.less(x, 0), e, 1) / whole, e / (whole * whole) if slope else None
-
-
-def _pull_sigmoid(ans: Any, x: Any, saved: Any) -> Any:
-    return (lambda g: g * _slope(x)) if saved is None else (lambda g: g * saved)
-
-
-def _slope_of_sigmoid(x: Any) -> Any:
-    return _slope(x) if type(x) is Traced else _saving_sigmoid(x)[1]
-
-
 def _softmax_of(x: Any, axis: int = -1) -> Any:
-    with underflow_ignored():
-        e = np.exp(x - np.max(x, axis, keepdims=True))
-        e /= e.sum(axis, keepdims=True)
-        return e
+    return plain.rows("softmax", x, axis)
 
 
 def _log_softmax_of(x: Any, axis: int = -1) -> Any:
-    with underflow_ignored():
-        z = x - np.max(x, axis, keepdims=True)
-        return z - np.log(np.exp(z).sum(axis, keepdims=True))
+    return plain.rows("log_softmax", x, axis)
 
 
 def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
@@ -165,6 +125,17 @@ def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
 def _pull_log_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
     axis = axis - ans.ndim if axis >= 0 else axis
     return lambda g: g - np.exp(ans) * g.sum(axis=axis, keepdims=True)
+
+
+def _pull_log_sum_exp(ans: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    finite = np.isfinite(real(ans))
+    if finite.all():
+        share = np.exp(x - ans)
+    else:
+        largest = np.equal(real(x), real(ans))
+        equal = largest / np.maximum(largest.sum(axes, keepdims=True), 1)
+        share = np.where(finite, np.exp(x - np.where(finite, ans, 0)), equal.astype(real(ans).dtype))
+    return lambda g: g * share
 
 
 FEW_CLASSES: Final = 64
@@ -184,6 +155,11 @@ def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[
 def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any, Any]:
     shape = logits.shape
     k = shape[-1]
+    if labels.dtype.kind != "f":
+        z = plain.floats(logits)
+        d = door.new_like(z)
+        loss = door.cross_entropy(z, None, labels.astype(np.int64, "C", copy=False), d, None)
+        return z.dtype.type(loss), d
     z = logits.reshape(-1, k).T  # (k, n)
     n = z.shape[1]
     if k <= FEW_CLASSES:
@@ -191,27 +167,14 @@ def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any
     z = z - np.maximum.reduce(z, 0)
     e = np.exp(z)
     total = np.add.reduce(e, 0)
-    if labels.dtype.kind == "f":
-        weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
-        mass = np.add.reduce(weights, 0)
-        with np.errstate(invalid="ignore"):
-            meant = (weights * z).sum()
-        if np.isnan(meant):  # 0 * -inf, of a class that is not meant
-            meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
-        loss = (np.log(total) @ mass - meant) / n
-        return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
-    at = labels.reshape(-1), np.arange(n)
-    try:
-        picked = z[at]
-    except IndexError:
-        raise ValueError(f"labels: expected classes from 0 to {k - 1}, got {labels.max()}") from None
-    loss = np.add.reduce(np.log(total) - picked) / n
-    if not slope:
-        return loss, None
-    e /= total
-    e[at] -= 1
-    e /= n
-    return loss, e.T.reshape(shape)
+    weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
+    mass = np.add.reduce(weights, 0)
+    with np.errstate(invalid="ignore"):
+        meant = (weights * z).sum()
+    if np.isnan(meant):  # 0 * -inf, of a class that is not meant
+        meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
+    loss = (np.log(total) @ mass - meant) / n
+    return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
 
 
 def _pull_logits(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:
@@ -272,6 +235,20 @@ def _along_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
+def _sum_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [
+        (draw(),),
+        (draw(3),),
+        (draw(2, 3),),
+        (draw(2, 3), 0),
+        (draw(2, 3, 2), (0, -1)),
+        (draw(2, 3, 2), {"axis": 1, "keepdims": True}),
+        (draw(2, 3), -1, draw(3, low=0.5)),
+        (draw(2, 3), None, draw(2, 1, low=0.5)),
+        (draw(0, 3), 1),
+    ]
+
+
 def _label_examples(draw: Any) -> list[tuple[Any, ...]]:
     integers = np.array([2, 0, 2, 1])
     return [
@@ -287,25 +264,10 @@ def _pair_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(), draw()), (draw(3), draw(3)), (draw(2, 3), draw(2, 3)), (draw(2, 3), np.ones((2, 3)))]
 
 
-_relu = Elementwise(Gate("gd.relu", relu, (lambda ans, x: lambda g: masked(g, ans > 0),), stacks=True), relu)
-_sigmoid = Elementwise(Gate("gd.sigmoid", sigmoid, (_pull_sigmoid,), saving=_saving_sigmoid, stacks=True), sigmoid)
-_slope = Elementwise(
-    Gate(
-        "the slope of gd.sigmoid",
-        _slope_of_sigmoid,
-        (lambda ans, x: lambda g: g * (-ans * np.tanh(x / 2)),),
-        stacks=True,
-    ),
-    _slope_of_sigmoid,
-)
-_softplus = Elementwise(
-    Gate("gd.softplus", softplus, (lambda ans, x: lambda g: g * sigmoid(x),), stacks=True), softplus
-)
-for _function in (relu, sigmoid, softplus, tanh):
-    TABLE.append(Row(_function, usual_unary(-2.0, 2.0), _function))
-
 _softmax = row(softmax, _pull_softmax, forward=_softmax_of, stacks=True, examples=_along_examples)
 _log_softmax = row(log_softmax, _pull_log_softmax, forward=_log_softmax_of, stacks=True, examples=_along_examples)
+_log_sum_exp: Gate = Gate("gd.logsumexp", plain.log_sum_exp, (_pull_log_sum_exp,), stacks=True)
+TABLE.append(Row(logsumexp, _sum_examples, logsumexp))
 _softmax_cross_entropy = fused(
     row(
         softmax_cross_entropy,
