@@ -5,7 +5,6 @@ thread. Each side has first to read 98 % of the images right, and gdcore's loss 
 that of the peer.
 """
 
-import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore.cli.options import DEFAULTS
+from gdcore.cli.options import Options
 
 Array = np.ndarray[Any, Any]
 
@@ -137,7 +136,7 @@ def test_fit_beside_a_bare_loop(digits: tuple[Array, Array], compare: Callable[.
 def test_read_and_train(pytestconfig: pytest.Config, tmp_path: Path, compare: Callable[..., None]) -> None:
     """A table of 20 columns, read and trained on for an epoch, beside reading it to the same matrix alone."""
     polars = pytest.importorskip("polars")
-    from gdcore.cli.train import prepared  # noqa: PLC0415
+    from gdcore.cli.problem import posed  # noqa: PLC0415
     from gdcore.tables.table import Table  # noqa: PLC0415
 
     rows = 2_000 if pytestconfig.getoption("short") else 1_000_000
@@ -146,15 +145,15 @@ def test_read_and_train(pytestconfig: pytest.Config, tmp_path: Path, compare: Ca
     y = x @ rng.standard_normal(19) + 0.1 * rng.standard_normal(rows)
     path = tmp_path / "table.csv"
     polars.DataFrame({**{f"x{i}": x[:, i] for i in range(19)}, "y": y}).write_csv(path)
-    options = argparse.Namespace(**{**DEFAULTS, "data": path, "target": "y", "epochs": 1, "lr": 2e-3})
+    options = Options(str(path), "y")
 
     def ours() -> float:
-        job = prepared(options, Table(path))
-        network = job.model.network
-        optimizer = gd.Adam(network.groups(), lr=options.lr)
+        problem = posed(options, Table(path))
+        network = problem.model.network
+        optimizer = gd.Adam(network.groups(), lr=options.rate)
         history = gd.fit(
-            network.value_and_grad, network.params, job.data, optimizer,
-            epochs=1, batch_size=64, rng=job.rng, validation=job.validation, progress=False,
+            network.value_and_grad, network.params, problem.data, optimizer,
+            epochs=1, batch_size=64, rng=problem.rng, validation=problem.validation, progress=False,
         )  # fmt: skip
         loss: float = history.records[0]["validation_loss"]
         return loss

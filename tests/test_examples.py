@@ -22,8 +22,8 @@ def load(name):
 
 def test_line_fit_by_gates_is_the_worked_example_by_hand():
     found = load("line_fit").main()
-    assert list(found) == list(worked_example.RUNS)
-    for name, (kind, values) in worked_example.RUNS.items():
+    assert list(found) == list(worked_example.STEPPERS)
+    for name, (kind, values) in worked_example.STEPPERS.items():
         last = worked_example.follow(kind, values, epochs=50).records[-1]
         np.testing.assert_allclose(found[name], (last["a"], last["b"], last["rmse"]), rtol=1e-9)
 

@@ -43,16 +43,16 @@ def test_the_worked_example_has_the_golden_data_and_settings():
     assert worked_example.X.tolist() == GOLDEN["x"]
     np.testing.assert_array_equal(worked_example.Y, 2 * np.array(GOLDEN["x"]) + 30)
     known = [(run["optimizer"], settings(run)) for run in GOLDEN["runs"]]
-    for name, (kind, values) in worked_example.RUNS.items():
+    for name, (kind, values) in worked_example.STEPPERS.items():
         assert kind.__name__ == name
         assert (name, json.loads(json.dumps(dict(values)))) in known
-    assert list(worked_example.RUNS) == ["SGD", "Momentum", "RMSProp", "Adam"]
+    assert list(worked_example.STEPPERS) == ["SGD", "Momentum", "RMSProp", "Adam"]
     assert max(len(run["epochs"]) for run in GOLDEN["runs"]) == worked_example.EPOCHS
 
 
-@pytest.mark.parametrize("name", worked_example.RUNS)
+@pytest.mark.parametrize("name", worked_example.STEPPERS)
 def test_every_optimizer_closes_in_on_the_line(name):
-    kind, values = worked_example.RUNS[name]
+    kind, values = worked_example.STEPPERS[name]
     errors = worked_example.follow(kind, values, 1000).to_dict()["rmse"]
     assert errors[-1] < 4.0
     assert errors[-1] < 0.25 * errors[4]

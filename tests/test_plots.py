@@ -197,7 +197,7 @@ def test_a_schedule_is_drawn_as_its_rates():
 
 @pytest.mark.parametrize("names", [["ravine"], ["ravine", "rosenbrock"]])
 def test_paths_and_the_lengths_of_their_steps_are_drawn(names):
-    walked = [(VALLEYS[name], [walk(VALLEYS[name], run, 40) for run in VALLEYS[name].runs]) for name in names]
+    walked = [(VALLEYS[name], [walk(VALLEYS[name], run, 40) for run in VALLEYS[name].walkers]) for name in names]
     figure = draw_paths(walked)
     above, below = figure.axes[: len(names)], figure.axes[len(names) :]
     for (valley, walks), top, bottom in zip(walked, above, below, strict=True):
@@ -229,7 +229,17 @@ def test_contours_are_lines_of_equal_height():
 
 def test_the_roofline_has_a_rule_in_the_same_color_as_its_limit():
     points = [
-        Point(rule=rule, dtype="float32", elements=n, held=4 * n, moved=4, ns=1.0 + i, limit_ns=1.0, numpy_ns=9.0)
+        Point(
+            rule=rule,
+            dtype="float32",
+            elements=n,
+            held=4 * n,
+            moved=4,
+            ns=1.0 + i,
+            limit_ns=1.0,
+            numpy_ns=9.0,
+            spread=0.0,
+        )
         for i, rule in enumerate(("sgd", "adam"))
         for n in (100, 10)
     ]

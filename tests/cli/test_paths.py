@@ -11,7 +11,7 @@ import gdcore as gd
 from gdcore.cli.paths import REACHED, VALLEYS, walk
 from gdcore.schedules import cosine
 
-RUNS = [(valley, run) for valley in VALLEYS.values() for run in valley.runs]
+RUNS = [(valley, run) for valley in VALLEYS.values() for run in valley.walkers]
 everyone = pytest.mark.parametrize(("valley", "run"), RUNS, ids=[f"{v.name} {run}" for v, run in RUNS])
 valleys = pytest.mark.parametrize("valley", VALLEYS.values(), ids=VALLEYS)
 
@@ -54,7 +54,7 @@ def test_a_valley_is_much_steeper_across_than_along(valley):
 
 @everyone
 def test_a_walk_is_the_optimizers_steps_by_the_reference(valley, run):
-    kind, values = valley.runs[run]
+    kind, values = valley.walkers[run]
     rule = gd.reference.__dict__[kind.rule.name]
     point = np.array(valley.start)
     slots = [np.zeros(2) for name in kind.rule.used_slots({**kind.rule.hyperparameters, **values}) if name]
@@ -115,7 +115,7 @@ def test_adam_swings_less_often_than_momentum():
 
 def test_momentum_and_adam_end_nearer_to_rosenbrocks_minimum_than_sgd():
     valley = VALLEYS["rosenbrock"]
-    left = {run: math.dist(path("rosenbrock", run).points[-1], valley.minimum) for run in valley.runs}
+    left = {run: math.dist(path("rosenbrock", run).points[-1], valley.minimum) for run in valley.walkers}
     assert max(left["Momentum"], left["Adam"]) < 0.05 * left["SGD"]
 
 
@@ -140,8 +140,8 @@ def test_the_table_says_where_each_came_to(gdc):
     status, out, err = gdc("paths", "--steps", "70", "--valley", "ravine")
     assert (status, err) == (0, "")
     valley = VALLEYS["ravine"]
-    rows = {row[0]: row[1:] for row in map(str.split, out.splitlines()) if row and row[0] in valley.runs}
-    assert list(rows) == list(valley.runs)
+    rows = {row[0]: row[1:] for row in map(str.split, out.splitlines()) if row and row[0] in valley.walkers}
+    assert list(rows) == list(valley.walkers)
     for run, (lr, x, y, height, left, length, *after) in rows.items():
         walked = walk(valley, run, 70)
         np.testing.assert_allclose([float(x), float(y)], walked.points[-1], atol=5.1e-5)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 
 import gdcore as gd
 from gdcore.checkpoints import checkpoint
+from gdcore.cli.options import Options
 from gdcore.distributed import checkpoint as gathered
 from gdcore.distributed import interrupts
 from gdcore.distributed import launch as ranks
@@ -423,6 +425,13 @@ def test_the_command_trains_on_4_ranks_and_speaks_once(table, tmp_path):
     assert len(predicted[0]) == 203
     # A norm that is limited on the average is not that of one process in its last bits.
     np.testing.assert_allclose(*np.array(predicted, np.float64), rtol=1e-9)
+
+
+@under_mpiexec
+def test_each_flag_reaches_something_on_2_ranks_too(tables_for_every_flag):
+    done = run(2, HERE.parents[1] / "cli" / "every_flag.py", tables_for_every_flag)
+    assert done.stderr == ""
+    assert done.stdout.split("\n") == ["nothing 0 0", *(f"{row.name} 1 0" for row in fields(Options)), ""]
 
 
 @under_mpiexec

@@ -148,9 +148,12 @@ def restore(
     deque(map(operator.call, actions), maxlen=0)
 
 
-def check_path(path: str | Path) -> None:
-    """Raise ValueError for a name that :func:`save` does not know, OSError for a place where it cannot write."""
-    containers.container_of(path)
+def check_path(path: str | Path, called: str = "path") -> None:
+    """Raise ValueError for a name that :func:`save` does not know, OSError for a place where it cannot write.
+
+    The ValueError is of what is ``called`` so.
+    """
+    containers.container_of(path, called)
     check_destination(path)
 
 

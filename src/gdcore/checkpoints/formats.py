@@ -24,11 +24,11 @@ from .npz import NPZ
 from .safetensors import SAFETENSORS
 
 
-def container_of(path: str | Path) -> Container:
+def container_of(path: str | Path, called: str = "path") -> Container:
     """Return the container that ``path`` is named like. Raises ValueError for another name."""
     container = CONTAINERS.get(Path(path).suffix.lower())
     if container is None:
-        raise ValueError(f"path: expected a file named *{' or *'.join(CONTAINERS)}, got {str(path)!r}")
+        raise ValueError(f"{called}: expected a file named *{' or *'.join(CONTAINERS)}, got {str(path)!r}")
     return container
 
 

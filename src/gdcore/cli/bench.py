@@ -1,4 +1,4 @@
-"""``gdcore bench`` and ``gdcore info``: how fast the rules run on this machine, and what runs.
+"""``gdcore bench``: how fast the rules run on this machine.
 
 The limit is a loop that reads and writes what the rule does and computes next to nothing. The reference is the rule
 in plain NumPy. All are timed in one run, rule and limit in turn, on the same arrays.
@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -18,18 +18,32 @@ from .. import reference, rules
 from ..engine import get_num_threads, set_num_threads, show_config, update
 from ..models import OPTIMIZERS
 from ..plots import COLORS, legend, line_style, new_figure, saved
-from .errors import SUCCESS, check_plot
+from . import texts
+from .aligned import Aligned
+from .errors import SUCCESS
+from .outputs import check_plot
 
-HEADER = ("rule", "elements", "ns/element", "GB/s", "of limit", "x NumPy")
+DESCRIPTION: Final = """\
+Time each update rule beside the limit, a loop that reads and writes the same and computes
+next to nothing, and beside the rule in plain NumPy. Medians of one run; rule and limit take turns."""
 
 
-def info(_args: argparse.Namespace) -> int:
-    """Say which kernels and how many threads run here, and why."""
-    show_config()
-    return SUCCESS
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of the command."""
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, action="append", help="may be repeated (default: all)")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default: float32")
+    parser.add_argument(
+        "--sizes",
+        type=texts.sizes,
+        metavar="N,N,...",
+        default=(100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000),
+        help="elements of the array, as in 1000,1e6 (default: 100 to 1e7 by tens)",
+    )
+    parser.add_argument("--threads", type=texts.integer(1), metavar="N", help="default: as in gdcore info")
+    parser.add_argument("--plot", metavar="FILE", help="draw throughput against size (png, pdf, svg)")
 
 
-def bench(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Measure the rules on this machine."""
     if args.plot is not None:
         check_plot(args.plot)
@@ -41,15 +55,22 @@ def bench(args: argparse.Namespace) -> int:
         "of limit: a loop that reads and writes the same and computes next to nothing takes this part of the time"
     )
     print("x NumPy: the rule in plain NumPy, on one thread, takes this many times as long\n")
-    print(f"{HEADER[0]:<9}" + "".join(f"{name:>12}" for name in HEADER[1:]), flush=True)
+    table = Aligned(
+        ("rule", "<9"),
+        ("elements", ">12,"),
+        ("ns/element", ">12.3f"),
+        ("GB/s", ">12.1f"),
+        ("of limit", ">12.2f"),
+        ("x NumPy", ">12.1f"),
+    )
+    print(table.head(), flush=True)
     points = []
     for point in measure(args.optimizer or OPTIMIZERS, args.sizes, args.dtype):
         points.append(point)
-        print(
-            f"{point.rule:<9}{point.elements:>12,}{point.ns:>12.3f}{point.bandwidth:>12.1f}"
-            f"{point.limit_ns / point.ns:>12.2f}{point.numpy_ns / point.ns:>12.1f}",
-            flush=True,
-        )
+        figures = (point.elements, point.ns, point.bandwidth, point.of_limit, point.numpy_ns / point.ns)
+        print(table.line(point.rule, *figures) + ("  *" if point.impossible else ""), flush=True)
+    if any(point.impossible for point in points):
+        print("\n* cannot be: above the limit by more than the rounds differ; measure again on a quiet machine")
     if args.plot is not None:
         draw_roofline(points, caches(), args.plot)
         print(f"\nsaved {args.plot}")
@@ -81,6 +102,18 @@ class Point:
     ns: float
     limit_ns: float
     numpy_ns: float
+    spread: float
+    """how far limit_ns / ns lies apart in the middle half of the rounds, as a part of its median"""
+
+    @property
+    def of_limit(self) -> float:
+        """The part of the time that the limit takes."""
+        return self.limit_ns / self.ns
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is above the limit by more than the rounds differ: what was timed was not this alone."""
+        return self.of_limit - 1 > self.spread
 
     @property
     def bandwidth(self) -> float:
@@ -129,26 +162,28 @@ def _point(rule: rules.Rule, size: int, dtype: np.dtype[Any]) -> Point:
     names = ("param", "grad", *slots)
     step = getattr(reference, rule.name)
     given = {"lr": 1e-6, **({"t": 1} if rule.corrections else {})}
-    ns, limit_ns = _in_turn(
+    turns, limits = _in_turn(
         lambda: update(rule.name, coefficients, names, ours),
         lambda: update(LIMIT, coefficients, names, ours),
     )
     # Not in turn with these: its temporaries would put their arrays out of the caches.
-    (numpy_ns,) = _in_turn(lambda: step(*theirs, **given))
+    (numpys,) = _in_turn(lambda: step(*theirs, **given))
+    low, middle, high = quantiles([limit / turn for limit, turn in zip(limits, turns, strict=True)])
     return Point(
         rule=rule.name,
         dtype=dtype.name,
         elements=size,
         moved=(2 * (2 + len(slots)) - 1) * dtype.itemsize,
         held=len(ours) * size * dtype.itemsize,
-        ns=ns / size,
-        limit_ns=limit_ns / size,
-        numpy_ns=numpy_ns / size,
+        ns=median(turns) / size,
+        limit_ns=median(limits) / size,
+        numpy_ns=median(numpys) / size,
+        spread=(high - low) / middle,
     )
 
 
-def _in_turn(*steps: Callable[[], None]) -> list[float]:
-    """Return the median time of each step, in ns."""
+def _in_turn(*steps: Callable[[], None]) -> list[list[float]]:
+    """Return the times of each step, in ns, one a round."""
     counts = []
     for step in steps:
         step()
@@ -163,7 +198,7 @@ def _in_turn(*steps: Callable[[], None]) -> list[float]:
             for _ in range(counts[index]):
                 steps[index]()
             times[index].append((perf_counter_ns() - begun) / counts[index])
-    return [median(turns) for turns in times]
+    return times
 
 
 def draw_roofline(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..optimizers import SGD, Adam, Momentum, RMSProp
 from ..stepping import Optimizer
 from ..training import History, Record, fit
+from .aligned import Aligned
 
 Floats = NDArray[np.float64]
 
@@ -21,7 +22,7 @@ Y: Final[Floats] = 2 * X + 30
 GOAL: Final = (2.0, 30.0)
 EPOCHS: Final = 50
 
-RUNS: Final[Mapping[str, tuple[type[Optimizer], Mapping[str, Any]]]] = {
+STEPPERS: Final[Mapping[str, tuple[type[Optimizer], Mapping[str, Any]]]] = {
     "SGD": (SGD, {"lr": 1e-4}),
     "Momentum": (Momentum, {"lr": 1e-4, "beta": 0.9}),
     "RMSProp": (RMSProp, {"lr": 0.02, "beta": 0.9, "eps": 1e-8}),
@@ -57,22 +58,23 @@ def follow(kind: Callable[..., Optimizer], values: Mapping[str, Any], epochs: in
     )  # fmt: skip
 
 
-def report(epochs: int = EPOCHS) -> str:
-    """Return the four runs side by side, and how close each came to (2, 30)."""
-    histories = {name: follow(kind, values, epochs) for name, (kind, values) in RUNS.items()}
+def followed(epochs: int = EPOCHS) -> str:
+    """Return how the optimizers do side by side, and how close each came to (2, 30)."""
+    histories = {name: follow(kind, values, epochs) for name, (kind, values) in STEPPERS.items()}
     every = max(1, math.ceil(epochs / 10))
     shown = sorted({1, *range(every, epochs + 1, every), epochs})
-    rates = [values["lr"] for _, values in RUNS.values()]
+    over = Aligned(("", ">5"), *((name, ">18") for name in STEPPERS))
+    below = Aligned(("epoch", ">5"), *(("a", ">6.2f"), ("b", ">6.2f"), ("RMSE", ">6.2f")) * len(STEPPERS))
     lines = [
         f"Fitting y = a x + b to {len(X)} points of y = 2 x + 30, from (1, 1), one point a step.",
         "",
-        " " * 5 + "".join(f"  {name:>16}" for name in RUNS),
-        " " * 5 + "".join(f"  {f'lr {rate:g}':>16}" for rate in rates),
-        "epoch" + "".join(f"  {'a':>4} {'b':>5} {'RMSE':>5}" for _ in RUNS),
+        over.head(),
+        over.line("", *(f"lr {values['lr']:g}" for _, values in STEPPERS.values())),
+        below.head(),
     ]
     for epoch in shown:
         records = [history.records[epoch - 1] for history in histories.values()]
-        lines.append(f"{epoch:>5}" + "".join(f"  {r['a']:4.2f} {r['b']:5.2f} {r['rmse']:5.2f}" for r in records))
+        lines.append(below.line(epoch, *(record[key] for record in records for key in ("a", "b", "rmse"))))
     lines.append("")
     for name, history in histories.items():
         last = history.records[-1]

@@ -1,13 +1,17 @@
-"""What ``gdcore train`` can be asked for: its choices and its defaults."""
+"""What ``gdcore train`` can be asked for: one row a flag, of which parser, help, checks and settings are made."""
 
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable
-from typing import Any, Final
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeVar
 
 from .. import schedules
+from ..models import ACTIVATIONS, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS
+from ..rules import CHECKS
+from . import texts
+from .errors import USAGE, CommandError
 
-TASKS: Final = ("regression", "classification")
-
-MISSING: Final = ("error", "drop", "fill")
+T = TypeVar("T")
 
 
 def _warmup_cosine(lr: float, steps: int) -> Callable[[int], float]:
@@ -29,32 +33,201 @@ SCHEDULES: Final[dict[str, tuple[Callable[[float, int], Callable[[int], float]] 
 }
 """Each makes a schedule of the rate and of the number of steps in the run; and how the help describes it."""
 
-DEFAULTS: Final[dict[str, Any]] = {
-    "features": None,
-    "task": None,
-    "categorical": None,
-    "missing": "error",
-    "hidden": (),
-    "activation": "relu",
-    "optimizer": "adam",
-    "lr": None,
-    "schedule": "constant",
-    "clip": None,
-    "epochs": None,
-    "batch_size": 64,
-    "weight_decay": 0.0,
-    "l2": 0.0,
-    "validation": 0.2,
-    "patience": None,
-    "seed": 0,
-    "output": None,
-    "plot": None,
-    "checkpoint": None,
-    "checkpoint_every": 10.0,
-    "resume": False,
-    "log_every": None,
-}
+RATES: Final = ", ".join(f"{name} {lr:g}" for name, (_, lr) in OPTIMIZERS.items())
+COURSES: Final = "; ".join(f"{name}: {said}" for name, (_, said) in SCHEDULES.items())
 
-LEAST_STEPS: Final = 2000
-LEAST_EPOCHS: Final = 20
-"""What a run takes by default: small tables need many epochs, as they give few steps in each."""
+TABLE, MODEL, RUN, FILES = "the table", "the model", "the run", "what is kept and shown"
+"""The groups of the help."""
+
+
+def flag(
+    default: T,
+    parse: Callable[[str], T] | None,
+    group: str,
+    said: str = "",
+    *,
+    shown: str | None = None,
+    goes: str | None = None,
+    keyword: str | None = None,
+    **how: Any,
+) -> T:
+    """Return a row: a field of Options whose name, with dashes, is that of the flag.
+
+    Arguments:
+        default: the value without the flag.
+        parse: from the text to the value; None for a flag that is there or not.
+        group: where the help has it.
+        said: the help, to which the default is added.
+        shown: what the help calls the default, if that says too little.
+        goes: whose keyword argument it is: ``"optimizer"``; ``"limits"`` on gradients, those of ``fit`` or of an
+            optimizer over ranks; ``"fit"``; ``"settings"`` that tell runs apart. None where code reads it.
+        keyword: its name there, if it is another.
+        how: ``choices`` and ``metavar``, as argparse has them.
+    """
+    how |= {"action": "store_true"} if parse is None else {"type": parse}
+    if shown is None and default is not False and default not in (None, ()):
+        shown = f"{default:g}" if isinstance(default, int | float) else str(default)
+    known = f"default: {shown}" if shown else ""
+    how["help"] = f"{said} ({known})" if said and known else said or known
+    row: T = field(default=default, metadata={"group": group, "how": how, "goes": goes, "keyword": keyword})
+    return row
+
+
+def needed(said: str, **how: Any) -> Any:
+    """Return a row that has no default."""
+    return field(metadata={"group": TABLE, "how": {"help": said, **how}, "goes": None})
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is asked for, checked. Raises CommandError for a hyperparameter that no optimizer takes."""
+
+    data: str = needed("CSV with a header line, or Parquet", metavar="DATA")
+    target: str = needed("the column to predict (needed with a file)", type=str.strip, metavar="COLUMN")
+    features: tuple[str, ...] | None = flag(
+        None, texts.names, TABLE, 'the columns to predict from, as in "a,b"', shown="all others", metavar="A,B,..."
+    )
+    categorical: tuple[str, ...] = flag(
+        (), texts.names, TABLE, "columns of numbers that are kinds, one-hot encoded as texts are", metavar="A,B,..."
+    )
+    missing: str = flag(
+        "error",
+        str,
+        TABLE,
+        "what a missing value is: an error, a reason to drop its row, or to be filled in, a number with the "
+        "column's mean and a text with none of the known ones",
+        goes="settings",
+        choices=("error", "drop", "fill"),
+    )
+    validation: float = flag(
+        0.2, texts.part, TABLE, "part of the rows held out, of each class alike, in [0, 1)", metavar="PART"
+    )
+    seed: int = flag(
+        0,
+        texts.integer(0),
+        TABLE,
+        "of the held-out rows, the order of the others and the first weights",
+        metavar="N",
+    )
+
+    task: str | None = flag(
+        None,
+        str,
+        MODEL,
+        shown="regression for a target of numbers, classification for texts",
+        choices=("regression", "classification"),
+    )
+    hidden: tuple[int, ...] = flag(
+        (),
+        texts.layers,
+        MODEL,
+        "units of the hidden layers, as in 64,32",
+        shown="none, a linear model",
+        metavar="N,N,...",
+    )
+    activation: str = flag("relu", str, MODEL, "of the hidden layers", goes="settings", choices=tuple(ACTIVATIONS))
+
+    optimizer: str = flag("adam", str, RUN, choices=tuple(OPTIMIZERS))
+    lr: float | None = flag(None, float, RUN, "learning rate", shown=RATES, goes="optimizer", metavar="RATE")
+    schedule: str = flag("constant", str, RUN, f"how the learning rate goes: {COURSES}", choices=tuple(SCHEDULES))
+    epochs: int | None = flag(
+        None,
+        texts.integer(1),
+        RUN,
+        "passes over the data",
+        shown=f"what makes {LEAST_STEPS} steps, and at least {LEAST_EPOCHS}; worked example: 50",
+        metavar="N",
+    )
+    batch_size: int = flag(64, texts.integer(1), RUN, "rows a step", goes="fit", metavar="N")
+    weight_decay: float = flag(
+        0.0, float, RUN, "decoupled decay of weights, not of biases", goes="optimizer", metavar="RATE"
+    )
+    l2: float = flag(
+        0.0,
+        float,
+        RUN,
+        "penalty l2/2 ||w||^2 on the same weights, added to the loss",
+        goes="optimizer",
+        metavar="FACTOR",
+    )
+    clip: float | None = flag(
+        None,
+        texts.positive,
+        RUN,
+        "largest global norm of a step's gradients",
+        shown="none",
+        goes="limits",
+        keyword="max_norm",
+        metavar="NORM",
+    )
+    patience: int | None = flag(
+        None,
+        texts.integer(1),
+        RUN,
+        "stop after N epochs that are no better on the held-out rows, and keep the best weights",
+        shown="go on",
+        goes="fit",
+        metavar="N",
+    )
+
+    output: str | None = flag(None, str, FILES, "where to save the model: *.npz or *.safetensors", metavar="MODEL")
+    plot: str | None = flag(
+        None, str, FILES, "draw the curves of the run, as *.png, *.pdf or *.svg", metavar="FILE"
+    )
+    checkpoint: str | None = flag(
+        None,
+        str,
+        FILES,
+        "save all of the run there as it goes, as *.npz or *.safetensors, so that it can be resumed",
+        goes="fit",
+        metavar="FILE",
+    )
+    checkpoint_every: float = flag(
+        10.0, texts.seconds, FILES, "how often; 0 is after each step", goes="fit", metavar="SECONDS"
+    )
+    resume: bool = flag(
+        False,
+        None,
+        FILES,
+        "go on from --checkpoint if it is there: the same command with --resume ends with the bits of a run "
+        "without a break",
+        goes="fit",
+    )
+    log_every: int | None = flag(
+        None, texts.integer(1), FILES, "show each Nth epoch", shown="some 50 of them", metavar="N"
+    )
+
+    def __post_init__(self) -> None:
+        for name, value in self.keywords("optimizer").items():
+            try:
+                CHECKS[name](flag_of(name), value)
+            except ValueError as error:
+                raise CommandError(str(error), USAGE) from error
+
+    def keywords(self, goes: str) -> dict[str, Any]:
+        """Return the values of the rows that go there, by keyword; those that are None are not given."""
+        rows = [row for row in fields(self) if row.metadata["goes"] == goes]
+        values = {row.metadata["keyword"] or row.name: getattr(self, row.name) for row in rows}
+        return {keyword: value for keyword, value in values.items() if value is not None}
+
+    @property
+    def rate(self) -> float:
+        """The learning rate: that asked for, or the optimizer's own."""
+        return OPTIMIZERS[self.optimizer][1] if self.lr is None else self.lr
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Give a parser the flags of the rows. What is not given will not be in its namespace."""
+    groups: dict[str, Any] = {}
+    for row in fields(Options):
+        group = row.metadata["group"]
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        positional = row.name == "data"
+        name, extra = (row.name, {"nargs": "?"}) if positional else (flag_of(row.name), {})
+        groups[group].add_argument(name, default=SUPPRESS, **row.metadata["how"], **extra)
+
+
+def flag_of(name: str) -> str:
+    """Return how a row is written on the command line."""
+    return f"--{name.replace('_', '-')}"

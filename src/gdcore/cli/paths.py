@@ -12,10 +12,20 @@ from numpy.typing import NDArray
 from ..optimizers import SGD, Adam, Momentum, RMSProp
 from ..plots import legend, line_style, marked, new_figure, saved
 from ..stepping import Optimizer
-from .errors import SUCCESS, check_plot
+from . import texts
+from .aligned import Aligned
+from .errors import SUCCESS
+from .outputs import check_plot
 
 Floats = NDArray[np.float64]
-Run = tuple[Callable[..., Optimizer], Mapping[str, Any]]
+Walker = tuple[Callable[..., Optimizer], Mapping[str, Any]]
+"""An optimizer and its hyperparameters."""
+
+DESCRIPTION: Final = """\
+Walk SGD, Momentum, RMSProp and Adam down a ravine and Rosenbrock's valley, say where each
+came to, and draw the paths with the distance that each step went below."""
+
+MOST_STEPS: Final = 1_000_000
 
 REACHED: Final = 1e-3
 """The height below which a valley's bottom counts as reached."""
@@ -25,8 +35,8 @@ REACHED: Final = 1e-3
 class Valley:
     """A function of (x, y) with the minimum 0, and how each optimizer walks down it.
 
-    ``height(points)`` takes points of shape (..., 2), ``gradient(point)`` one of shape (2,). ``runs`` has an
-    optimizer and its hyperparameters by name, and ``steps`` how many show what they do.
+    ``height(points)`` takes points of shape (..., 2), ``gradient(point)`` one of shape (2,). ``walkers``
+    walk ``steps`` steps, which show what they do.
     """
 
     name: str
@@ -36,7 +46,7 @@ class Valley:
     start: tuple[float, float]
     minimum: tuple[float, float]
     steps: int
-    runs: Mapping[str, Run]
+    walkers: Mapping[str, Walker]
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ VALLEYS: Final[Mapping[str, Valley]] = {
         start=(-9.0, 2.0),
         minimum=(0.0, 0.0),
         steps=60,
-        runs={
+        walkers={
             "SGD": (SGD, {"lr": 0.45}),
             "Momentum": (Momentum, {"lr": 0.45, "beta": 0.8}),
             "RMSProp": (RMSProp, {"lr": 0.2}),
@@ -117,7 +127,7 @@ VALLEYS: Final[Mapping[str, Valley]] = {
         start=(-1.2, 1.0),
         minimum=(1.0, 1.0),
         steps=1000,
-        runs={
+        walkers={
             "SGD": (SGD, {"lr": 0.0018}),
             "Momentum": (Momentum, {"lr": 0.01}),
             "RMSProp": (RMSProp, {"lr": 0.01}),
@@ -128,14 +138,14 @@ VALLEYS: Final[Mapping[str, Valley]] = {
 
 
 def walk(valley: Valley, name: str, steps: int) -> Walk:
-    """Return the path of one of the valley's runs.
+    """Return the path of one of the valley's walkers.
 
     >>> walk(VALLEYS["ravine"], "SGD", steps=2).points.round(4)
     array([[-9.    ,  2.    ],
            [-8.595 , -1.6   ],
            [-8.2082,  1.28  ]])
     """
-    kind, values = valley.runs[name]
+    kind, values = valley.walkers[name]
     point = np.array(valley.start)
     optimizer = kind(point, **values)
     points = [point.copy()]
@@ -145,14 +155,22 @@ def walk(valley: Valley, name: str, steps: int) -> Walk:
     return Walk(name, values["lr"], np.array(points))
 
 
-def paths(args: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of the command."""
+    default_steps = ", ".join(f"{name} {valley.steps}" for name, valley in VALLEYS.items())
+    parser.add_argument("--valley", choices=(*VALLEYS, "both"), default="both", help="default: both")
+    parser.add_argument("--steps", type=texts.integer(1, MOST_STEPS), metavar="N", help=f"default: {default_steps}")
+    parser.add_argument("--plot", metavar="FILE", help="where to draw the paths (png, pdf, svg)")
+
+
+def run(args: argparse.Namespace) -> int:
     """Print where each optimizer came to, and draw how."""
     if args.plot is not None:
         check_plot(args.plot)
     chosen = VALLEYS.values() if args.valley == "both" else [VALLEYS[args.valley]]
     walked = []
     for valley in chosen:
-        walks = [walk(valley, name, args.steps or valley.steps) for name in valley.runs]
+        walks = [walk(valley, name, args.steps or valley.steps) for name in valley.walkers]
         walked.append((valley, walks))
         print(_table(valley, walks))
     if args.plot is not None:
@@ -162,19 +180,27 @@ def paths(args: argparse.Namespace) -> int:
 
 
 def _table(valley: Valley, walks: list[Walk]) -> str:
+    table = Aligned(
+        ("", "<8"),
+        ("lr", ">8g"),
+        ("x", ">10.4f"),
+        ("y", ">10.4f"),
+        ("f", ">11.2e"),
+        ("to minimum", ">12.2e"),
+        ("walked", ">9.2f"),
+        (f"f < {REACHED:g} after", ">18"),
+    )
     lines = [
         f"{valley.name}, {valley.formula}: from {valley.start} to the minimum at {valley.minimum}, "
         f"{len(walks[0].points) - 1} steps",
-        f"{'':<8}{'lr':>8}{'x':>10}{'y':>10}{'f':>11}{'to minimum':>12}{'walked':>9}{f'f < {REACHED:g} after':>18}",
+        table.head(),
     ]
     for taken in walks:
         end = taken.points[-1]
         reached = np.flatnonzero(valley.height(taken.points) < REACHED)
         after = f"{reached[0]} steps" if len(reached) else "-"
-        lines.append(
-            f"{taken.name:<8}{taken.lr:>8g}{end[0]:>10.4f}{end[1]:>10.4f}{valley.height(end):>11.2e}"
-            f"{np.hypot(*(end - valley.minimum)):>12.2e}{taken.lengths.sum():>9.2f}{after:>18}"
-        )
+        left = np.hypot(*(end - valley.minimum))
+        lines.append(table.line(taken.name, taken.lr, *end, valley.height(end), left, taken.lengths.sum(), after))
     return "\n".join([*lines, ""])
 
 

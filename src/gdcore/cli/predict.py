@@ -4,30 +4,39 @@ import argparse
 import csv
 import io
 import sys
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..files import replacing
-from ..tables import Table, TableModel
+from ..tables import Table, TableError, TableModel
 from .errors import SUCCESS, CommandError
+from .outputs import check_other
 from .report import warn
-from .train import _check_other
+
+DESCRIPTION: Final = """\
+Predict a line for each row of a CSV or Parquet file, below a header with the name of the
+target. If the file has the target too, say the RMSE or the accuracy on stderr."""
 
 
-def predict(args: argparse.Namespace) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give a parser the arguments of the command."""
+    parser.add_argument("model", metavar="MODEL", help="what gdcore train saved")
+    parser.add_argument("data", metavar="DATA", help="CSV with a header line, or Parquet")
+    parser.add_argument("--output", metavar="FILE.csv", help="where to write (default: standard output)")
+    parser.add_argument(
+        "--probabilities", action="store_true", help="give the probability of each class in a column of its own"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
     """Predict a line for each row of a table."""
-    from ..tables import ModelError, Table, TableError, TableModel  # noqa: PLC0415  # noqa: PLC0415
-
     if args.output is not None:
-        _check_other("--output", args.output, args.model, args.data)
-    try:
-        model = TableModel.load(args.model)
-        table = Table(args.data)
-        content, predictions = _predicted(model, table, args.probabilities)
-    except (ModelError, TableError) as error:
-        raise CommandError(str(error)) from error
+        check_other("--output", args.output, args.model, args.data)
+    model = TableModel.load(args.model)
+    table = Table(args.data)
+    content, predictions = _predicted(model, table, args.probabilities)
     for name, rows in model.columns.unknown(table).items():
         warn(f"column {name!r} has texts in {rows} of {len(table)} rows that were not there in training")
     if args.output is None:
@@ -40,7 +49,7 @@ def predict(args: argparse.Namespace) -> int:
     return SUCCESS
 
 
-def _predicted(model: "TableModel", table: "Table", probabilities: bool) -> tuple[str, NDArray[Any]]:
+def _predicted(model: TableModel, table: Table, probabilities: bool) -> tuple[str, NDArray[Any]]:
     """Return the predictions as CSV, and as they are."""
     if not len(table):
         raise CommandError(f"{table.path}: expected at least 1 row below the header, got 0")
@@ -71,9 +80,7 @@ def _csv(header: list[str], rows: list[list[Any]]) -> str:
     return text.getvalue()
 
 
-def _say_score(model: "TableModel", table: "Table", predictions: NDArray[Any]) -> None:
-    from ..tables import TableError  # noqa: PLC0415
-
+def _say_score(model: TableModel, table: Table, predictions: NDArray[Any]) -> None:
     if model.target.name not in table.columns:
         return
     try:

@@ -2,23 +2,15 @@
 
 import os
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..models import shortcomings
 from ..training import History, Record, write
+from .aligned import Aligned
 
 Titles = tuple[tuple[str, str], ...]
 """Keys of the record, each with its title."""
-
-UNFINISHED: Final = 0.01
-"""A run whose last tenth of epochs lowers the error by more than this part of it is not at its end."""
-
-NEGLIGIBLE: Final = 1e-3
-"""A run whose error is below this part of that of a constant prediction has learned enough."""
-
-UNSTEADY: Final = 1.01
-"""A run whose last error is this many times its best one wanders about the optimum."""
 
 LINES: Final = 50
 """How many epochs are shown at most, unless all are asked for."""
@@ -39,13 +31,13 @@ def say(text: str, *, needed: bool) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def count(number: int, what: str) -> str:
-    """Return the number with what it counts, in the plural where there is need."""
+def counted(n: int, what: str) -> str:
+    """Return how many there are of what, in the plural where there is need."""
     plural = {"class": "classes"}.get(what, f"{what}s")
-    return f"{number} {what if number == 1 else plural}"
+    return f"{n} {what if n == 1 else plural}"
 
 
-def number(value: float) -> str:
+def brief(value: float) -> str:
     """Return a value as tables and summaries show it."""
     return f"{value:.6g}"
 
@@ -87,75 +79,64 @@ class EpochTable:
 
     def __init__(self, columns: Titles, epochs: int, every: int | None, *, needed: bool) -> None:
         self.needed = needed
-        self.columns = columns
+        self.keys = ("epoch", *(key for key, _ in columns))
         self.epochs = epochs
         self.every = every or -(-epochs // LINES)
+        digits = {"lr": ".3g"}
+        self._lines = Aligned(
+            ("epoch", ">5"),
+            *((title, f">{max(17, len(title) + 2)}{digits.get(key, '.6g')}") for key, title in columns),
+        )
 
     def head(self) -> str:
         """Return the line with the titles."""
-        return "epoch" + self._row(title for _, title in self.columns)
+        return self._lines.head()
 
     def show(self, record: Record, _params: Any) -> None:
         """Print the line of an epoch, if its turn has come; a callback of :func:`gdcore.fit`."""
         epoch = record["epoch"]
-        if epoch not in {1, self.epochs} and epoch % self.every:
-            return
-        say(self.line(record), needed=self.needed)
-
-    def line(self, record: Record) -> str:
-        """Return the line of an epoch."""
-        values = (f"{record[key]:.3g}" if key == "lr" else number(record[key]) for key, _ in self.columns)
-        return f"{record['epoch']:>5}" + self._row(values)
-
-    def _row(self, cells: Iterable[str]) -> str:
-        widths = (max(15, len(title)) for _, title in self.columns)
-        return "".join(f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+        if epoch in {1, self.epochs} or not epoch % self.every:
+            say(self._lines.line(*(record[key] for key in self.keys)), needed=self.needed)
 
 
-def summary(history: History, measure: Measure, rows: int, saved: str, *, best_kept: bool) -> str:
-    """Return in a few lines how the run went: how good it is, its end, the time it took, what is kept."""
+def summary(history: History, measure: Measure, rows: int, judged: str, saved: str, *, best_kept: bool) -> str:
+    """Return in a line how the run went: how good, as ``judged``, its end, its time, what is saved."""
     records = history.records
     seconds = sum(record["seconds"] for record in records)
     samples = rows * len(records)
     key, title = measure.judged
     best = history.best
     if best_kept:
-        reached = f"{number(best[key])} (epoch {best['epoch']}, the best one, whose weights are kept)"
+        reached = f"{brief(best[key])} (epoch {best['epoch']}, the best one, whose weights are kept)"
     else:
-        reached = f"{number(records[-1][key])} (best epoch {best['epoch']}: {number(best[key])})"
+        reached = f"{brief(records[-1][key])} (best epoch {best['epoch']}: {brief(best[key])})"
     ended = {
         "epochs": "",
         "patience": f", stopped as {history.monitor.replace('_', ' ')} got no better",
         "interrupted": ", interrupted",
     }.get(history.stopped, "")
     return (
-        f"{title} {reached}; "
-        f"{count(len(records), 'epoch')}{ended}; "
+        f"{title} {reached}; {judged}; "
+        f"{counted(len(records), 'epoch')}{ended}; "
         f"{seconds:.3g} s, {samples / max(seconds, 1e-9):.3g} samples/s; {saved}"
     )
 
 
-def warn_of_outcome(history: History, measure: Measure, *, steady: bool) -> None:
-    """Warn of a run that learned nothing, was still learning, or, unless ``steady``, wanders about the optimum."""
+def warn_of_outcome(history: History, measure: Measure, best: float | None, *, steady: bool) -> None:
+    """Warn of what has to be said of a run; ``best`` is the error of the linear fit that it should have found."""
     key, name = measure.error
-    errors = [record[key] for record in history.records]
-    last, best = errors[-1], min(errors)
-    # Over the rows held out, if there are any: over the others the loss of classes falls for ever.
-    monitored = [history.monitored(record) for record in history.records]
-    fell = 1 - monitored[-1] / (monitored[-1 - len(monitored) // 10] or 1.0)
-    alone, what = measure.alone
-    if last >= alone > 0:
-        warn(f"the model is no better than {what}, which has {name} {number(alone)}")
-    elif history.stopped != "epochs" or steady or last <= NEGLIGIBLE * alone:
-        return
-    elif last > UNSTEADY * best:
-        warn(
-            f"the train {name} ends {100 * (last / best - 1):.2g} % above its best, {number(best)}; "
-            f"try a smaller --lr, a larger --batch-size or --schedule cosine"
-        )
-    elif fell > UNFINISHED:
-        where = "validation" if history.monitor.startswith("validation") else "train"
-        warn(
-            f"the {where} {name} still fell by {100 * fell:.2g} % in the last tenth of the epochs; "
-            f"try more --epochs or a larger --lr"
-        )
+    validation = None
+    if history.monitor.startswith("validation"):
+        validation = [history.monitored(record) for record in history.records]
+    for said in shortcomings(
+        [record[key] for record in history.records],
+        name,
+        measure.alone,
+        lambda option: "--schedule cosine" if option == "schedule" else f"--{option.replace('_', '-')}",
+        validation=validation,
+        done=history.stopped == "epochs",
+        steady=steady,
+        separated=history.records[-1].get("accuracy") == 1,
+        best=best,
+    ):
+        warn(said)

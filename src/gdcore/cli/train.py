@@ -1,81 +1,90 @@
-"""``gdcore train``: what it makes of a table before it trains: features, a target, and the rows to hold out."""
+"""``gdcore train``: a model fitted to a table, from the first line that is printed to the last."""
 
 import argparse
-import csv
-from dataclasses import replace
+import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
+from ..checkpoints import CheckpointError
+from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
+from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
+from ..tables import Table
+from ..training import DivergenceError, History, ScheduleError, fit
+from . import example
+from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
+from .judgement import Judgement, judged
+from .options import SCHEDULES, Options, add_arguments, flag_of
+from .outputs import check_plot, check_saved
+from .problem import Problem, posed
+from .report import (
+    CLASSIFICATION,
+    REGRESSION,
+    EpochTable,
+    Measure,
+    Titles,
+    brief,
+    counted,
+    say,
+    summary,
+    warn,
+    warn_of_outcome,
+)
 
-from ..checkpoints import check_path
-from ..distributed import agree, only_first_speaks, started
-from ..files import check_destination
-from ..models import MLP, OPTIMIZERS, Network
-from ..tables import Columns, Table, TableError, TableModel, Target, said_missing
-from .errors import SUCCESS, USAGE, CommandError, check_plot
-from .options import DEFAULTS
-from .report import count, warn
-from .table_run import Job, make_optimizer
+__all__ = ["DESCRIPTION", "add_arguments", "run"]
+
+DESCRIPTION: Final = """\
+Fit a model to a CSV or Parquet file by mini-batch gradient descent: linear regression, or
+logistic or softmax regression where the target is text, or a net with --hidden.
+Numbers are standardised for the run, texts one-hot encoded; RMSEs and predictions are in the
+table's own units. Ctrl-C ends the run and keeps what was learned. Without a file, run the worked
+example y = 2x + 30 with all optimizers."""
+
+HOPELESS: Final = 2.0
+"""A run that gets worse, and ends this many times worse than a constant prediction, counts as diverged."""
 
 
-def train(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Fit a model to a table; without a table, run the worked example."""
-    given = {name: value for name, value in vars(args).items() if name != "command"}
+    given = {name: value for name, value in vars(args).items() if name != "run"}
     if "data" not in given:
-        return _train_worked_example(given)
+        return _run_example(given)
     if "target" not in given:
         raise CommandError("--target: expected the column to predict (see gdcore train --help)", USAGE)
-    options = argparse.Namespace(**{**DEFAULTS, **given})
-    if options.lr is None:
-        options.lr = OPTIMIZERS[options.optimizer][1]
     comm = started()
     with only_first_speaks(comm) as speaks:
+        options = Options(**given)
         if not speaks:
-            options.output = options.plot = None
-        jobs: list[Job] = []
+            options = replace(options, output=None, plot=None)
+        problems: list[Problem] = []
 
-        def prepare() -> list[str]:
-            _check_options(options)
-            try:
-                jobs.append(prepared(options, Table(options.data)))
-            except TableError as error:
-                raise CommandError(str(error)) from error
+        def pose() -> list[str]:
+            _check_outputs(options)
+            problems.append(posed(options, Table(options.data)))
             return []
 
         if comm is None:
-            prepare()
+            pose()
         else:
-            agree(comm, prepare)
-        return replace(jobs[0], comm=comm).run()
+            agree(comm, pose)
+        return TableRun(options, problems[0], comm).run()
 
 
-def _train_worked_example(given: dict[str, Any]) -> int:
-    from . import example as worked_example  # noqa: PLC0415
-
-    epochs = given.pop("epochs", worked_example.EPOCHS)
-    if given:
-        flag = "--" + next(iter(given)).replace("_", "-")
-        raise CommandError(f"{flag}: expected a file DATA with it (see gdcore train --help)", USAGE)
-    print(worked_example.report(epochs))
+def _run_example(given: dict[str, Any]) -> int:
+    epochs = given.pop("epochs", example.EPOCHS)
+    for name in given:
+        raise CommandError(f"{flag_of(name)}: expected a file DATA with it (see gdcore train --help)", USAGE)
+    print(example.followed(epochs))
     return SUCCESS
 
 
-def _check_options(options: argparse.Namespace) -> None:
+def _check_outputs(options: Options) -> None:
     """Refuse what can be refused before the table is read."""
-    try:
-        make_optimizer(options, [{"params": np.zeros(1)}])
-    except (TypeError, ValueError) as error:
-        name, _, said = str(error).partition(":")
-        flag = f"--{name.replace('_', '-')}" if name in DEFAULTS else name
-        raise CommandError(f"{flag}:{said}", USAGE) from error
     if options.resume and options.checkpoint is None:
         raise CommandError("--resume: expected --checkpoint FILE with it", USAGE)
     for flag, path in (("--output", options.output), ("--checkpoint", options.checkpoint)):
         if path is not None:
-            _check_other(flag, path, options.data)
-            _check_suffix(flag, path)
+            check_saved(flag, path, options.data)
     if options.plot is not None:
         check_plot(options.plot)
     if options.output is not None and options.output == options.checkpoint:
@@ -90,129 +99,170 @@ def _check_options(options: argparse.Namespace) -> None:
         )
 
 
-def _check_suffix(flag: str, path: str) -> None:
+def make_optimizer(options: Options, groups: list[dict[str, Any]], comm: Any = None) -> Any:
+    """Return the optimizer that is asked for; that over the ranks of ``comm`` limits the gradients too."""
+    kind, _ = OPTIMIZERS[options.optimizer]
+    values = {**options.keywords("optimizer"), "lr": options.rate}
     try:
-        check_path(path)
+        if comm is None:
+            return kind(groups, **values)
+        return ShardedOptimizer(kind, groups, comm, **values, **options.keywords("limits"))
     except ValueError as error:
-        raise CommandError(f"{flag}: {str(error).removeprefix('path: ')}", USAGE) from error
+        raise CommandError(str(error), USAGE) from error
 
 
-def _check_other(flag: str, path: str, *read: str) -> None:
-    check_destination(path)
-    for other in read:
-        if Path(path).exists() and Path(other).exists() and Path(path).samefile(other):
-            raise CommandError(f"{flag}: expected another file than {other!r}, which is read", USAGE)
+@dataclass(frozen=True)
+class TableRun:
+    """A run of ``gdcore train``: what was asked for, what is to be trained, and who trains."""
 
+    options: Options
+    problem: Problem
+    comm: Any = None
+    """Of the ranks that train together; None for one process."""
 
-Rows = NDArray[np.intp]
+    def run(self) -> int:
+        """Train, telling how it goes; save and draw what is asked for; return the exit status."""
+        options, measure = self.options, self._measure()
+        optimizer = make_optimizer(options, self.problem.model.network.groups(), self.comm)
+        needed = not (options.output or options.plot or options.checkpoint)
+        table = EpochTable(measure.columns, self.epochs, options.log_every, needed=needed)
+        say(f"{self._head(measure)}\n\n{table.head()}", needed=needed)
+        history = self._fit(optimizer, table, measure)
+        self._check_hopeless(history, measure)
+        if options.output is not None:
+            self.problem.model.save(options.output)
+        if options.plot is not None and len(history):
+            history.plot(options.plot)
+        if history.stopped == "interrupted":
+            return self._end_interrupted(history)
+        warn_of_outcome(history, measure, self._best_linear(), steady=options.schedule != "constant")
+        result = self._judged()
+        if result.warning:
+            warn(result.warning)
+        written, kept = self._written(history), options.patience is not None
+        said = summary(history, measure, len(self.problem.data[0]), result.line, written, best_kept=kept)
+        say(f"\n{said}{result.table}", needed=needed)
+        return SUCCESS
 
+    @property
+    def steps(self) -> int:
+        """How many steps an epoch has."""
+        return -(-len(self.problem.data[0]) // self.options.batch_size)
 
-def prepared(options: argparse.Namespace, table: Table) -> Job:
-    """Return what is to be trained, and on what. Raises TableError and CommandError."""
-    features = _features(options, table)
-    categorical = _names("--categorical", options.categorical) if options.categorical else ()
-    _check_categorical(options, table, categorical, features)
-    table = _without_missing(options, table, features)
-    rng = np.random.default_rng(options.seed)
-    held = _held_out(len(table), options)
-    order = _drawn(len(table), held, rng)
-    columns, x = Columns.of(table, features, categorical, order, held, fill=options.missing == "fill")
-    target, y = Target.of(table, options.target, options.task, order, held)
-    _check_constant(columns, target, x[held:], y[held:])
-    sizes = (columns.width, *options.hidden, target.outputs)
-    network = (
-        MLP(sizes, task=target.task, activation=options.activation, rng=rng)
-        if options.hidden
-        else Network(sizes, target.task)
-    )
-    validation = (x[:held], y[:held]) if held else None
-    return Job(options, TableModel(network, columns, target), (x[held:], y[held:]), validation, rng)
+    @property
+    def epochs(self) -> int:
+        """How many epochs there are to be."""
+        return self.options.epochs or default_epochs(len(self.problem.data[0]), self.options.batch_size)
 
+    def _measure(self) -> Measure:
+        target, y = self.problem.model.target, self.problem.data[1]
+        columns: Titles
+        if target.classes:
+            columns, error = CLASSIFICATION, ("cross_entropy", "loss")
+        else:
+            columns, error = REGRESSION, ("rmse", "RMSE")
+        constant, said = constant_error(y, classes=bool(target.classes))
+        if self.problem.validation is None:
+            columns = tuple((key, title) for key, title in columns if not key.startswith("validation_"))
+        if self.options.schedule != "constant":
+            columns = (*columns, ("lr", "lr"))
+        return Measure(columns, error, (target.scale * constant, said))
 
-def _names(flag: str, text: str) -> tuple[str, ...]:
-    try:
-        names = tuple(name.strip() for name in next(csv.reader([text], strict=True), []))
-    except csv.Error as error:
-        raise CommandError(f"{flag}: expected columns as in a CSV header, got {text!r}: {error}", USAGE) from error
-    if not names:
-        raise CommandError(f"{flag}: expected at least one column, got none", USAGE)
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise CommandError(f"{flag}: expected each column once, got {twice!r} again", USAGE)
-    return names
-
-
-def _features(options: argparse.Namespace, table: Table) -> tuple[str, ...]:
-    table.require([options.target])
-    if options.features is None:
-        features = tuple(name for name in table.columns if name != options.target)
-        if not features:
-            raise CommandError(f"{options.data}: expected columns beside the target, got {options.target!r} alone")
-        return features
-    features = _names("--features", options.features)
-    if options.target in features:
-        raise CommandError(f"--features: expected columns beside the target, got {options.target!r}", USAGE)
-    table.require(features)
-    return features
-
-
-def _check_categorical(
-    options: argparse.Namespace, table: Table, categorical: tuple[str, ...], features: tuple[str, ...]
-) -> None:
-    table.require(categorical)
-    if options.target in categorical:
-        raise CommandError(
-            f"--categorical: expected features, got the target {options.target!r}; see --task classification", USAGE
+    def _head(self, measure: Measure) -> str:
+        options, problem = self.options, self.problem
+        target, network = problem.model.target, problem.model.network
+        held = 0 if problem.validation is None else len(problem.validation[0])
+        what = f"{counted(len(target.classes), 'class')}" if target.classes else "a number"
+        hidden = f", hidden layers {', '.join(map(str, network.sizes[1:-1]))} ({network.activation})"
+        alone, baseline = measure.alone
+        resumed = options.checkpoint if options.resume else None
+        return (
+            f"{options.data}: {len(problem.data[0])} rows to train on, {held} held out; "
+            f"{counted(network.sizes[0], 'feature')}, target {target.name!r}: {what}\n"
+            f"{options.optimizer}, lr {options.rate:g} ({options.schedule}): {counted(self.epochs, 'epoch')} of "
+            f"{counted(self.steps, 'step')}{hidden if options.hidden else ''}; "
+            f"{baseline} has {measure.error[1]} {brief(alone)} on the rows to train on"
+            + (f"\ngoing on from {resumed}" if resumed and Path(resumed).exists() else "")
         )
-    other = next((name for name in categorical if name not in features), None)
-    if other is not None:
-        raise CommandError(f"--categorical: expected columns among --features, got {other!r}", USAGE)
 
+    def _fit(self, optimizer: Any, table: EpochTable, measure: Measure) -> History:
+        options, problem = self.options, self.problem
+        network = problem.model.network
+        schedule, _ = SCHEDULES[options.schedule]
+        error, _ = measure.error
+        try:
+            return fit(
+                network.value_and_grad,
+                network.params,
+                problem.data,
+                optimizer,
+                epochs=self.epochs,
+                rng=problem.rng,
+                metrics=problem.model.target.metrics(network),
+                validation=problem.validation,
+                monitor=error if problem.validation is None else f"validation_{error}",
+                schedule=None if schedule is None else schedule(options.rate, self.epochs * self.steps),
+                comm=self.comm,
+                settings={"task": network.task, **options.keywords("settings")},
+                callback=table.show,
+                **options.keywords("fit"),
+                **(options.keywords("limits") if self.comm is None else {}),
+            )
+        except DivergenceError as error:
+            said = f"the run diverged: {error.__cause__} at step {error.step} of epoch {error.epoch}"
+            raise CommandError(f"{said}; try a smaller lr than {options.rate:g}") from error
+        except (CheckpointError, ValueError) as error:
+            if options.checkpoint is None:
+                raise
+            way_out = (
+                "; give the --schedule, --lr and --epochs that it was begun with, or begin anew with another --checkpoint"
+                if isinstance(error, ScheduleError)
+                else ""
+            )
+            raise CommandError(f"--resume: {str(error).removeprefix('checkpoint: ')}{way_out}") from error
 
-def _without_missing(options: argparse.Namespace, table: Table, features: tuple[str, ...]) -> Table:
-    """Do to the rows that miss a value what ``--missing`` says; a row without its target is of no use."""
-    needed = (options.target,) if options.missing == "fill" else (*features, options.target)
-    missing = table.missing(needed)
-    if not missing:
-        return table
-    if options.missing == "error":
-        raise TableError(said_missing(table, missing, "fill them in, or see --missing drop and --missing fill"))
-    kept = table.without_missing(needed)
-    warn(f"{count(len(table) - len(kept), 'row')} of {len(table)} left out, as values are missing")
-    return kept
+    def _best_linear(self) -> float | None:
+        """Return the RMSE that the best linear fit has on the rows trained on, where the run is to find it."""
+        options, target = self.options, self.problem.model.target
+        if (
+            target.classes
+            or options.hidden
+            or options.weight_decay
+            or options.l2
+            or options.clip
+            or options.patience
+        ):
+            return None
+        best = least_squares(*self.problem.data)
+        return None if best is None else target.scale * best
 
+    def _judged(self) -> Judgement:
+        """Return how good the model is for the rows held out, or, without, for those trained on."""
+        problem = self.problem
+        held = problem.validation is not None
+        x, y = problem.data if problem.validation is None else problem.validation
+        target, network = problem.model.target, problem.model.network
+        return judged(network.outputs(network.params, x), y, target.scale, target.classes, held=held)
 
-def _drawn(rows: int, held: int, rng: np.random.Generator) -> Rows:
-    """Return the rows held out, then the others, each in the order of the table: memory is read in order too."""
-    chosen = np.zeros(rows, bool)
-    chosen[rng.permutation(rows)[:held]] = True
-    return np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)])
+    def _check_hopeless(self, history: History, measure: Measure) -> None:
+        alone, baseline = measure.alone
+        key, name = measure.error
+        if history.stopped == "interrupted" or self.options.patience is not None or alone <= 0 or not len(history):
+            return
+        first, last = history.records[0][key], history.records[-1][key]
+        if not last <= max(first, HOPELESS * alone):
+            raise CommandError(
+                f"the run diverged: {name} {brief(last)} after the last epoch, {brief(first)} after the first, "
+                f"where {baseline} has {brief(alone)}; try a smaller lr than {self.options.rate:g}"
+            )
 
+    def _end_interrupted(self, history: History) -> int:
+        epoch = 1 + (history.records[-1]["epoch"] if len(history) else 0)
+        resume = "; add --resume to go on" if self.options.checkpoint else ""
+        print(f"gdcore: interrupted in epoch {epoch}; {self._written(history)}{resume}", file=sys.stderr)
+        return INTERRUPTED
 
-def _held_out(rows: int, options: argparse.Namespace) -> int:
-    """Return how many rows are held out."""
-    if rows < 2:
-        raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
-    held: int = round(options.validation * rows)
-    if rows - held < 2:
-        raise CommandError(
-            f"--validation: expected a part that leaves at least 2 of {rows} rows to train on, "
-            f"got {options.validation:g}"
-        )
-    if options.validation and not held:
-        warn(f"no row is held out: {options.validation:g} of {rows} rows is less than one")
-    return held
-
-
-def _check_constant(columns: Columns, target: Target, x: NDArray[Any], y: NDArray[Any]) -> None:
-    """Say what does not vary in the rows to train on, ``x`` and ``y``."""
-    names = [name for name, constant in zip(columns.numbers, columns.scaling.constant, strict=True) if constant]
-    stops = np.cumsum([len(columns.numbers), *map(len, columns.texts.values())])
-    kinds = zip(columns.texts, np.split(x, stops[:-1], axis=1)[1:], strict=True)
-    names += [name for name, features in kinds if (features == features[0]).all()]
-    if len(names) == len(columns.names):
-        raise CommandError("no usable feature: every one has the same value in all rows to train on")
-    if names:
-        warn(f"constant in the rows to train on, so of no use: {', '.join(map(repr, names))}")
-    if (y == y[0]).all():
-        warn(f"the target {target.name!r} is constant in the rows to train on")
+    def _written(self, history: History) -> str:
+        names = {"model": self.options.output, "curves": self.options.plot if len(history) else None}
+        written = [f"{what} saved to {path}" for what, path in names.items() if path is not None]
+        return ", ".join(written) if self.options.output else ", ".join(["model not saved (no --output)", *written])

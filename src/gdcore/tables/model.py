@@ -72,12 +72,14 @@ class Target:
                 f"{table.path}: column {name!r}: expected 2 to {MOST_CLASSES} classes, got {len(classes)}"
             )
         codes = table.codes(name, classes)[order]
-        if (codes[held:] == codes[held]).all():
-            raise TableError(
-                f"{table.path}: column {name!r}: expected 2 classes or more in the rows to train on, "
-                f"got {classes[codes[held]]!r} alone; try another --seed or --validation"
-            )
         return cls(name, 0.0, 1.0, classes), codes
+
+    @staticmethod
+    def kinds(table: Table, name: str, task: str | None) -> NDArray[Any] | None:
+        """Return the class of each row of a target, an integer; None for a regression. ``task`` is as for `of`."""
+        if task == "regression" or (task is None and not table.is_text(name)):
+            return None
+        return table.codes(name, table.texts(name))
 
     def metrics(self, network: Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""
@@ -150,8 +152,7 @@ class TableModel:
         try:
             saved = load(path)
         except ValueError as error:
-            reason = str(error).removeprefix("path: ")
-            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {reason}") from error
+            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {error}") from error
         metadata = saved.metadata
         found = metadata.get("format") if isinstance(metadata, dict) else None
         if found != FORMAT:

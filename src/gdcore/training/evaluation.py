@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import Array, check_callable, describe, flag
-from ..metrics import CHUNK, Metric
+from ..metrics import CHUNK, Metric, Statistic
 from .batches import check_arrays
 from .history import History, Record
 
@@ -36,6 +36,12 @@ class Evaluation:
         self.running = tuple(self.metrics.items()) if flag("running", running) else ()
         self.patience = patience
         self.loss_after = False
+        whole = [name for name, metric in self.running if isinstance(metric, Statistic)]
+        if whole:
+            raise ValueError(
+                f"running: expected metrics that are means over samples, got {', '.join(map(repr, whole))}, of all "
+                f"samples at once; expected False with them"
+            )
         if validation is not None:
             if not isinstance(validation, tuple | list):
                 raise TypeError(f"validation: expected a tuple of arrays, got {type(validation).__name__}")
@@ -70,7 +76,7 @@ class Evaluation:
             )
         self.loss_after = self.patience is not None and key == "loss"
         metric = self.metrics.get(key.removeprefix("validation_").removeprefix("running_"))
-        return History([], key, larger_is_better=isinstance(metric, Metric) and metric.larger_is_better)
+        return History([], key, larger_is_better=isinstance(metric, Metric | Statistic) and metric.larger_is_better)
 
     def met(self, params: Any, batch: tuple[Array, ...]) -> tuple[float, ...]:
         """Return the running metrics of a batch, summed over its samples."""

@@ -1,0 +1,34 @@
+"""The files that a command is to write: those that cannot be are refused before the work."""
+
+from pathlib import Path
+
+from ..checkpoints import check_path
+from ..files import check_destination
+from ..plots import check_format
+from .errors import USAGE, CommandError
+
+
+def check_plot(path: str) -> None:
+    """Refuse a ``--plot`` that nothing can be drawn to."""
+    check_destination(path)
+    try:
+        check_format(path, "--plot")
+    except ValueError as error:
+        raise CommandError(str(error), USAGE) from error
+
+
+def check_saved(flag: str, path: str, *read: str) -> None:
+    """Refuse a file of ``flag`` that no model or checkpoint can be saved to, or that is one of those ``read``."""
+    check_other(flag, path, *read)
+    try:
+        check_path(path, flag)
+    except ValueError as error:
+        raise CommandError(str(error), USAGE) from error
+
+
+def check_other(flag: str, path: str, *read: str) -> None:
+    """Refuse a file of ``flag`` that cannot be written, or that is one of those ``read``."""
+    check_destination(path)
+    for other in read:
+        if Path(path).exists() and Path(other).exists() and Path(path).samefile(other):
+            raise CommandError(f"{flag}: expected another file than {other!r}, which is read", USAGE)
