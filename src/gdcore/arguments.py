@@ -72,7 +72,7 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def describe(value: object) -> str:
+def describe(value: Any) -> str:
     """Return what errors say of an array: ``float32 (64, 10)``."""
     if not (is_array(value) or issubclass(type(value), np.generic)):
         return type(value).__name__

@@ -215,7 +215,8 @@ class TableRun:
             if options.checkpoint is None:
                 raise
             way_out = (
-                "; give the --schedule, --lr and --epochs that it was begun with, or begin anew with another --checkpoint"
+                "; give the --schedule, --lr and --epochs that it was begun with, or begin anew with another "
+                "--checkpoint"
                 if isinstance(error, ScheduleError)
                 else ""
             )
