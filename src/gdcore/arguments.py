@@ -72,11 +72,11 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
-def describe(value: object) -> str:
+def describe(value: Any) -> str:
     """Return what errors say of an array: ``float32 (64, 10)``."""
-    if not (is_array(value) or isinstance(value, np.generic)):
+    if not (is_array(value) or issubclass(type(value), np.generic)):
         return type(value).__name__
-    plain = isinstance(value, np.generic) or type(value) is np.ndarray
+    plain = issubclass(type(value), np.generic) or type(value) is np.ndarray
     return f"{'' if plain else f'{type(value).__name__} of '}{value.dtype} {value.shape}"
 
 
