@@ -20,6 +20,11 @@ CHUNK = 8192
 """Samples that a metric sees at once: as many as keep the intermediate results in cache."""
 
 
+def _quiet() -> Any:
+    # A run that diverges shows in its numbers, and what is right may underflow on the way.
+    return np.errstate(over="ignore", under="ignore", invalid="ignore")
+
+
 @dataclass(frozen=True)
 class Metric:
     """The mean of a number that each sample has, and what becomes of that mean.
@@ -85,7 +90,8 @@ class Statistic:
         out = np.concatenate([np.asarray(self.outputs(params, x[start : start + CHUNK])) for start in starts])
         if len(out) != len(y):
             raise ValueError(f"outputs: expected one row a sample, {len(y)}, got {len(out)}")
-        return float(self.value(out, y))
+        with _quiet():
+            return float(self.value(out, y))
 
 
 def rmse(outputs: Outputs) -> Metric:
@@ -197,12 +203,13 @@ def cross_entropy(outputs: Outputs) -> Metric:
 
     def each(params: Any, x: Array, y: Array) -> Array:
         out = np.asarray(outputs(params, x))
-        if out.ndim == 1:
-            losses: Array = np.logaddexp(out, 0) - out * y
-            return losses
-        below = out - out.max(axis=1, keepdims=True)
-        chosen: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y]
-        return chosen
+        with _quiet():
+            if out.ndim == 1:
+                losses: Array = np.logaddexp(out, 0) - out * y
+                return losses
+            below = out - out.max(axis=1, keepdims=True)
+            chosen: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y]
+            return chosen
 
     return Metric(each)
 
@@ -214,7 +221,7 @@ def _root(mean: float) -> float:
 def _by_sample(cost: Callable[..., Array], out: Array, y: Array) -> Array:
     """Return the mean cost of each sample's errors, (n,)."""
     scores.check_like(out, y)
-    with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges shows in its numbers
+    with _quiet():
         costs = cost(out - y, dtype=np.float64)
-    mean: Array = costs.reshape(len(y), -1).mean(axis=1)
+        mean: Array = costs.reshape(len(y), -1).mean(axis=1)
     return mean

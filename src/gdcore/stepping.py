@@ -9,7 +9,7 @@ import numpy as np
 
 from . import rules
 from .arguments import is_array
-from .engine import Engine
+from .engine import Engine, check_among
 from .groups import Group, Tree, split
 from .trees import Structure, flatten
 
@@ -27,7 +27,8 @@ class Optimizer:
     def __init__(self, params: Tree, **values: Any) -> None:
         given, self._grouped = split(params, self.rule)
         grouped = self._grouped
-        self._structure = Structure([group["params"] for group in given] if grouped else params, "params")
+        tree = [group["params"] for group in given] if grouped else params
+        self._structure = Structure(tree, "params")
         groups: list[Group] = []
         leaves: list[Any] = []
         members: list[int] = []
@@ -39,7 +40,7 @@ class Optimizer:
             members += [index] * len(arrays)
             dtypes = {getattr(array, "dtype", None) for array in arrays}
             groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes))
-        self._engine = Engine(self._structure, leaves, members, groups)
+        self._engine = Engine(self._structure, tree, leaves, members, groups)
         self._groups, self._members = tuple(groups), members
         self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
 
@@ -51,9 +52,17 @@ class Optimizer:
         its state stay as they are, while ``t`` counts on for all.
 
         Raises TypeError or ValueError, before anything is written, for a gradient of another dtype or shape, a
-        tree of another structure, and a gradient that overlaps a parameter or the state.
+        tree of another structure, a gradient that overlaps a parameter or the state, and where the tree ``params``
+        now holds another array: its values are to be changed in place.
         """
         self._engine.step(grads)
+
+    def check_params(self, params: Tree) -> None:
+        """Raise ValueError unless each array that is stepped is, or is a view of, one of the arrays of ``params``.
+
+        There may be others: what no optimizer steps is frozen.
+        """
+        check_among(self._structure.labels, self._engine.params, flatten(params))
 
     @property
     def t(self) -> int:

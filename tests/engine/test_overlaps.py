@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gdcore as gd
-from gdcore.engine import check_apart, check_disjoint, overlaps
+from gdcore.engine import overlaps
+from gdcore.engine.overlaps import check_apart, check_disjoint
 
 both_ways = pytest.mark.parametrize("pairs", [0, overlaps.PAIRS], ids=["runs", "pairs"])
 

@@ -10,7 +10,7 @@ from ..checkpoints import CheckpointError
 from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
 from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
 from ..tables import Table
-from ..training import DivergenceError, History, fit
+from ..training import DivergenceError, History, ScheduleError, fit
 from . import example
 from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
 from .judgement import Judgement, judged
@@ -211,6 +211,11 @@ class TableRun:
         except DivergenceError as error:
             said = f"the run diverged: {error.__cause__} at step {error.step} of epoch {error.epoch}"
             raise CommandError(f"{said}; try a smaller lr than {options.rate:g}") from error
+        except ScheduleError as error:
+            raise CommandError(
+                f"--resume: {str(error).removeprefix('checkpoint: ')}; give the --schedule, --lr and --epochs that "
+                f"it was begun with, or begin anew with another --checkpoint"
+            ) from error
         except (CheckpointError, ValueError) as error:
             if options.checkpoint is None:
                 raise

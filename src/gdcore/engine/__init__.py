@@ -9,10 +9,8 @@ all of a step; the checks are in ``_arrays.pxd`` and, for what is unusual, in ``
 
 from ._engine import Engine as Engine
 from ._engine import update as update
+from .arrays import check_among as check_among
 from .arrays import check_like as check_like
-from .arrays import check_writable as check_writable
-from .overlaps import check_apart as check_apart
-from .overlaps import check_disjoint as check_disjoint
 from .threads import get_num_threads, set_num_threads
 from .variants import show_config
 
