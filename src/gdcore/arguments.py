@@ -83,3 +83,9 @@ def describe(value: object) -> str:
 def is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
     """Return whether a value is a NumPy array by its real type: ``isinstance`` believes what an object says."""
     return issubclass(type(value), np.ndarray)
+
+
+def check_callable(name: str, value: object, *, optional: bool = False) -> None:
+    """Raise TypeError unless a value can be called, or, with ``optional``, is None."""
+    if not (callable(value) or (optional and value is None)):
+        raise TypeError(f"{name}: expected a callable{' or None' if optional else ''}, got {type(value).__name__}")

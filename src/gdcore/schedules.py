@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .arguments import checked_int, nonnegative, positive
+from .arguments import check_callable, checked_int, nonnegative, positive
 from .powers import power, power_of_fraction
 
 
@@ -209,8 +209,7 @@ def join(schedules: Mapping[int, Callable[[int], float]]) -> Schedule:
     """
     pieces = _pieces("schedules", schedules)
     for at, schedule in pieces:
-        if not callable(schedule):
-            raise TypeError(f"schedules[{at}]: expected a callable, got {type(schedule).__name__}")
+        check_callable(f"schedules[{at}]", schedule)
     return _schedule(_join, schedules=pieces)
 
 

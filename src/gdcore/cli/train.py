@@ -211,15 +211,16 @@ class TableRun:
         except DivergenceError as error:
             said = f"the run diverged: {error.__cause__} at step {error.step} of epoch {error.epoch}"
             raise CommandError(f"{said}; try a smaller lr than {options.rate:g}") from error
-        except ScheduleError as error:
-            raise CommandError(
-                f"--resume: {str(error).removeprefix('checkpoint: ')}; give the --schedule, --lr and --epochs that "
-                f"it was begun with, or begin anew with another --checkpoint"
-            ) from error
         except (CheckpointError, ValueError) as error:
             if options.checkpoint is None:
                 raise
-            raise CommandError(f"--resume: {str(error).removeprefix('checkpoint: ')}") from error
+            way_out = (
+                "; give the --schedule, --lr and --epochs that it was begun with, or begin anew with another "
+                "--checkpoint"
+                if isinstance(error, ScheduleError)
+                else ""
+            )
+            raise CommandError(f"--resume: {str(error).removeprefix('checkpoint: ')}{way_out}") from error
 
     def _best_linear(self) -> float | None:
         """Return the RMSE that the best linear fit has on the rows trained on, where the run is to find it."""

@@ -9,8 +9,8 @@ all of a step; the checks are in ``_arrays.pxd`` and, for what is unusual, in ``
 
 from ._engine import Engine as Engine
 from ._engine import update as update
-from .arrays import check_among as check_among
 from .arrays import check_like as check_like
+from .identity import check_among as check_among
 from .threads import get_num_threads, set_num_threads
 from .variants import show_config
 

@@ -21,8 +21,9 @@ from ._plan cimport drive_plan, find
 
 import numpy as np
 
-from .arrays import check_like, check_same_memory, check_unmasked, check_writable
+from .arrays import check_like, check_unmasked, check_writable
 from .forks import engines
+from .identity import check_same_memory
 from .overlaps import check_apart, check_disjoint
 
 cnp.import_array()
@@ -321,10 +322,10 @@ cdef class Engine:
     cdef Py_ssize_t take_in(self, object grads) except -1:
         # Checks all parameters and gradients, enters these, and returns how many bytes the step goes through.
         cdef Py_ssize_t i, size, total = 0
-        cdef list near = []
         if take(self.grads, self.structure.root, grads, 0) != self.count:
             self.grads[:] = self.structure.leaves(grads, "grads")
         compare(self.params, self.structure.root, self.tree, 0, self.labels, check_same_memory)
+        near = []
         for i in range(self.count):
             size = self.bind(i, near)
             total += size * self.entries[i].width

@@ -75,7 +75,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     def _train(self, x: Array, y: Array, task: str, outputs: int, unit: float = 1.0) -> list[str]:
-        """Train a new network on checked arrays; targets are of so many of the user's units. Return what to say of it."""
+        """Train a new network on checked arrays, with targets of so many of the user's units; return its faults."""
         seed = check_random_state(self.random_state).randint(0, 2**32, 4, dtype=np.uint32)
         rng = np.random.default_rng(seed)
         if isinstance(self.hidden, str) or not isinstance(self.hidden, Sequence):

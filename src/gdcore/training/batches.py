@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import Array, checked_int, flag
+from ..arguments import Array, checked_int, flag, is_array
 
 
 def minibatches(
@@ -69,7 +69,7 @@ def check_arrays(name: str, arrays: Sequence[Any]) -> None:
     if not arrays:
         raise ValueError(f"{name}: expected at least one array, got none")
     for index, array in enumerate(arrays):
-        if not isinstance(array, np.ndarray):
+        if not is_array(array):
             raise TypeError(f"{name}[{index}]: expected a NumPy array, got {type(array).__name__}")
         if array.ndim == 0 or len(array) == 0:
             raise ValueError(f"{name}[{index}]: expected at least one sample, got shape {array.shape}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import Array, describe, flag
+from ..arguments import Array, check_callable, describe, flag
 from ..metrics import CHUNK, Metric, Statistic
 from .batches import check_arrays
 from .history import History, Record
@@ -34,14 +34,14 @@ class Evaluation:
         self.data = data
         self.validation = validation
         self.running = tuple(self.metrics.items()) if flag("running", running) else ()
+        self.patience = patience
+        self.loss_after = False
         whole = [name for name, metric in self.running if isinstance(metric, Statistic)]
         if whole:
             raise ValueError(
                 f"running: expected metrics that are means over samples, got {', '.join(map(repr, whole))}, of all "
                 f"samples at once; expected False with them"
             )
-        self.patience = patience
-        self.loss_after = False
         if validation is not None:
             if not isinstance(validation, tuple | list):
                 raise TypeError(f"validation: expected a tuple of arrays, got {type(validation).__name__}")
@@ -123,6 +123,5 @@ def _checked_metrics(metrics: Any) -> dict[str, Callable[..., float]]:
             raise TypeError(f"metrics: expected names of type str, got {name!r} of type {type(name).__name__}")
         if name in RESERVED or name.startswith(("running_", "validation_")):
             raise ValueError(f"metrics: expected names that the record does not have already, got {name!r}")
-        if not callable(metric):
-            raise TypeError(f"metrics[{name!r}]: expected a callable, got {type(metric).__name__}")
+        check_callable(f"metrics[{name!r}]", metric)
     return dict(metrics)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..arguments import Array, checked_int, checked_number, flag
+from ..arguments import Array, check_callable, checked_int, checked_number, flag, is_array
 from ..clipping import Limits
 from ..trees import flatten
 from .batches import checked_batches
@@ -107,21 +107,20 @@ def fit(
             ``callback`` adds only numbers and text. Limits on the gradients are given to the optimizer.
 
     A record has ``epoch``, from 1; ``loss``, the mean over the samples of the losses met during the epoch: each
-    batch's loss, before its step, weighted by the length of the batch; where patience compares by the loss,
-    that is ``running_loss``, and ``loss`` is the one over all of ``data`` after the epoch; with ``running``,
-    ``running_<name>`` for each metric, as met; ``<name>`` for each metric, over all of ``data`` after the
-    epoch; ``validation_loss`` and ``validation_<name>``, over all of ``validation``; with a schedule ``lr``,
-    that of the last step; and ``seconds``, the time of the steps.
+    batch's loss, before its step, weighted by the length of the batch; where patience compares by the loss, that is
+    ``running_loss``, and ``loss`` is the one over all of ``data`` after the epoch; with ``running``,
+    ``running_<name>`` for each metric, as met; ``<name>`` for each metric, over all of ``data`` after the epoch;
+    ``validation_loss`` and ``validation_<name>``, over all of ``validation``; with a schedule ``lr``, that of the
+    last step; and ``seconds``, the time of the steps.
 
     Ctrl-C ends the run after a whole step: ``stopped`` of the history is then ``"interrupted"``.
 
-    Raises TypeError or ValueError for an argument out of its range, before any step; ValueError for an optimizer
-    of other arrays, also when a callback has put others in their place; FileExistsError for a ``checkpoint``
-    that is there without ``resume``; TypeError for a loss that is no real number; and
-    :class:`gdcore.DivergenceError`, naming epoch and step, for a loss or gradient that is not finite and for
-    loss and weights that grow without end. In these, and when ``value_and_grad`` or the optimizer raises, the
-    parameters stand where the last whole step left them, or, with ``patience``, where the best epoch did.
-    Where the loss is not finite, that is where it is not.
+    Raises TypeError or ValueError for an argument out of its range, before any step; ValueError for an optimizer of
+    other arrays, also when a callback has put others in their place; FileExistsError for a ``checkpoint`` that is
+    there without ``resume``; TypeError for a loss that is no real number; :class:`gdcore.DivergenceError`, naming
+    epoch and step, for a loss or gradient that is not finite and for loss and weights that grow without end. In
+    these, and when ``value_and_grad`` or the optimizer raises, the parameters stand where the last whole step left
+    them, or, with ``patience``, where the best epoch did. Where the loss is not finite, that is where it is not.
 
     >>> import numpy as np, gdcore as gd
     >>> x = np.arange(8.0)
@@ -136,7 +135,11 @@ def fit(
     >>> len(history)
     20
     """
-    _check_callables(value_and_grad, optimizer, callback, schedule)
+    check_callable("value_and_grad", value_and_grad)
+    if not callable(getattr(optimizer, "step", None)):
+        raise TypeError(f"optimizer: expected an object with step(grads), got {type(optimizer).__name__}")
+    check_callable("callback", callback, optional=True)
+    check_callable("schedule", schedule, optional=True)
     if schedule is not None:
         _check_attributes(optimizer, "schedule", ("lr", "t"))
     epochs = checked_int("epochs", epochs, 0)
@@ -243,16 +246,6 @@ def _saver(
     return saver
 
 
-def _check_callables(value_and_grad: Any, optimizer: Any, callback: Any, schedule: Any) -> None:
-    if not callable(value_and_grad):
-        raise TypeError(f"value_and_grad: expected a callable, got {type(value_and_grad).__name__}")
-    if not callable(getattr(optimizer, "step", None)):
-        raise TypeError(f"optimizer: expected an object with step(grads), got {type(optimizer).__name__}")
-    for name, function in (("callback", callback), ("schedule", schedule)):
-        if function is not None and not callable(function):
-            raise TypeError(f"{name}: expected a callable or None, got {type(function).__name__}")
-
-
 def _check_attributes(optimizer: Any, what: str, names: Sequence[str]) -> None:
     for name in names:
         try:
@@ -267,6 +260,6 @@ def _checked_patience(patience: Any, params: Any) -> int | None:
     if patience is None:
         return None
     for leaf in flatten(params):
-        if not isinstance(leaf, np.ndarray):
+        if not is_array(leaf):
             raise TypeError(f"params: expected NumPy arrays, as patience puts them back, got {type(leaf).__name__}")
     return checked_int("patience", patience, 1)

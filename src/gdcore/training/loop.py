@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arguments import Array
+from ..arguments import Array, is_array
 from .divergence import DivergenceError
 from .evaluation import Evaluation
 from .history import Record
@@ -138,10 +138,8 @@ def checked_pair(returned: Any) -> tuple[Any, Any]:
 
 def checked_loss(value: Any) -> float:
     """Return a loss as a float; raise TypeError unless it is a real number."""
-    real = isinstance(value, numbers.Real) or (
-        isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
-    )
+    real = isinstance(value, numbers.Real) or (is_array(value) and value.ndim == 0 and value.dtype.kind in "fiu")
     if not real or isinstance(value, bool | np.bool_):
-        got = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+        got = f"{value.dtype} {value.shape}" if is_array(value) else type(value).__name__
         raise TypeError(f"value_and_grad: expected a loss that is one real number, got {got}")
     return float(value)
