@@ -90,6 +90,15 @@ def test_sure_scores_still_rank():
     assert value(metrics.auc, out, y) == pytest.approx((1 + 4 / 6 + 1) / 3, rel=1e-12)
 
 
+@pytest.mark.parametrize("metric", [metrics.mae, metrics.r2, metrics.f1, metrics.auc])
+def test_what_underflows_and_is_right_does_not_raise(metric):
+    out = np.array([[0.0, 1e-200, -800.0], [1e-300, 0.0, -800.0], [0.0, -800.0, 3e-200]])
+    y = np.array([1, 0, 2]) if metric in {metrics.f1, metrics.auc} else out[::-1].copy()
+    expected = value(metric, out, y)
+    with np.errstate(all="raise"):
+        assert value(metric, out, y) == expected
+
+
 def test_auc_of_nan_is_nan():
     assert np.isnan(value(metrics.auc, np.array([np.nan, 1.0]), np.array([0, 1])))
 

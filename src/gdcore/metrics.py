@@ -90,7 +90,8 @@ class Statistic:
         out = np.concatenate([np.asarray(self.outputs(params, x[start : start + CHUNK])) for start in starts])
         if len(out) != len(y):
             raise ValueError(f"outputs: expected one row a sample, {len(y)}, got {len(out)}")
-        return float(self.value(out, y))
+        with _quiet():
+            return float(self.value(out, y))
 
 
 def rmse(outputs: Outputs) -> Metric:

@@ -15,16 +15,16 @@ def check_like(out: Array, y: Array) -> None:
         raise ValueError(f"outputs: expected the shape of y, {y.shape}, got {out.shape}")
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def r2(out: Array, y: Array) -> float:
     """Return ``1 - sum((y - out)^2) / sum((y - mean(y))^2)``, the mean over the targets of a sample."""
     check_like(out, y)
     if len(y) < 2:
         return np.nan
-    with np.errstate(over="ignore", invalid="ignore"):
-        columns = y.reshape(len(y), -1).astype(np.float64)
-        left = np.square(out.reshape(columns.shape) - columns).sum(axis=0)
-        total = np.square(columns - columns.mean(axis=0)).sum(axis=0)
-        values = 1 - left / np.where(total == 0, 1, total)
+    columns = y.reshape(len(y), -1).astype(np.float64)
+    left = np.square(out.reshape(columns.shape) - columns).sum(axis=0)
+    total = np.square(columns - columns.mean(axis=0)).sum(axis=0)
+    values = 1 - left / np.where(total == 0, 1, total)
     return float(np.where(total == 0, left == 0, values).mean())
 
 

@@ -246,6 +246,17 @@ def test_a_linear_fit_far_from_least_squares_says_both_errors(units):
     assert "try more epochs, a larger lr or another optimizer" in told
 
 
+def test_an_estimator_whose_warning_is_an_error_is_whole():
+    X, y = load_diabetes(return_X_y=True)
+    regressor = gd.GDRegressor(epochs=20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ConvergenceWarning):
+            regressor.fit(X, y)
+    np.testing.assert_array_equal(regressor.predict(X), clone(regressor).fit(X, y).predict(X))
+    assert regressor.coef_.shape == (10,)
+
+
 @pytest.mark.parametrize("changed", [{"l2": 1.0}, {"weight_decay": 1.0}, {"max_norm": 0.01}, {"hidden": (2,)}])
 def test_what_explains_the_distance_from_least_squares_is_not_warned_of(changed):
     X, y = load_diabetes(return_X_y=True)

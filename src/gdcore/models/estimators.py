@@ -74,8 +74,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def _train(self, x: Array, y: Array, task: str, outputs: int, unit: float = 1.0) -> None:
-        """Train a new network on checked arrays, with targets of so many of the user's units."""
+    def _train(self, x: Array, y: Array, task: str, outputs: int, unit: float = 1.0) -> list[str]:
+        """Train a new network on checked arrays, with targets of so many of the user's units; return its faults."""
         seed = check_random_state(self.random_state).randint(0, 2**32, 4, dtype=np.uint32)
         rng = np.random.default_rng(seed)
         if isinstance(self.hidden, str) or not isinstance(self.hidden, Sequence):
@@ -107,12 +107,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.model_ = model
         for name in ("coef_", "intercept_"):  # of an earlier fit that was linear
             self.__dict__.pop(name, None)
-        self._judge(data[0], data[1], unit)
+        return self._shortcomings(data[0], data[1], unit)
 
-    def _let_out(self) -> None:
-        """Raise KeyboardInterrupt, now that the estimator is whole, if Ctrl-C has ended the training."""
+    def _let_out(self, shortcomings: list[str]) -> None:
+        """Raise KeyboardInterrupt, now that the estimator is whole, if Ctrl-C has ended the training; else warn."""
         if self.history_.stopped == "interrupted":
             raise KeyboardInterrupt
+        for said in shortcomings:
+            warnings.warn(said, ConvergenceWarning, stacklevel=3)
 
     def _optimizer(self, model: Network) -> Optimizer:
         if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
@@ -137,14 +139,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError("y: expected a class of two samples or more, to hold one out for validation, got none")
         return (x[~watched], y[~watched]), (x[watched], y[watched])
 
-    def _judge(self, x: Array, y: Array, unit: float) -> None:
-        """Warn of a run that has not found what it was to find on the samples that it was trained on.
+    def _shortcomings(self, x: Array, y: Array, unit: float) -> list[str]:
+        """Return what the run has not found that it was to find on the samples that it was trained on.
 
         ``unit`` is that of the targets in which errors are told.
         """
         model, records = self.model_, self.history_.records
         if not records:
-            return
+            return []
         classes = model.task != "regression"
 
         def errors(key: str) -> list[float]:
@@ -158,7 +160,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         alone, constant = constant_error(y, classes=classes)
         free = not (classes or self.hidden or self.weight_decay or self.l2 or self.max_norm or watched)
         best = least_squares(x, y) if free else None
-        for said in shortcomings(
+        return shortcomings(
             train,
             "cross-entropy" if classes else "RMSE",
             (unit * alone, constant),
@@ -168,8 +170,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             steady=self.schedule is not None,
             separated=told.get("accuracy") == 1,
             best=None if best is None else unit * best,
-        ):
-            warnings.warn(said, ConvergenceWarning, stacklevel=4)
+        )
 
     def _checked(self, X: Any) -> Array:  # noqa: N803
         check_is_fitted(self)
@@ -211,9 +212,11 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     ``X`` of float32 is trained on in float32, and predictions have its precision: seven digits.
 
     Ctrl-C ends the training early: the estimator keeps what was learned, and ``fit`` raises KeyboardInterrupt, so
-    that a search that called it ends too. scikit-learn's ``ConvergenceWarning`` says when the model is no better
-    than a constant, was still learning or wandered at the end, or, being linear and unpenalised, is more than 1 %
-    behind the fit that least squares finds; and what helps.
+    that a search that called it ends too.
+
+    scikit-learn's ``ConvergenceWarning`` says when the model is no better than a constant, was still learning or
+    wandered at the end, or, being linear and unpenalised, is more than 1 % behind the fit that least squares finds;
+    and what helps.
 
     >>> import numpy as np, gdcore as gd
     >>> X = np.random.default_rng(0).standard_normal((200, 2))
@@ -234,7 +237,7 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         targets = scaling.standardised(columns).astype(x.dtype)
         one = targets.shape[1] == 1
         unit = float(scaling.scale[0]) if one else 1.0
-        self._train(x, targets[:, 0] if one else targets, "regression", targets.shape[1], unit)
+        said = self._train(x, targets[:, 0] if one else targets, "regression", targets.shape[1], unit)
         weights, biases = self.model_.params
         with np.errstate(under="ignore"):
             weights[-1] *= scaling.scale
@@ -242,7 +245,7 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         if not self.hidden:
             self.coef_ = weights[0][:, 0].copy() if one else weights[0].T.copy()
             self.intercept_ = float(biases[0][0]) if one else biases[0].copy()
-        self._let_out()
+        self._let_out(said)
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803
@@ -281,12 +284,12 @@ class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         count = len(classes)
         if count < 2:
             raise ValueError(f"y: expected 2 classes or more, got {count} class")
-        self._train(x, labels, *(("binary", 1) if count == 2 else ("classes", count)))
+        said = self._train(x, labels, *(("binary", 1) if count == 2 else ("classes", count)))
         self.classes_ = classes
         if not self.hidden:
             (w,), (b,) = self.model_.params
             self.coef_, self.intercept_ = w.T.copy(), b.copy()
-        self._let_out()
+        self._let_out(said)
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803

@@ -78,6 +78,7 @@ def shortcomings(
     return said
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def constant_error(y: Array, *, classes: bool) -> tuple[float, str]:
     """Return the RMSE or cross-entropy of the best constant prediction of ``y``, and how that is called."""
     if not classes:
@@ -87,6 +88,7 @@ def constant_error(y: Array, *, classes: bool) -> tuple[float, str]:
     return abs(float(np.sum(share * np.log(share)))), "predicting the parts of the classes alone"
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def least_squares(x: Array, y: Array) -> float | None:
     """Return the root of the mean squared error of the linear fit to ``y``, (n,) or (n, k), that has the least.
 
