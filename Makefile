@@ -21,6 +21,8 @@ lint:
 	cython-lint src
 	mypy
 	python -m mypy.stubtest gdcore._kernels $(addprefix gdcore.engine._, engine plan coefficients cpu pool) \
+		$(addprefix gdcore.derivatives._, scalars tape traced gate usual) \
+		$(addprefix gdcore.derivatives.nets._, door net_kernels) \
 		--concise --allowlist tests/stubtest-allowlist.txt
 
 bench:

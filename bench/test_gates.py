@@ -15,6 +15,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import gdcore as gd
+from gdcore.derivatives import operators
+from gdcore.derivatives.nets import _door as kernels
 
 Array = np.ndarray[Any, Any]
 Params = dict[str, Array]
@@ -52,6 +54,43 @@ class Net:
         for i in range(self.layers - 1):
             h = gd.relu(h @ params[f"w{i}"] + params[f"b{i}"])
         return gd.softmax_cross_entropy(h @ params[f"w{self.layers - 1}"] + params[f"b{self.layers - 1}"], self.y)
+
+    def dense_loss(self, params: Any) -> Any:
+        """Return the loss, in layers."""
+        h = self.x
+        for i in range(self.layers):
+            h = gd.dense(h, params[f"w{i}"], params[f"b{i}"], "relu" if i < self.layers - 1 else None)
+        return gd.softmax_cross_entropy(h, self.y)
+
+    def model(self) -> Callable[[], tuple[Any, Params]]:
+        """Return the step of a model with these parameters."""
+        sizes = [len(self.params["w0"]), *(len(self.params[f"b{i}"]) for i in range(self.layers))]
+        model = gd.models.MLP(sizes, task="classes", rng=np.random.default_rng(0), dtype=np.float32)
+        for i in range(self.layers):
+            model.params[0][i][:], model.params[1][i][:] = self.params[f"w{i}"], self.params[f"b{i}"]
+
+        def step() -> tuple[Any, Params]:
+            value, (dw, db) = model.value_and_grad(model.params, self.x, self.y)
+            return value, {f"{name}{i}": g for name, gs in (("w", dw), ("b", db)) for i, g in enumerate(gs)}
+
+        return step
+
+    def products(self) -> Callable[[], None]:
+        """Return the products of the gradient alone, in memory that is reused."""
+        params, last = self.params, self.layers - 1
+        hs = [np.empty((len(self.x), params[f"b{i}"].size), np.float32) for i in range(self.layers)]
+        ds = [np.ones_like(h) for h in hs]
+        dw = [np.empty_like(params[f"w{i}"]) for i in range(self.layers)]
+
+        def step() -> None:
+            for i in range(self.layers):
+                np.matmul(hs[i - 1] if i else self.x, params[f"w{i}"], out=hs[i])
+            for i in range(last, 0, -1):
+                np.matmul(hs[i - 1].T, ds[i], out=dw[i])
+                np.matmul(ds[i], params[f"w{i}"].T, out=ds[i - 1])
+            np.matmul(self.x.T, ds[0], out=dw[0])
+
+        return step
 
     def by_hand(self) -> tuple[Any, Params]:
         """Return the loss and the gradient as one writes them down."""
@@ -131,6 +170,60 @@ def test_net(net: tuple[str, Net], peer: str, compare: Callable[..., None]) -> N
     compare(name, lambda: differentiated(made.params), {peer: (theirs, BARS[name][peer])})
 
 
+LAYERS = {
+    "gd.dense": {"by hand": "<= 0.5", "the products alone": "<= 1.6", "torch": "", "autograd": ""},
+    "MLP.value_and_grad": {"by hand": "", "the products alone": "<= 1.35"},
+}
+
+
+@pytest.mark.parametrize("way", LAYERS)
+@pytest.mark.parametrize("peer", ["by hand", "the products alone", "torch", "autograd"])
+def test_net_of_layers(net: tuple[str, Net], way: str, peer: str, compare: Callable[..., None]) -> None:
+    name, made = net
+    if peer not in LAYERS[way]:
+        pytest.skip("compared with gd.dense")
+    differentiated = gd.value_and_grad(made.dense_loss)
+    ours = (lambda: differentiated(made.params)) if way == "gd.dense" else made.model()
+    others = {"by hand": lambda: made.by_hand, "torch": made.torch, "autograd": made.autograd}
+    theirs = (others | {"the products alone": made.products})[peer]()
+    same(ours(), made.by_hand())
+    bar = LAYERS[way][peer] if name.startswith("64") else ""
+    compare(f"{name}, {way}", ours, {peer: (theirs, bar)})
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+def test_conv2d(padding: int, compare: Callable[..., None]) -> None:
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(6)
+    x, w = rng.standard_normal((64, 8, 8, 8), np.float32), rng.standard_normal((16, 8, 3, 3), np.float32)
+    b = rng.standard_normal(16, np.float32)
+    g = rng.standard_normal(gd.conv2d(x, w, b, padding=padding).shape, np.float32)
+    differentiated = gd.grad(lambda p: np.vdot(gd.conv2d(*p, padding=padding), g))
+    tensors = [torch.from_numpy(a).requires_grad_() for a in (x, w, b)]
+    weights = torch.from_numpy(g)
+
+    def theirs() -> Any:
+        y = torch.nn.functional.conv2d(*tensors, padding=padding)
+        return torch.autograd.grad((y * weights).sum(), tensors)
+
+    for ours, their in zip(differentiated([x, w, b]), theirs(), strict=True):
+        np.testing.assert_allclose(ours, their.numpy(), rtol=1e-3, atol=1e-3)
+    name = f"conv2d, (64, 8, 8, 8) by 16 3x3, padding {padding}"
+    compare(name, lambda: differentiated([x, w, b]), {"torch": (theirs, "<= 1")})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["exp", "log", "tanh"])
+def test_elementary_function(name: str, dtype: Any, compare: Callable[..., None]) -> None:
+    x = np.random.default_rng(7).uniform(0.1, 3, 4096).astype(dtype)
+    y, theirs, function = np.empty_like(x), np.empty_like(x), getattr(np, name)
+    kernels.activate(name, x, None, y)
+    np.testing.assert_allclose(y, function(x), rtol=4 * np.finfo(dtype).eps, atol=4 * np.finfo(dtype).eps)
+    work = f"{name} of 4,096 {np.dtype(dtype)}"
+    compare(work, lambda: kernels.activate(name, x, None, y), {"NumPy": (lambda: function(x, out=theirs), "")})
+
+
 def circuit(x: Any) -> Any:
     for _ in range(GATES // 4):
         x = np.sin(x * 1.5) + x * 0.5
@@ -157,7 +250,7 @@ def test_backward_over_forward(
         made = Net(*NETS[work])
         name, f, params = work, made.loss, made.params
     differentiated = gd.value_and_grad(f)
-    walk, backward = gd.derivatives.walk_back, [0]
+    walk, backward = operators.walk_back, [0]
 
     def timed(nodes: Any) -> None:
         start = perf_counter_ns()
@@ -167,7 +260,7 @@ def test_backward_over_forward(
     def step() -> None:
         differentiated(params)
 
-    monkeypatch.setattr(gd.derivatives, "walk_back", timed)
+    monkeypatch.setattr(operators, "walk_back", timed)
     count = budget.iterations(step)
     plain_params = np.float64(params) if work == "circuit" else params
     ahead, behind, plain = [], [], []

@@ -229,7 +229,17 @@ def test_contours_are_lines_of_equal_height():
 
 def test_the_roofline_has_a_rule_in_the_same_color_as_its_limit():
     points = [
-        Point(rule=rule, dtype="float32", elements=n, held=4 * n, moved=4, ns=1.0 + i, limit_ns=1.0, numpy_ns=9.0)
+        Point(
+            rule=rule,
+            dtype="float32",
+            elements=n,
+            held=4 * n,
+            moved=4,
+            ns=1.0 + i,
+            limit_ns=1.0,
+            numpy_ns=9.0,
+            spread=0.0,
+        )
         for i, rule in enumerate(("sgd", "adam"))
         for n in (100, 10)
     ]

@@ -1,4 +1,8 @@
-"""What to tell of a model beside its loss: means over samples, which batches can be added up to."""
+"""What to tell of a model beside its loss.
+
+A ``Metric`` is a mean over samples, which batches can be added up to. A ``Statistic``, as R2, F1 and the AUC are,
+is of all samples at once.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from . import scores
+
 Array = np.ndarray[Any, Any]
 Outputs = Callable[[Any, Array], Any]
 """``outputs(params, x)``: what a model gives for the samples ``x``, of length ``len(x)``."""
 
 CHUNK = 8192
 """Samples that a metric sees at once: as many as keep the intermediate results in cache."""
+
+
+def _quiet() -> Any:
+    # A run that diverges shows in its numbers, and what is right may underflow on the way.
+    return np.errstate(over="ignore", under="ignore", invalid="ignore")
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,38 @@ class Metric:
         return self.finish(total / n)
 
 
+@dataclass(frozen=True)
+class Statistic:
+    """A number that all samples have together, which no mean over batches gives.
+
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model; called for some samples at a time.
+        value: ``value(out, y)`` returns the number for the outputs and the targets of all samples.
+        larger_is_better: True for the likes of R2.
+
+    ``statistic(params, x, y)`` is the value over all samples. :func:`gdcore.fit` tells it after each epoch; it
+    refuses ``running=True`` beside it, as each batch has had other parameters.
+
+    >>> import numpy as np, gdcore as gd
+    >>> worst = gd.metrics.Statistic(lambda w, x: w * x, lambda out, y: np.max(abs(out - y)))
+    >>> worst(2.0, np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+    3.0
+    """
+
+    outputs: Outputs
+    value: Callable[[Array, Array], Any]
+    larger_is_better: bool = False
+
+    def __call__(self, params: Any, x: Array, y: Array) -> float:
+        """Return the value over all samples."""
+        starts = range(0, len(x), CHUNK)
+        out = np.concatenate([np.asarray(self.outputs(params, x[start : start + CHUNK])) for start in starts])
+        if len(out) != len(y):
+            raise ValueError(f"outputs: expected one row a sample, {len(y)}, got {len(out)}")
+        with _quiet():
+            return float(self.value(out, y))
+
+
 def rmse(outputs: Outputs) -> Metric:
     """Return the metric ``sqrt(mean((outputs(params, x) - y)^2))``, for ``y`` of shape (n,) or (n, k).
 
@@ -60,15 +103,72 @@ def rmse(outputs: Outputs) -> Metric:
     """
 
     def each(params: Any, x: Array, y: Array) -> Array:
-        out = np.asarray(outputs(params, x))
-        if out.shape != y.shape:
-            raise ValueError(f"outputs: expected the shape of y, {y.shape}, got {out.shape}")
-        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges shows in its numbers
-            squares = np.square(out - y, dtype=np.float64)
-        mean: Array = squares.reshape(len(y), -1).mean(axis=1)
-        return mean
+        return _by_sample(np.square, np.asarray(outputs(params, x)), y)
 
     return Metric(each, _root)
+
+
+def mae(outputs: Outputs) -> Metric:
+    """Return the metric ``mean(|outputs(params, x) - y|)``, for ``y`` of shape (n,) or (n, k).
+
+    >>> import numpy as np, gdcore as gd
+    >>> gd.metrics.mae(lambda w, x: w * x)(1.0, np.array([1.0, 2.0]), np.array([8.0, 3.0]))
+    4.0
+    """
+
+    def each(params: Any, x: Array, y: Array) -> Array:
+        return _by_sample(np.abs, np.asarray(outputs(params, x)), y)
+
+    return Metric(each)
+
+
+def r2(outputs: Outputs) -> Statistic:
+    """Return the statistic ``1 - sum((y - out)^2) / sum((y - mean(y))^2)``, the coefficient of determination.
+
+    ``y`` has shape (n,), or (n, k) for the mean over k targets. The mean of these very samples alone has 0, what is
+    worse less. As in scikit-learn, targets that are all equal give 1 where they are met, else 0, and fewer than two
+    samples give NaN.
+
+    >>> import numpy as np, gdcore as gd
+    >>> gd.metrics.r2(lambda w, x: w * x)(1.0, np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])).__round__(6)
+    0.785714
+    """
+    return Statistic(outputs, scores.r2, larger_is_better=True)
+
+
+def f1(outputs: Outputs) -> Statistic:
+    """Return the statistic ``2 precision recall / (precision + recall)``, of classes.
+
+    ``y`` and ``outputs`` are as for :func:`accuracy`. With one score a sample it is that of class 1; with a score
+    for each class, the mean over the classes that samples have or are given (scikit-learn's ``average="macro"``).
+    Where nothing is right it is 0, even where nothing was there to be found.
+
+    >>> import numpy as np, gdcore as gd
+    >>> scores = np.array([2.0, -1.0, 3.0])
+    >>> gd.metrics.f1(lambda _, x: scores)(None, np.zeros(3), np.array([1, 1, 1]))
+    0.8
+    """
+    return Statistic(outputs, scores.f1, larger_is_better=True)
+
+
+def auc(outputs: Outputs) -> Statistic:
+    """Return the statistic: how often a sample of a class has a higher score for it than one of another class.
+
+    That is the area under the ROC curve; equal scores count half. ``y`` holds classes, (n,). For classes 0 and 1
+    ``outputs(params, x)`` has one score a sample, (n,), higher for class 1. Otherwise it has a logit a class, (n,
+    classes): samples are ranked by the probability of each class against the rest, and the mean over the classes is
+    taken (scikit-learn's ``multi_class="ovr"``). Where all samples or none are of a class there is nothing to
+    compare, and the value is NaN, as for scores that are NaN.
+
+    >>> import numpy as np, gdcore as gd
+    >>> scores = np.array([0.1, 0.4, 0.35, 0.8])
+    >>> gd.metrics.auc(lambda _, x: scores)(None, np.zeros(4), np.array([0, 0, 1, 1]))
+    0.75
+
+    Source: Hanley, McNeil, "The meaning and use of the area under a receiver operating characteristic (ROC) curve",
+    1982.
+    """
+    return Statistic(outputs, scores.auc, larger_is_better=True)
 
 
 def accuracy(outputs: Outputs) -> Metric:
@@ -84,8 +184,7 @@ def accuracy(outputs: Outputs) -> Metric:
     """
 
     def each(params: Any, x: Array, y: Array) -> Array:
-        out = np.asarray(outputs(params, x))
-        right: Array = (out > 0 if out.ndim == 1 else out.argmax(axis=1)) == y
+        right: Array = scores.predicted(np.asarray(outputs(params, x))) == y
         return right
 
     return Metric(each, larger_is_better=True)
@@ -104,15 +203,25 @@ def cross_entropy(outputs: Outputs) -> Metric:
 
     def each(params: Any, x: Array, y: Array) -> Array:
         out = np.asarray(outputs(params, x))
-        if out.ndim == 1:
-            losses: Array = np.logaddexp(out, 0) - out * y
-            return losses
-        below = out - out.max(axis=1, keepdims=True)
-        chosen: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y]
-        return chosen
+        with _quiet():
+            if out.ndim == 1:
+                losses: Array = np.logaddexp(out, 0) - out * y
+                return losses
+            below = out - out.max(axis=1, keepdims=True)
+            chosen: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y]
+            return chosen
 
     return Metric(each)
 
 
 def _root(mean: float) -> float:
     return float(np.sqrt(mean))
+
+
+def _by_sample(cost: Callable[..., Array], out: Array, y: Array) -> Array:
+    """Return the mean cost of each sample's errors, (n,)."""
+    scores.check_like(out, y)
+    with _quiet():
+        costs = cost(out - y, dtype=np.float64)
+        mean: Array = costs.reshape(len(y), -1).mean(axis=1)
+    return mean

@@ -373,7 +373,7 @@ BAD_ARGUMENTS = {
     "train data.csv --target y --batch-size 0": "argument --batch-size: expected an integer >= 1, got '0'",
     "train data.csv --target y --seed -1": "argument --seed: expected an integer >= 0, got '-1'",
     "train data.csv --target y --validation 1": "argument --validation: expected a number in [0, 1), got '1'",
-    "train data.csv --target y --optimizer lion": "argument --optimizer: invalid choice: 'lion'",
+    "train data.csv --target y --optimizer lbfgs": "argument --optimizer: invalid choice: 'lbfgs'",
     "train data.csv --target y --features a,y": "--features: expected columns beside the target, got 'y'",
     "train data.csv --target y --features a,a": "--features: expected each column once, got 'a' again",
     "train data.csv --target y --output data.csv": "--output: expected another file than 'data.csv', which is read",

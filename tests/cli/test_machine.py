@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gdcore.cli import bench
+from gdcore.models.choices import OPTIMIZERS
 
 
 def test_info_says_what_runs(gdc):
@@ -17,15 +18,29 @@ def test_bench_prints_a_line_for_each_rule_and_size_and_draws_them(gdc, monkeypa
     monkeypatch.setattr("gdcore.cli.bench.BLOCK_NS", 1)
     status, out, err = gdc("bench", "--sizes", "7,1e3", "--dtype", "float64", "--plot", "roof.svg")
     assert (status, err) == (0, "")
-    rows = [
-        line.split() for line in out.splitlines() if line.startswith(("sgd ", "momentum ", "rmsprop ", "adam "))
-    ]
-    assert [(row[0], row[1]) for row in rows] == [
-        (rule, size) for rule in ("sgd", "momentum", "rmsprop", "adam") for size in ("7", "1,000")
-    ]
-    assert all(float(cell) > 0 for row in rows for cell in row[2:])
+    rows = [line.split() for line in out.splitlines() if line.startswith(tuple(f"{name} " for name in OPTIMIZERS))]
+    assert [(row[0], row[1]) for row in rows] == [(rule, size) for rule in OPTIMIZERS for size in ("7", "1,000")]
+    assert all(float(cell) > 0 for row in rows for cell in row[2:6])
     assert out.endswith("saved roof.svg\n")
     assert "<svg" in Path("roof.svg").read_text()
+
+
+def test_figures_above_the_limit_by_more_than_the_rounds_differ_are_marked(gdc, monkeypatch):
+    """A step takes 1, and the limit what it is told to, round by round."""
+    limits = {7: [2.0] * 9, 8: [1.02] * 9, 9: [1.0] * 4 + [1.1] + [1.4] * 4, 10: [0.8] * 9, 11: [1.0, 9.0, 8.0] * 3}
+    told = iter([turns for limit in limits.values() for turns in ([[1.0] * 9, limit], [[5.0] * 9])])
+    monkeypatch.setattr("gdcore.cli.bench._in_turn", lambda *steps: next(told))
+    status, out, _ = gdc("bench", "--sizes", "7,8,9,10,11", "--optimizer", "sgd")
+    assert status == 0
+    marked = {int(line.split()[1]): line.endswith("  *") for line in out.splitlines() if line.startswith("sgd ")}
+    assert marked == {7: True, 8: True, 9: False, 10: False, 11: True}
+    assert out.count("* cannot be: above the limit") == 1
+
+
+def test_figures_that_can_be_are_not_explained(gdc, monkeypatch):
+    told = iter([[[1.0] * 9, [0.9] * 9], [[5.0] * 9]])
+    monkeypatch.setattr("gdcore.cli.bench._in_turn", lambda *steps: next(told))
+    assert "cannot be" not in gdc("bench", "--sizes", "7", "--optimizer", "sgd")[1]
 
 
 @pytest.mark.parametrize(

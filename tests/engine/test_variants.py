@@ -78,6 +78,9 @@ def test_nothing_outside_the_variants_holds_newer_instructions():
         return subprocess.run(["objdump", "-d", path], capture_output=True, text=True, check=True).stdout
 
     newer = re.compile(r"%[yz]mm|\t(v[a-z]+[ps][sd]|mulx|andn|blsr|shlx|tzcnt|lzcnt|movbe) ")
-    for module in ["gdcore._kernels", "gdcore.engine._engine", "gdcore.engine._pool", "gdcore.engine._cpu"]:
+    kernels = ["gdcore._kernels", "gdcore.derivatives.nets._net_kernels"]
+    others = ["gdcore.engine._engine", "gdcore.engine._pool", "gdcore.engine._cpu", "gdcore.derivatives.nets._door"]
+    for module in kernels + others:
         assert not newer.search(disassembled(module)), module
-    assert newer.search(disassembled("gdcore._kernels_v3"))
+    for module in kernels:
+        assert newer.search(disassembled(f"{module}_v3")), module

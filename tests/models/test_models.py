@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import pickle
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -401,3 +402,80 @@ def test_what_is_no_batch_is_refused(model, x, y, error, said):
     if said.startswith("y"):
         with pytest.raises(error, match=said):
             model.loss(model.params, x, y)
+
+
+# memory
+
+
+def held(grads):
+    return [g.__array_interface__["data"][0] for g in grads[0] + grads[1]]
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_step_in_a_loop_allocates_no_arrays(task, dtype):
+    rng = np.random.default_rng(0)
+    model = draw_model(rng, (64, 64, {"regression": 3, "binary": 1, "classes": 10}[task]), task, dtype=dtype)
+    x, y = draw_batch(rng, model, 256)
+    y = y if task == "classes" else y.astype(dtype)
+    rest = x[:100], y[:100]
+    seen = set()
+    for i in range(8):
+        for batch in ((x, y), rest):
+            _, grads = model.value_and_grad(model.params, *batch)
+            if i > 2:
+                seen.update(held(grads))
+    assert len(seen) == 2 * 4  # two sizes of batches, four arrays
+    for _ in range(3):
+        _, grads = model.value_and_grad(model.params, x, y)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            tracemalloc.reset_peak()
+            _, grads = model.value_and_grad(model.params, x, y)  # while it still holds those before
+            assert tracemalloc.get_traced_memory()[1] - before < 4096  # the smallest array, of a layer, has 25 kB
+    finally:
+        tracemalloc.stop()
+
+
+def test_gradients_that_somebody_holds_are_never_written_to():
+    rng = np.random.default_rng(1)
+    model = draw_model(rng, (5, 4, 3), "classes")
+    batches = [draw_batch(rng, model, 6) for _ in range(12)]
+    kept, views, copies = [], [], []
+    for i, batch in enumerate(batches):
+        _, grads = model.value_and_grad(model.params, *batch)
+        copies.append(copy.deepcopy(grads))
+        if i % 3 == 0:
+            kept.append((i, grads))
+        elif i % 3 == 1:
+            views.append((i, grads[0][1].T))
+    del grads
+    for i, grads in kept:
+        same_gradients(grads, copies[i], rtol=0)
+    for i, view in views:
+        np.testing.assert_array_equal(view, copies[i][0][1].T)
+
+
+def test_a_model_that_was_used_is_copied_and_pickled_without_its_memory():
+    rng = np.random.default_rng(2)
+    model = draw_model(rng, (3, 4, 2), "classes")
+    before = len(pickle.dumps(model))
+    batch = draw_batch(rng, model, 50)
+    value, _ = model.value_and_grad(model.params, *batch)
+    assert len(pickle.dumps(model)) == before
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert other.value_and_grad(other.params, *batch)[0] == value
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_parameters_may_lie_in_any_order_of_memory(task):
+    rng = np.random.default_rng(3)
+    model = draw_model(rng, (3, 4, {"regression": 3, "binary": 1, "classes": 10}[task]), task)
+    x, y = draw_batch(rng, model, 5)
+    expected = model.value_and_grad(model.params, x, y)
+    strided = tuple([np.repeat(a, 2, axis=-1)[..., ::2] for a in arrays] for arrays in model.params)
+    value, grads = model.value_and_grad(strided, np.asfortranarray(x), y)
+    assert value == pytest.approx(expected[0], rel=1e-14)
+    same_gradients(grads, expected[1], rtol=1e-12)

@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from time import perf_counter_ns
 from typing import Any, Final
 
@@ -67,8 +67,10 @@ def run(args: argparse.Namespace) -> int:
     points = []
     for point in measure(args.optimizer or OPTIMIZERS, args.sizes, args.dtype):
         points.append(point)
-        of_limit, times = point.limit_ns / point.ns, point.numpy_ns / point.ns
-        print(table.line(point.rule, point.elements, point.ns, point.bandwidth, of_limit, times), flush=True)
+        figures = (point.elements, point.ns, point.bandwidth, point.of_limit, point.numpy_ns / point.ns)
+        print(table.line(point.rule, *figures) + ("  *" if point.impossible else ""), flush=True)
+    if any(point.impossible for point in points):
+        print("\n* cannot be: above the limit by more than the rounds differ; measure again on a quiet machine")
     if args.plot is not None:
         draw_roofline(points, caches(), args.plot)
         print(f"\nsaved {args.plot}")
@@ -100,6 +102,18 @@ class Point:
     ns: float
     limit_ns: float
     numpy_ns: float
+    spread: float
+    """how far limit_ns / ns lies apart in the middle half of the rounds, as a part of its median"""
+
+    @property
+    def of_limit(self) -> float:
+        """The part of the time that the limit takes."""
+        return self.limit_ns / self.ns
+
+    @property
+    def impossible(self) -> bool:
+        """Whether it is above the limit by more than the rounds differ: what was timed was not this alone."""
+        return self.of_limit - 1 > self.spread
 
     @property
     def bandwidth(self) -> float:
@@ -147,27 +161,29 @@ def _point(rule: rules.Rule, size: int, dtype: np.dtype[Any]) -> Point:
     coefficients = rule.coefficients(1, *values.values())
     names = ("param", "grad", *slots)
     step = getattr(reference, rule.name)
-    given = {"lr": 1e-6, **({"t": 1} if rule is rules.ADAM else {})}
-    ns, limit_ns = _in_turn(
+    given = {"lr": 1e-6, **({"t": 1} if rule.corrections else {})}
+    turns, limits = _in_turn(
         lambda: update(rule.name, coefficients, names, ours),
         lambda: update(LIMIT, coefficients, names, ours),
     )
     # Not in turn with these: its temporaries would put their arrays out of the caches.
-    (numpy_ns,) = _in_turn(lambda: step(*theirs, **given))
+    (numpys,) = _in_turn(lambda: step(*theirs, **given))
+    low, middle, high = quantiles([limit / turn for limit, turn in zip(limits, turns, strict=True)])
     return Point(
         rule=rule.name,
         dtype=dtype.name,
         elements=size,
         moved=(2 * (2 + len(slots)) - 1) * dtype.itemsize,
         held=len(ours) * size * dtype.itemsize,
-        ns=ns / size,
-        limit_ns=limit_ns / size,
-        numpy_ns=numpy_ns / size,
+        ns=median(turns) / size,
+        limit_ns=median(limits) / size,
+        numpy_ns=median(numpys) / size,
+        spread=(high - low) / middle,
     )
 
 
-def _in_turn(*steps: Callable[[], None]) -> list[float]:
-    """Return the median time of each step, in ns."""
+def _in_turn(*steps: Callable[[], None]) -> list[list[float]]:
+    """Return the times of each step, in ns, one a round."""
     counts = []
     for step in steps:
         step()
@@ -182,7 +198,7 @@ def _in_turn(*steps: Callable[[], None]) -> list[float]:
             for _ in range(counts[index]):
                 steps[index]()
             times[index].append((perf_counter_ns() - begun) / counts[index])
-    return [median(turns) for turns in times]
+    return times
 
 
 def draw_roofline(

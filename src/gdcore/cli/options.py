@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
 from .. import schedules
-from ..models import ACTIVATIONS, OPTIMIZERS
+from ..models import ACTIVATIONS, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS
 from ..rules import CHECKS
 from ..tables import is_format
 from . import texts
@@ -44,10 +44,6 @@ SCHEDULES: Final[dict[str, tuple[Callable[[float, int], Callable[[int], float]] 
     "one-cycle": (lambda lr, steps: schedules.one_cycle(lr, max(4, steps)), "up from a 25th of it, then down to 0"),
 }
 """Each makes a schedule of the rate and of the number of steps in the run; and how the help describes it."""
-
-LEAST_STEPS: Final = 2000
-LEAST_EPOCHS: Final = 20
-"""What a run takes by default: small tables need many epochs, as they give few steps in each."""
 
 RATES: Final = ", ".join(f"{name} {lr:g}" for name, (_, lr) in OPTIMIZERS.items())
 COURSES: Final = "; ".join(f"{name}: {said}" for name, (_, said) in SCHEDULES.items())
@@ -160,7 +156,9 @@ class Options:
         shown="UTF-8 or 16, else cp1252",
         metavar="NAME",
     )
-    validation: float = flag(0.2, texts.part, TABLE, "part of the rows held out, in [0, 1)", metavar="PART")
+    validation: float = flag(
+        0.2, texts.part, TABLE, "part of the rows held out, of each class alike, in [0, 1)", metavar="PART"
+    )
     seed: int = flag(
         0,
         texts.integer(0),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models import MLP, Network
+from ..models import MLP, Network, held_out
 from ..tables import (
     PLAIN,
     Account,
@@ -27,7 +27,6 @@ from .options import Options
 from .report import counted
 
 Floats = NDArray[np.float64]
-Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,12 @@ def posed(options: Options, table: Table) -> Problem:
         )
     table, warnings = _without_missing(options, table, account)
     rng = np.random.default_rng(options.seed)
-    held = _held_out(len(table), options)
-    if options.validation and not held:
+    asked = _held(len(table), options)
+    chosen = held_out(len(table), asked, rng, Target.kinds(table, options.target, account.target))
+    # Held out, then the others, each in the order of the table: memory is read in order too.
+    order, held = np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)]), int(chosen.sum())
+    if options.validation and not asked:
         warnings += [f"no row is held out: {options.validation:g} of {len(table)} rows is less than one"]
-    order = _drawn(len(table), held, rng)
     columns, x = Columns.of(table, account, order, held, fill=options.missing == "fill")
     target, y = Target.of(table, options.target, account.target, order, held)
     unknown = columns.unknown(table, order[:held]).items()
@@ -145,20 +146,13 @@ def _without_missing(options: Options, table: Table, account: Account) -> tuple[
     return kept, [f"{said} {why}" if 2 * len(kept) < len(table) else said]
 
 
-def _drawn(rows: int, held: int, rng: np.random.Generator) -> Rows:
-    """Return the rows held out, then the others, each in the order of the table: memory is read in order too."""
-    chosen = np.zeros(rows, bool)
-    chosen[rng.permutation(rows)[:held]] = True
-    return np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)])
-
-
 def _check_rows(options: Options, rows: int) -> None:
     if rows < 2:
         raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
 
 
-def _held_out(rows: int, options: Options) -> int:
-    """Return how many rows are held out."""
+def _held(rows: int, options: Options) -> int:
+    """Return how many rows are to be held out."""
     _check_rows(options, rows)
     held = round(options.validation * rows)
     if rows - held < 2:

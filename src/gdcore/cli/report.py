@@ -5,20 +5,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..models import shortcomings
 from ..training import History, Record, write
 from .aligned import Aligned
 
 Titles = tuple[tuple[str, str], ...]
 """Keys of the record, each with its title."""
-
-UNFINISHED: Final = 0.01
-"""A run whose last tenth of epochs lowers the error by more than this part of it is not at its end."""
-
-NEGLIGIBLE: Final = 1e-3
-"""A run whose error is below this part of that of a constant prediction has learned enough."""
-
-UNSTEADY: Final = 1.01
-"""A run whose last error is this many times its best one wanders about the optimum."""
 
 LINES: Final = 50
 """How many epochs are shown at most, unless all are asked for."""
@@ -107,8 +99,8 @@ class EpochTable:
             say(self._lines.line(*(record[key] for key in self.keys)), needed=self.needed)
 
 
-def summary(history: History, measure: Measure, rows: int, saved: str, *, best_kept: bool) -> str:
-    """Return in a few lines how the run went: how good it is, its end, the time it took, what is kept."""
+def summary(history: History, measure: Measure, rows: int, judged: str, saved: str, *, best_kept: bool) -> str:
+    """Return in a line how the run went: how good, as ``judged``, its end, its time, what is saved."""
     records = history.records
     seconds = sum(record["seconds"] for record in records)
     samples = rows * len(records)
@@ -124,33 +116,27 @@ def summary(history: History, measure: Measure, rows: int, saved: str, *, best_k
         "interrupted": ", interrupted",
     }.get(history.stopped, "")
     return (
-        f"{title} {reached}; "
+        f"{title} {reached}; {judged}; "
         f"{counted(len(records), 'epoch')}{ended}; "
         f"{seconds:.3g} s, {samples / max(seconds, 1e-9):.3g} samples/s; {saved}"
     )
 
 
-def warn_of_outcome(history: History, measure: Measure, *, steady: bool) -> None:
-    """Warn of a run that learned nothing, was still learning, or, unless ``steady``, wanders about the optimum."""
+def warn_of_outcome(history: History, measure: Measure, best: float | None, *, steady: bool) -> None:
+    """Warn of what has to be said of a run; ``best`` is the error of the linear fit that it should have found."""
     key, name = measure.error
-    errors = [record[key] for record in history.records]
-    last, best = errors[-1], min(errors)
-    # Over the rows held out, if there are any: over the others the loss of classes falls for ever.
-    monitored = [history.monitored(record) for record in history.records]
-    fell = 1 - monitored[-1] / (monitored[-1 - len(monitored) // 10] or 1.0)
-    alone, what = measure.alone
-    if last >= alone > 0:
-        warn(f"the model is no better than {what}, which has {name} {brief(alone)}")
-    elif history.stopped != "epochs" or steady or last <= NEGLIGIBLE * alone:
-        return
-    elif last > UNSTEADY * best:
-        warn(
-            f"the train {name} ends {100 * (last / best - 1):.2g} % above its best, {brief(best)}; "
-            f"try a smaller --lr, a larger --batch-size or --schedule cosine"
-        )
-    elif fell > UNFINISHED:
-        where = "validation" if history.monitor.startswith("validation") else "train"
-        warn(
-            f"the {where} {name} still fell by {100 * fell:.2g} % in the last tenth of the epochs; "
-            f"try more --epochs or a larger --lr"
-        )
+    validation = None
+    if history.monitor.startswith("validation"):
+        validation = [history.monitored(record) for record in history.records]
+    for said in shortcomings(
+        [record[key] for record in history.records],
+        name,
+        measure.alone,
+        lambda option: "--schedule cosine" if option == "schedule" else f"--{option.replace('_', '-')}",
+        validation=validation,
+        done=history.stopped == "epochs",
+        steady=steady,
+        separated=history.records[-1].get("accuracy") == 1,
+        best=best,
+    ):
+        warn(said)

@@ -6,16 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from ..checkpoints import CheckpointError
 from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
-from ..models import OPTIMIZERS
+from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
 from ..tables import Dialect, Table
-from ..training import DivergenceError, History, fit
+from ..training import DivergenceError, History, ScheduleError, fit
 from . import example
 from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
-from .options import LEAST_EPOCHS, LEAST_STEPS, SCHEDULES, Options, add_arguments, flag_of
+from .judgement import Judgement, judged
+from .options import SCHEDULES, Options, add_arguments, flag_of
 from .outputs import check_plot, check_saved
 from .problem import Problem, posed
 from .report import (
@@ -140,10 +139,13 @@ class TableRun:
             history.plot(options.plot)
         if history.stopped == "interrupted":
             return self._end_interrupted(history)
-        warn_of_outcome(history, measure, steady=options.schedule != "constant")
+        warn_of_outcome(history, measure, self._best_linear(), steady=options.schedule != "constant")
+        result = self._judged()
+        if result.warning:
+            warn(result.warning)
         written, kept = self._written(history), options.patience is not None
-        said = summary(history, measure, len(self.problem.data[0]), written, best_kept=kept)
-        say(f"\n{said}", needed=needed)
+        said = summary(history, measure, len(self.problem.data[0]), result.line, written, best_kept=kept)
+        say(f"\n{said}{result.table}", needed=needed)
         return SUCCESS
 
     @property
@@ -154,24 +156,21 @@ class TableRun:
     @property
     def epochs(self) -> int:
         """How many epochs there are to be."""
-        return self.options.epochs or max(LEAST_EPOCHS, -(-LEAST_STEPS // self.steps))
+        return self.options.epochs or default_epochs(len(self.problem.data[0]), self.options.batch_size)
 
     def _measure(self) -> Measure:
         target, y = self.problem.model.target, self.problem.data[1]
         columns: Titles
         if target.classes:
-            share = np.bincount(y, minlength=len(target.classes)) / len(y)
-            surprise = abs(float(np.sum(share[share > 0] * np.log(share[share > 0]))))
             columns, error = CLASSIFICATION, ("cross_entropy", "loss")
-            alone = (surprise, "predicting the parts of the classes alone")
         else:
             columns, error = REGRESSION, ("rmse", "RMSE")
-            alone = (target.scale * float(np.sqrt(np.mean(y**2))), "predicting the mean alone")
+        constant, said = constant_error(y, classes=bool(target.classes))
         if self.problem.validation is None:
             columns = tuple((key, title) for key, title in columns if not key.startswith("validation_"))
         if self.options.schedule != "constant":
             columns = (*columns, ("lr", "lr"))
-        return Measure(columns, error, alone)
+        return Measure(columns, error, (target.scale * constant, said))
 
     def _head(self, measure: Measure) -> str:
         options, problem = self.options, self.problem
@@ -187,7 +186,7 @@ class TableRun:
             *problem.said,
             f"{options.optimizer}, lr {options.rate:g} ({options.schedule}): {counted(self.epochs, 'epoch')} of "
             f"{counted(self.steps, 'step')}{hidden if options.hidden else ''}; "
-            f"{baseline} has {measure.error[1]} {brief(alone)}",
+            f"{baseline} has {measure.error[1]} {brief(alone)} on the rows to train on",
         ]
         return "\n".join(lines + [f"going on from {resumed}"] * bool(resumed and Path(resumed).exists()))
 
@@ -220,7 +219,36 @@ class TableRun:
         except (CheckpointError, ValueError) as error:
             if options.checkpoint is None:
                 raise
-            raise CommandError(f"--resume: {str(error).removeprefix('checkpoint: ')}") from error
+            way_out = (
+                "; give the --schedule, --lr and --epochs that it was begun with, or begin anew with another "
+                "--checkpoint"
+                if isinstance(error, ScheduleError)
+                else ""
+            )
+            raise CommandError(f"--resume: {str(error).removeprefix('checkpoint: ')}{way_out}") from error
+
+    def _best_linear(self) -> float | None:
+        """Return the RMSE that the best linear fit has on the rows trained on, where the run is to find it."""
+        options, target = self.options, self.problem.model.target
+        if (
+            target.classes
+            or options.hidden
+            or options.weight_decay
+            or options.l2
+            or options.clip
+            or options.patience
+        ):
+            return None
+        best = least_squares(*self.problem.data)
+        return None if best is None else target.scale * best
+
+    def _judged(self) -> Judgement:
+        """Return how good the model is for the rows held out, or, without, for those trained on."""
+        problem = self.problem
+        held = problem.validation is not None
+        x, y = problem.data if problem.validation is None else problem.validation
+        target, network = problem.model.target, problem.model.network
+        return judged(network.outputs(network.params, x), y, target.scale, target.classes, held=held)
 
     def _check_hopeless(self, history: History, measure: Measure) -> None:
         alone, baseline = measure.alone

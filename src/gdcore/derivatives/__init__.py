@@ -2,37 +2,43 @@
 
 In goes a function of trees of arrays; it is run on traced values, which leave a node on a tape at each gate
 they pass; out comes the gradient, by a walk back along the tape. Start reading at ``value_and_grad`` in
-``operators.py``, then ``traced.py`` (what stands in for an array), ``gate.py`` (what happens at a gate) and
-``tape.py`` (the walk back). The gates themselves are rows of the table in ``gates/``. docs/gates.md follows one
-value through all of them.
+``operators.py``, then ``_traced.pyx`` (what stands in for an array), ``_gate.pyx`` and ``_usual.pyx`` (what
+happens at a gate) and ``_tape.pyx`` (the walk back). The gates themselves are rows of the table in ``gates/``.
+docs/gates.md follows one value through all of them.
 """
 
 from .check import check_grads
 from .extend import gate, rematerialise, stop_gradient
-from .gates.nets import (
-    log_softmax,
-    relu,
-    sigmoid,
-    softmax,
-    softmax_cross_entropy,
-    softplus,
-    squared_error,
-    tanh,
-)
-from .gates.nets import saving_cross_entropy as saving_cross_entropy
+from .gates.activations import gelu, relu, sigmoid, silu, softplus, tanh
+from .gates.layers import dense, dropout, embedding, layer_norm
+from .gates.nets import log_softmax, logsumexp, softmax, softmax_cross_entropy, squared_error
+from .gates.pictures import conv2d, max_pool2d
+from .nets import activate as activate
+from .nets import activate_back as activate_back
+from .nets import alone as alone
+from .nets import cross_entropy as cross_entropy
 from .operators import grad, hessian, hvp, jacobian, value_and_grad
 
 __all__ = [
     "check_grads",
+    "conv2d",
+    "dense",
+    "dropout",
+    "embedding",
     "gate",
+    "gelu",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
+    "layer_norm",
     "log_softmax",
+    "logsumexp",
+    "max_pool2d",
     "relu",
     "rematerialise",
     "sigmoid",
+    "silu",
     "softmax",
     "softmax_cross_entropy",
     "softplus",

@@ -61,7 +61,15 @@ def choose(forced: str | None) -> Variant:
 
 forced = os.environ.get(ENVIRONMENT)
 chosen = choose(forced)
-table: Any = import_module(chosen.module).table  # type: ignore[attr-defined, unused-ignore]
+
+
+def kernels_of(module: str) -> Any:
+    """Return the table of the kernels of a module that is compiled for the same CPUs."""
+    built = chosen.module.replace(VARIANTS[-1].module, module)
+    return import_module(built).table  # type: ignore[attr-defined, unused-ignore]
+
+
+table: Any = kernels_of(VARIANTS[-1].module)
 
 
 def fates() -> list[tuple[str, str]]:

@@ -3,13 +3,21 @@
 In go samples, one a row, and targets; ``outputs`` and ``loss`` are a model's specification, in functions that
 can be differentiated, and ``value_and_grad`` is the same by hand. Start reading at ``Network`` in
 ``networks.py``; ``tasks.py`` has the losses, ``estimators.py`` what scikit-learn's users call, ``choices.py``
-what they and the command line choose from.
+what they and the command line choose from, ``holdout.py`` which samples are held out, ``outcome.py`` what is said
+of a run at its end.
 """
 
 from typing import TYPE_CHECKING
 
+from .choices import LEAST_EPOCHS as LEAST_EPOCHS
+from .choices import LEAST_STEPS as LEAST_STEPS
 from .choices import OPTIMIZERS as OPTIMIZERS
+from .choices import default_epochs as default_epochs
+from .holdout import held_out as held_out
 from .networks import ACTIVATIONS, MLP, Linear, Logistic, Network, Softmax, from_config
+from .outcome import constant_error as constant_error
+from .outcome import least_squares as least_squares
+from .outcome import shortcomings as shortcomings
 from .scaling import Scaling as Scaling
 
 if TYPE_CHECKING:

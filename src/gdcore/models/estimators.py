@@ -1,5 +1,6 @@
 """Estimators for scikit-learn (the extra ``sklearn``): networks to be fitted, searched and piped as its own are."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ try:
         ClassifierMixin,
         RegressorMixin,
     )
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-not-found,import-untyped,unused-ignore]
     from sklearn.utils import check_random_state  # type: ignore[import-not-found,import-untyped,unused-ignore]
     from sklearn.utils.multiclass import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
         check_classification_targets,
@@ -23,14 +25,14 @@ except ImportError as error:
     raise ImportError("estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'") from error
 
 
-from ..arguments import checked_number
-from ..optimizers import Optimizer
+from ..arguments import Array, checked_int, checked_number
+from ..stepping import Optimizer
 from ..training import fit
-from .choices import OPTIMIZERS
+from .choices import OPTIMIZERS, default_epochs
+from .holdout import held_out
 from .networks import MLP, Network
+from .outcome import constant_error, least_squares, shortcomings
 from .scaling import Scaling
-
-Array = np.ndarray[Any, Any]
 
 DTYPES: Final = (np.float64, np.float32)
 """What ``X`` may be; anything else becomes the first."""
@@ -46,7 +48,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         activation: str = "relu",
         optimizer: str = "adam",
         lr: float | None = None,
-        epochs: int = 200,
+        epochs: int | None = None,
         batch_size: int = 64,
         weight_decay: float = 0.0,
         l2: float = 0.0,
@@ -72,8 +74,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
-    def _train(self, x: Array, y: Array, task: str, outputs: int) -> None:
-        """Train a new network on checked arrays."""
+    def _train(self, x: Array, y: Array, task: str, outputs: int, unit: float = 1.0) -> list[str]:
+        """Train a new network on checked arrays, with targets of so many of the user's units; return its faults."""
         seed = check_random_state(self.random_state).randint(0, 2**32, 4, dtype=np.uint32)
         rng = np.random.default_rng(seed)
         if isinstance(self.hidden, str) or not isinstance(self.hidden, Sequence):
@@ -83,13 +85,16 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             model: Network = MLP(sizes, task=task, rng=rng, activation=self.activation, dtype=x.dtype)
         else:
             model = Network(sizes, task, activation=self.activation, dtype=x.dtype)
-        data, validation = ((x, y), None) if self.patience is None else self._split(x, y, rng)
+        data, validation = ((x, y), None) if self.patience is None else self._split(x, y, task, rng)
+        epochs = self.epochs
+        if epochs is None:
+            epochs = default_epochs(len(data[0]), checked_int("batch_size", self.batch_size, 1))
         self.history_ = fit(
             model.value_and_grad,
             model.params,
             data,
             self._optimizer(model),
-            epochs=self.epochs,
+            epochs=epochs,
             batch_size=self.batch_size,
             rng=rng,
             validation=validation,
@@ -102,6 +107,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.model_ = model
         for name in ("coef_", "intercept_"):  # of an earlier fit that was linear
             self.__dict__.pop(name, None)
+        return self._shortcomings(data[0], data[1], unit)
+
+    def _let_out(self, shortcomings: list[str]) -> None:
+        """Raise KeyboardInterrupt, now that the estimator is whole, if Ctrl-C has ended the training; else warn."""
+        if self.history_.stopped == "interrupted":
+            raise KeyboardInterrupt
+        for said in shortcomings:
+            warnings.warn(said, ConvergenceWarning, stacklevel=3)
 
     def _optimizer(self, model: Network) -> Optimizer:
         if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
@@ -112,15 +125,52 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         rate = rate if self.lr is None else self.lr
         return make(model.groups(), lr=rate, weight_decay=self.weight_decay, l2=self.l2)
 
-    def _split(self, x: Array, y: Array, rng: np.random.Generator) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    def _split(
+        self, x: Array, y: Array, task: str, rng: np.random.Generator
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """Return the samples to train on, and those to watch."""
         if not checked_number("validation_fraction", self.validation_fraction, 0, above=True) < 1:
             raise ValueError(f"validation_fraction: expected a number in (0, 1), got {self.validation_fraction!r}")
-        order = rng.permutation(len(x))
         held = max(1, round(self.validation_fraction * len(x)))
         if held == len(x):
             raise ValueError(f"X: expected samples beside {held} for validation, got n_samples = {len(x)}")
-        return (x[order[held:]], y[order[held:]]), (x[order[:held]], y[order[:held]])
+        watched = held_out(len(x), held, rng, None if task == "regression" else y)
+        if not watched.any():
+            raise ValueError("y: expected a class of two samples or more, to hold one out for validation, got none")
+        return (x[~watched], y[~watched]), (x[watched], y[watched])
+
+    def _shortcomings(self, x: Array, y: Array, unit: float) -> list[str]:
+        """Return what the run has not found that it was to find on the samples that it was trained on.
+
+        ``unit`` is that of the targets in which errors are told.
+        """
+        model, records = self.model_, self.history_.records
+        if not records:
+            return []
+        classes = model.task != "regression"
+
+        def errors(key: str) -> list[float]:
+            losses = [record[key] for record in records]
+            return losses if classes else [unit * (loss / model.sizes[-1]) ** 0.5 for loss in losses]
+
+        train, watched = errors("loss"), self.patience is not None
+        told = {name: metric(model.params, x, y) for name, metric in model.metrics.items()}
+        if not watched:  # else the parameters are those of another epoch than the last
+            train.append(told["cross_entropy"] if classes else unit * told["rmse"])
+        alone, constant = constant_error(y, classes=classes)
+        free = not (classes or self.hidden or self.weight_decay or self.l2 or self.max_norm or watched)
+        best = least_squares(x, y) if free else None
+        return shortcomings(
+            train,
+            "cross-entropy" if classes else "RMSE",
+            (unit * alone, constant),
+            lambda name: "a falling schedule" if name == "schedule" else name,
+            validation=errors("validation_loss") if watched else None,
+            done=self.history_.stopped == "epochs",
+            steady=self.schedule is not None,
+            separated=told.get("accuracy") == 1,
+            best=None if best is None else unit * best,
+        )
 
     def _checked(self, X: Any) -> Array:  # noqa: N803
         check_is_fitted(self)
@@ -138,9 +188,9 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     Arguments:
         hidden: units of each hidden layer, ints >= 1; none make it linear.
         activation: of the hidden layers: ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
-        optimizer: ``"adam"``, ``"rmsprop"``, ``"momentum"`` or ``"sgd"``.
-        lr: learning rate, >= 0. None is 0.002 for adam and rmsprop, 0.01 for the others.
-        epochs: how often to go through the samples, an int >= 0.
+        optimizer: the name of a rule, such as ``"adam"``; docs/rules.md has them all.
+        lr: learning rate, >= 0. None is the one that goes with the optimizer there, 0.002 for adam.
+        epochs: how often to go through the samples, an int >= 0. None is what makes 3,000 steps, and at least 20.
         batch_size: samples a step, an int >= 1.
         weight_decay: decoupled decay of the weights, >= 0; biases do not decay.
         l2: coupled penalty of the weights, >= 0: ``l2 / 2 * ||w||^2`` is added to the loss.
@@ -148,7 +198,8 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         max_norm: largest global norm of the gradients, > 0; None does not limit it.
         patience: stop after so many epochs in which the loss of samples held back has not fallen, an int >= 1, and
             put the best parameters back. None trains on all samples, for all epochs.
-        validation_fraction: the part of the samples that ``patience`` holds back, in (0, 1).
+        validation_fraction: the part of the samples that ``patience`` holds back, in (0, 1); of classes, as large a
+            part of each, but never the last sample of one.
         random_state: an int, a ``RandomState`` or None, as in scikit-learn: draws weights, order and split.
         verbose: show a bar of the steps (tqdm, the extra ``cli``).
 
@@ -160,7 +211,12 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     ``X`` (n, features) is trained on in float32 if it is of that dtype, else in float64; ``y`` is (n,) or (n, k).
     ``X`` of float32 is trained on in float32, and predictions have its precision: seven digits.
 
-    Ctrl-C ends the training early and keeps what was learned.
+    Ctrl-C ends the training early: the estimator keeps what was learned, and ``fit`` raises KeyboardInterrupt, so
+    that a search that called it ends too.
+
+    scikit-learn's ``ConvergenceWarning`` says when the model is no better than a constant, was still learning or
+    wandered at the end, or, being linear and unpenalised, is more than 1 % behind the fit that least squares finds;
+    and what helps.
 
     >>> import numpy as np, gdcore as gd
     >>> X = np.random.default_rng(0).standard_normal((200, 2))
@@ -180,13 +236,16 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         scaling = Scaling.of(columns)
         targets = scaling.standardised(columns).astype(x.dtype)
         one = targets.shape[1] == 1
-        self._train(x, targets[:, 0] if one else targets, "regression", targets.shape[1])
+        unit = float(scaling.scale[0]) if one else 1.0
+        said = self._train(x, targets[:, 0] if one else targets, "regression", targets.shape[1], unit)
         weights, biases = self.model_.params
-        weights[-1] *= scaling.scale
-        biases[-1][:] = biases[-1] * scaling.scale + scaling.center
+        with np.errstate(under="ignore"):
+            weights[-1] *= scaling.scale
+            biases[-1][:] = biases[-1] * scaling.scale + scaling.center
         if not self.hidden:
             self.coef_ = weights[0][:, 0].copy() if one else weights[0].T.copy()
             self.intercept_ = float(biases[0][0]) if one else biases[0].copy()
+        self._let_out(said)
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803
@@ -225,11 +284,12 @@ class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         count = len(classes)
         if count < 2:
             raise ValueError(f"y: expected 2 classes or more, got {count} class")
-        self._train(x, labels, *(("binary", 1) if count == 2 else ("classes", count)))
+        said = self._train(x, labels, *(("binary", 1) if count == 2 else ("classes", count)))
         self.classes_ = classes
         if not self.hidden:
             (w,), (b,) = self.model_.params
             self.coef_, self.intercept_ = w.T.copy(), b.copy()
+        self._let_out(said)
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803
@@ -248,3 +308,7 @@ class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         x = self._checked(X)
         outputs: Array = self.model_.outputs(self.model_.params, x)
         return outputs
+
+
+for _estimator in (GDRegressor, GDClassifier):  # what users see in tracebacks and pickles
+    _estimator.__module__ = "gdcore"

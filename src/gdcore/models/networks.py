@@ -11,38 +11,21 @@ loss.
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
-from ..arguments import describe
-from ..derivatives import relu, sigmoid, tanh
+from ..arguments import Array, describe
+from ..derivatives import dense
 from ..engine import check_like
 from ..metrics import Metric
 from ..trees import Structure, flatten
+from .backprop import Backprop, Params
 from .tasks import TASKS
 
-Array = np.ndarray[Any, Any]
-Params = tuple[list[Array], list[Array]]
-"""The weights of all layers, and their biases."""
-
-
-@dataclass(frozen=True)
-class Activation:
-    """What a hidden layer does to its sums, and the derivative of that, told by what came out."""
-
-    function: Callable[[Any], Any]
-    slope: Callable[[Array], Array]
-    init: str
-
-
-ACTIVATIONS: Final[dict[str, Activation]] = {
-    "relu": Activation(relu, lambda h: h > 0, "he"),
-    "tanh": Activation(tanh, lambda h: 1 - h * h, "glorot"),
-    "sigmoid": Activation(sigmoid, lambda h: h * (1 - h), "glorot"),
-}
+ACTIVATIONS: Final = {"relu": "he", "tanh": "glorot", "sigmoid": "glorot"}
+"""What a hidden layer does to its sums, by the names of gates, and how its weights begin."""
 
 
 def _he(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
@@ -92,6 +75,7 @@ class Network:
         shapes = list(pairwise(self.sizes))
         weights = [np.zeros(shape, self.dtype) for shape in shapes]
         biases = [np.zeros(shape[1], self.dtype) for shape in shapes]
+        self._backprop = Backprop(self.sizes, activation, task, self.dtype)
         self.params: Params = (weights, biases) if params is None else _checked_params(params, (weights, biases))
 
     def groups(self) -> list[dict[str, Any]]:
@@ -110,20 +94,21 @@ class Network:
     def outputs(self, params: Any, x: Any) -> Any:
         """Return what the last layer gives for the samples ``x``: (n, outputs), or (n,) where one is a sample's."""
         weights, biases = params
-        function = ACTIVATIONS[self.activation].function
         h = x
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for w, b in zip(weights[:-1], biases[:-1], strict=True):
-                h = function(h @ w + b)
-            return self._squeezed(h @ weights[-1] + biases[-1])
+                h = dense(h, w, b, self.activation)
+            return self._squeezed(dense(h, weights[-1], biases[-1]))
 
     def loss(self, params: Any, x: Any, y: Array) -> Any:
         """Return the loss of the samples ``x``, (n, features), with the targets ``y``: one number."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return TASKS[self.task].loss(self.outputs(params, x), self._targets(x, y))
 
     def value_and_grad(self, params: Any, x: Array, y: Array) -> tuple[float, Params]:
-        """Return the loss of a batch and its gradients by ``params``: new arrays, by hand (backpropagation).
+        """Return the loss of a batch and its gradients by ``params``, by hand (backpropagation).
+
+        The arrays of the gradients are yours. Once nothing holds them any more, a later call uses them again.
 
         With ``d_i`` the gradient by the sums of layer i: ``dW_i = h_{i-1}^T d_i``, ``db_i = sum(d_i)`` over the
         samples, and ``d_{i-1} = (d_i W_i^T) * activation'``.
@@ -143,29 +128,7 @@ class Network:
         Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", 1986.
         """
         self._check_samples(x)
-        weights, biases = params
-        activation = ACTIVATIONS[self.activation]
-        n, last = len(x), len(weights) - 1
-        inputs = [x]
-        with np.errstate(over="ignore", invalid="ignore"):
-            for w, b in zip(weights[:-1], biases[:-1], strict=True):
-                sums = inputs[-1] @ w
-                sums += b
-                inputs.append(activation.function(sums))
-            z = inputs[-1] @ weights[-1]
-            z += biases[-1]
-            value, d = TASKS[self.task].slope(self._squeezed(z), self._targets(x, y))
-            d = d.reshape(z.shape)
-            ones = np.ones(n, self.dtype)  # a product with it is three times as fast as a sum down short columns
-            dw: list[Array] = []
-            db: list[Array] = []
-            for i in range(last, -1, -1):
-                dw.append(inputs[i].T @ d)
-                db.append(ones @ d)
-                if i:
-                    d = d @ weights[i].T
-                    d *= activation.slope(inputs[i])
-        return float(value), (dw[::-1], db[::-1])
+        return self._backprop(params, x, self._targets(x, y, trusted=True))
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -205,8 +168,8 @@ class Network:
     def _squeezed(self, z: Any) -> Any:
         return z[:, 0] if self.sizes[-1] == 1 else z
 
-    def _targets(self, x: Any, y: Any) -> Array:
-        return TASKS[self.task].targets(y, len(x), self.sizes[-1], self.dtype)
+    def _targets(self, x: Any, y: Any, *, trusted: bool = False) -> Array:
+        return TASKS[self.task].targets(y, len(x), self.sizes[-1], self.dtype, trusted=trusted)
 
     def _check_samples(self, x: Any) -> None:
         typed = isinstance(x, np.ndarray) and x.dtype == self.dtype
@@ -314,7 +277,7 @@ class MLP(Network):
         super().__init__(sizes, task, activation=activation, dtype=dtype)
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng: expected a numpy.random.Generator, got {rng!r} of type {type(rng).__name__}")
-        draw = INITS[ACTIVATIONS[activation].init if init is None else _one_of("init", init, INITS)]
+        draw = INITS[ACTIVATIONS[activation] if init is None else _one_of("init", init, INITS)]
         for w in self.params[0]:
             w[:] = draw(rng, w.shape)
 

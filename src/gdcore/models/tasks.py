@@ -14,11 +14,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..arguments import describe
-from ..derivatives import saving_cross_entropy, sigmoid, softmax, softmax_cross_entropy, softplus, squared_error
+from ..arguments import Array, describe
+from ..derivatives import (
+    activate,
+    activate_back,
+    sigmoid,
+    softmax,
+    softmax_cross_entropy,
+    softplus,
+    squared_error,
+)
+from ..derivatives import cross_entropy as fused_cross_entropy
 from ..metrics import Metric, accuracy, cross_entropy, rmse
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Task:
         labels: whether ``y`` holds classes: integers, not numbers.
         bounded: whether there is a least and a largest ``y``.
         loss: of outputs and targets, in functions that can be differentiated.
-        slope: the same with the gradient by the outputs, which it may overwrite.
+        slope: ``slope(z, b, y, db, room)`` returns the loss of the outputs ``z + b``, of shapes (n, k) and (k,); it
+            writes the gradient by them to ``z``, and its sum over the samples to ``db``. ``room`` is like ``z``.
         metrics: what to tell of it beside the loss.
         predictions: what the outputs predict.
         probabilities: of each class, (n, classes); None for a task without classes.
@@ -41,7 +49,7 @@ class Task:
     labels: bool
     bounded: bool
     loss: Callable[[Any, Array], Any]
-    slope: Callable[[Array, Array], tuple[Any, Array]]
+    slope: Callable[[Array, Array, Array, Array, Array], float]
     metrics: tuple[Callable[[Callable[..., Any]], Metric], ...]
     predictions: Callable[[Array], Array]
     probabilities: Callable[[Array], Array] | None = None
@@ -51,8 +59,10 @@ class Task:
         if outputs < self.least or (self.most is not None and outputs > self.most):
             raise ValueError(f"sizes: expected {self.most or f'{self.least} or more'} outputs, got {outputs}")
 
-    def targets(self, y: Any, n: int, outputs: int, dtype: np.dtype[Any]) -> Array:
+    def targets(self, y: Any, n: int, outputs: int, dtype: np.dtype[Any], *, trusted: bool = False) -> Array:
         """Return the targets of ``n`` samples as the loss takes them: labels as they are, numbers as ``dtype``.
+
+        ``trusted`` leaves the range of labels to ``slope``.
 
         Raises TypeError or ValueError for an array of another kind or shape, and for a value out of range.
         """
@@ -63,7 +73,7 @@ class Task:
         shape = (n,) if self.labels or outputs == 1 else (n, outputs)
         if y.shape != shape:
             raise ValueError(f"y: expected shape {shape}, got {describe(y)}")
-        if self.bounded:
+        if self.bounded and not (trusted and self.labels):
             low, high, most = np.minimum.reduce(y), np.maximum.reduce(y), max(1, outputs - 1)
             if low < 0 or high > most:
                 raise ValueError(f"y: expected values from 0 to {most}, got {low} to {high}")
@@ -74,22 +84,37 @@ def _squared_loss(outputs: Any, y: Array) -> Any:
     return squared_error(outputs, y) * (outputs.size // len(outputs))
 
 
-def _squared_slope(outputs: Array, y: Array) -> tuple[Any, Array]:
-    outputs -= y
-    value = np.vdot(outputs, outputs) / len(y)
-    outputs *= 2 / len(y)
-    return value, outputs
+def _squared_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
+    activate("none", z, b, z)
+    error = z[:, 0] if y.ndim == 1 else z
+    error -= y
+    value = np.vdot(error, error) / len(y)
+    error *= 2 / len(y)
+    activate_back("none", z, None, None, db)
+    return float(value)
 
 
 def _binary_loss(outputs: Any, y: Array) -> Any:
     return np.mean(softplus(outputs) - outputs * y)
 
 
-def _binary_slope(outputs: Array, y: Array) -> tuple[Any, Array]:
-    slope = sigmoid(outputs)
-    slope -= y
-    slope /= len(y)
-    return _binary_loss(outputs, y), slope
+def _binary_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
+    activate("none", z, b, z)
+    activate("softplus", z, None, room)
+    value = (room.sum() - np.vdot(z, y)) / len(y)
+    activate("sigmoid", z, None, z)
+    z[:, 0] -= y
+    z /= len(y)
+    activate_back("none", z, None, None, db)
+    return float(value)
+
+
+def _classes_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
+    try:
+        return fused_cross_entropy(z, b, y.astype(np.int64, "C", copy=False), z, db)
+    except ValueError:
+        k = z.shape[1]
+        raise ValueError(f"y: expected values from 0 to {k - 1}, got {y.min()} to {y.max()}") from None
 
 
 def _binary_predictions(outputs: Array) -> Array:
@@ -129,7 +154,7 @@ TASKS: Final[dict[str, Task]] = {
         labels=True,
         bounded=True,
         loss=softmax_cross_entropy,
-        slope=saving_cross_entropy,
+        slope=_classes_slope,
         metrics=(accuracy, cross_entropy),
         predictions=lambda outputs: outputs.argmax(axis=1),
         probabilities=softmax,

@@ -86,12 +86,12 @@ class Target:
                 f"{table.path}: column {name!r}: expected 2 to {MOST_CLASSES} classes, got {len(classes)}"
             )
         codes = table.codes(name, classes)[order]
-        if (codes[held:] == codes[held]).all():
-            raise TableError(
-                f"{table.path}: column {name!r}: expected 2 classes or more in the rows to train on, "
-                f"got {classes[codes[held]]!r} alone; try another --seed or --validation"
-            )
         return cls(name, None, 0.0, 1.0, classes), codes
+
+    @staticmethod
+    def kinds(table: Table, name: str, numbers: Numbers | None) -> NDArray[Any] | None:
+        """Return the class of each row of a target, an integer; None for a regression. ``numbers`` as for `of`."""
+        return table.codes(name, table.texts(name)) if numbers is None else None
 
     def metrics(self, network: Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""

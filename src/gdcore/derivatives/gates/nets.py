@@ -1,55 +1,17 @@
-"""The gates of a net, which NumPy has no function for: numerically stable, and fused.
-
-At 0, ``relu`` has the gradient 0.
-"""
+"""Softmax, its logarithm, and the losses of a net: numerically stable, fused and compiled."""
 
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..gate import Gate, fused, unary
-from ..traced import Traced, describe
-from .arithmetic import masked
-from .table import TABLE, Row, row, usual_unary
-
-
-def relu(x: Any) -> Any:
-    """Return ``max(x, 0)`` of each element; its gradient at 0 is 0.
-
-    >>> relu(np.array([-1.0, 0.0, 2.0]))
-    array([0., 0., 2.])
-    """
-    return _relu(x) if type(x) is Traced else np.maximum(x, 0)
-
-
-def sigmoid(x: Any) -> Any:
-    """Return ``1 / (1 + exp(-x))`` of each element; no ``x`` overflows.
-
-    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
-    array([0. , 0.5, 1. ])
-    """
-    if type(x) is Traced:
-        return _sigmoid(x)
-    e = np.exp(-np.abs(x))
-    return np.where(np.less(x, 0), e, 1) / (1 + e)
-
-
-def softplus(x: Any) -> Any:
-    """Return ``log(1 + exp(x))`` of each element; no ``x`` overflows.
-
-    >>> softplus(np.array([-1000.0, 1000.0]))
-    array([   0., 1000.])
-    """
-    return _softplus(x) if type(x) is Traced else np.logaddexp(x, 0)
-
-
-def tanh(x: Any) -> Any:
-    """Return the hyperbolic tangent of each element, as ``np.tanh``.
-
-    >>> tanh(np.array([0.0, 1000.0]))
-    array([0., 1.])
-    """
-    return np.tanh(x)
+from ...arguments import describe
+from .._gate import Gate, fused
+from .._tape import underflow_ignored
+from .._traced import Traced, real
+from ..nets import _door as door
+from ..nets import plain
+from .table import TABLE, Row, row
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
@@ -68,6 +30,33 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     array([-1000.,     0.])
     """
     return _log_softmax(x, axis)
+
+
+def logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -> Any:
+    """Return ``log(sum(b * exp(x)))`` over ``axis``, or over all; no ``x`` overflows. Without ``b`` it is 1.
+
+    Elements of ``-inf`` add nothing; a sum of nothing is ``-inf``. Of equal infinite elements each gets its share
+    of the gradient.
+
+    >>> logsumexp(np.array([1000.0, 1000.0])).round(4)
+    np.float64(1000.6931)
+    >>> logsumexp(np.zeros((2, 3)), axis=1, b=np.array([1.0, 2.0, 3.0])).round(4)
+    array([1.7918, 1.7918])
+    """
+    if type(x) is not Traced:
+        x = np.asarray(x)
+    axes = tuple(range(-x.ndim, 0)) if axis is None else axis if type(axis) is tuple else (axis,)
+    axes = tuple(axis - x.ndim for axis in normalize_axis_tuple(axes, x.ndim, "axis"))
+    if b is not None:
+        top = np.max(real(x), axes, keepdims=True, initial=-np.inf)
+        top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ans = np.log(np.sum(b * np.exp(x - top), axis=axes, keepdims=True)) + top
+    else:
+        ans = _log_sum_exp(x, axes)
+    if keepdims:
+        return ans
+    return ans.reshape([length for axis, length in enumerate(ans.shape, -x.ndim) if axis not in axes])[()]
 
 
 def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
@@ -93,14 +82,14 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     shape = logits.shape
     kind = labels.dtype.kind
     if kind not in "iuf":
-        raise TypeError(f"labels: expected integers or floats, got {describe(labels)}")
+        raise TypeError(f"labels: expected integers or floats, got {describe(real(labels))}")
     expected: Any = shape if kind == "f" else shape[:-1]
     if not shape or labels.shape != expected:
-        raise ValueError(f"labels: expected shape {expected} for logits of shape {shape}, got {describe(labels)}")
+        raise ValueError(
+            f"labels: expected shape {expected} for logits of shape {shape}, got {describe(real(labels))}"
+        )
     if 0 in shape:
         raise ValueError(f"logits: expected at least one sample and one class, got shape {shape}")
-    if kind == "i" and np.minimum.reduce(labels, None) < 0:
-        raise ValueError(f"labels: expected classes from 0 to {shape[-1] - 1}, got {labels.min()}")
     return _softmax_cross_entropy(logits, labels)
 
 
@@ -114,21 +103,18 @@ def squared_error(prediction: Any, target: Any) -> Any:
     np.float64(2.0)
     """
     if np.shape(prediction) != np.shape(target):
-        raise ValueError(f"target: expected {describe(prediction)}, got {describe(target)}")
+        raise ValueError(f"target: expected {describe(real(prediction))}, got {describe(real(target))}")
     if np.size(prediction) == 0:
         raise ValueError(f"prediction: expected at least one element, got shape {np.shape(prediction)}")
     return _squared_error(prediction, target)
 
 
 def _softmax_of(x: Any, axis: int = -1) -> Any:
-    e = np.exp(x - np.max(x, axis, keepdims=True))
-    e /= e.sum(axis, keepdims=True)
-    return e
+    return plain.rows("softmax", x, axis)
 
 
 def _log_softmax_of(x: Any, axis: int = -1) -> Any:
-    z = x - np.max(x, axis, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis, keepdims=True))
+    return plain.rows("log_softmax", x, axis)
 
 
 def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
@@ -141,6 +127,17 @@ def _pull_log_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
     return lambda g: g - np.exp(ans) * g.sum(axis=axis, keepdims=True)
 
 
+def _pull_log_sum_exp(ans: Any, x: Any, axes: tuple[int, ...]) -> Any:
+    finite = np.isfinite(real(ans))
+    if finite.all():
+        share = np.exp(x - ans)
+    else:
+        largest = np.equal(real(x), real(ans))
+        equal = largest / np.maximum(largest.sum(axes, keepdims=True), 1)
+        share = np.where(finite, np.exp(x - np.where(finite, ans, 0)), equal.astype(real(ans).dtype))
+    return lambda g: g * share
+
+
 FEW_CLASSES: Final = 64
 """NumPy reduces many rows at once several times faster than many short rows: so few classes are worth a copy."""
 
@@ -151,8 +148,18 @@ def _cross_entropy_of(logits: Any, labels: Any) -> Any:
 
 def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[Any, Any]:
     """Return the loss and its gradient by the logits, which shares most of the work."""
+    with underflow_ignored():
+        return _cross_entropy_and_slope(logits, labels, slope)
+
+
+def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any, Any]:
     shape = logits.shape
     k = shape[-1]
+    if labels.dtype.kind != "f":
+        z = plain.floats(logits)
+        d = door.new_like(z)
+        loss = door.cross_entropy(z, None, labels.astype(np.int64, "C", copy=False), d, None)
+        return z.dtype.type(loss), d
     z = logits.reshape(-1, k).T  # (k, n)
     n = z.shape[1]
     if k <= FEW_CLASSES:
@@ -160,41 +167,36 @@ def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[
     z = z - np.maximum.reduce(z, 0)
     e = np.exp(z)
     total = np.add.reduce(e, 0)
-    if labels.dtype.kind == "f":
-        weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
-        mass = np.add.reduce(weights, 0)
-        with np.errstate(invalid="ignore"):
-            meant = (weights * z).sum()
-        if np.isnan(meant):  # 0 * -inf, of a class that is not meant
-            meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
-        loss = (np.log(total) @ mass - meant) / n
-        return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
-    at = labels.reshape(-1), np.arange(n)
-    try:
-        picked = z[at]
-    except IndexError:
-        raise ValueError(f"labels: expected classes from 0 to {k - 1}, got {labels.max()}") from None
-    loss = np.add.reduce(np.log(total) - picked) / n
-    if not slope:
-        return loss, None
-    e /= total
-    e[at] -= 1
-    e /= n
-    return loss, e.T.reshape(shape)
+    weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
+    mass = np.add.reduce(weights, 0)
+    with np.errstate(invalid="ignore"):
+        meant = (weights * z).sum()
+    if np.isnan(meant):  # 0 * -inf, of a class that is not meant
+        meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
+    loss = (np.log(total) @ mass - meant) / n
+    return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
 
 
 def _pull_logits(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:
-    if saved is None:
-        n = logits.size // logits.shape[-1]
-        if labels.dtype.kind != "f":
-            labels = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
-        saved = (softmax(logits) * labels.sum(axis=-1, keepdims=True) - labels) / n
-    return lambda g: over(g, saved) * saved
+    if saved is not None:
+        return lambda g: over(g, saved) * saved
+    n = logits.size // logits.shape[-1]
+    if labels.dtype.kind != "f":
+        labels = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
+
+    def pull(g: Any) -> Any:
+        slope = (softmax(logits) * labels.sum(axis=-1, keepdims=True) - labels) / n
+        return over(g, slope) * slope
+
+    return pull
 
 
 def _pull_labels(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:
-    slope = log_softmax(logits) / -(logits.size // logits.shape[-1])
-    return lambda g: over(g, slope) * slope
+    def pull(g: Any) -> Any:
+        slope = log_softmax(logits) / -(logits.size // logits.shape[-1])
+        return over(g, slope) * slope
+
+    return pull
 
 
 def over(g: Any, x: Any) -> Any:
@@ -207,8 +209,9 @@ def _squared_error_of(prediction: Any, target: Any) -> Any:
 
 
 def _saving_squared_error(prediction: Any, target: Any) -> tuple[Any, Any]:
-    error = np.subtract(prediction, target)
-    return np.vdot(error, error) / error.size, error
+    with underflow_ignored():
+        error = np.subtract(prediction, target)
+        return np.vdot(error, error) / error.size, error
 
 
 def _pull_prediction(ans: Any, prediction: Any, target: Any, saved: Any) -> Any:
@@ -232,6 +235,20 @@ def _along_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
+def _sum_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [
+        (draw(),),
+        (draw(3),),
+        (draw(2, 3),),
+        (draw(2, 3), 0),
+        (draw(2, 3, 2), (0, -1)),
+        (draw(2, 3, 2), {"axis": 1, "keepdims": True}),
+        (draw(2, 3), -1, draw(3, low=0.5)),
+        (draw(2, 3), None, draw(2, 1, low=0.5)),
+        (draw(0, 3), 1),
+    ]
+
+
 def _label_examples(draw: Any) -> list[tuple[Any, ...]]:
     integers = np.array([2, 0, 2, 1])
     return [
@@ -247,16 +264,10 @@ def _pair_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(), draw()), (draw(3), draw(3)), (draw(2, 3), draw(2, 3)), (draw(2, 3), np.ones((2, 3)))]
 
 
-_relu = unary(Gate("gd.relu", relu, (lambda ans, x: lambda g: masked(g, ans > 0),), stacks=True), relu)
-_sigmoid = unary(
-    Gate("gd.sigmoid", sigmoid, (lambda ans, x: lambda g: g * (ans * (1 - ans)),), stacks=True), sigmoid
-)
-_softplus = unary(Gate("gd.softplus", softplus, (lambda ans, x: lambda g: g * sigmoid(x),), stacks=True), softplus)
-for _function in (relu, sigmoid, softplus, tanh):
-    TABLE.append(Row(_function, usual_unary(-2.0, 2.0), _function))
-
 _softmax = row(softmax, _pull_softmax, forward=_softmax_of, stacks=True, examples=_along_examples)
 _log_softmax = row(log_softmax, _pull_log_softmax, forward=_log_softmax_of, stacks=True, examples=_along_examples)
+_log_sum_exp: Gate = Gate("gd.logsumexp", plain.log_sum_exp, (_pull_log_sum_exp,), stacks=True)
+TABLE.append(Row(logsumexp, _sum_examples, logsumexp))
 _softmax_cross_entropy = fused(
     row(
         softmax_cross_entropy,
