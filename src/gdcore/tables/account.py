@@ -23,8 +23,8 @@ FEW: Final = 10
 UNNAMED: Final = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 """What pandas calls a column of row numbers; no name is written as "Unnamed" when it is read and written again."""
 
-COUNTERS: Final = ("index", "id", "no", "nr", "row", "rowid", "row_id", "rownames", "row_names", "#")
-"""What else columns that count the rows are called."""
+COUNTERS: Final = re.compile(r".*id|index|no|nr|#|row.?(?:names?|no|nr|number|index)?|.*[ _](?:no|nr|number|index)")
+"""What else columns that count the rows are called, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class _Reader:
 
     def _counts_rows(self, name: str) -> bool:
         unnamed = UNNAMED.fullmatch(name) is not None
-        if not unnamed and name.casefold() not in COUNTERS:
+        if not unnamed and not COUNTERS.fullmatch(name.casefold()):
             return False
         values = np.sort(self.plain[name].values.to_numpy())
         whole = len(values) > 1 and np.isfinite(values).all() and (values == np.floor(values)).all()
