@@ -13,6 +13,6 @@ assert_type(options.dates, tuple[tuple[str, str | None], ...])
 assert_type(options.resume, bool)
 
 rows: int = flag(1, int, RUN)
-wrong: int = flag("one", int, RUN)  # type: ignore[assignment]
+wrong: int = flag("one", int, RUN)  # type: ignore[arg-type, assignment]
 Options("data.csv", "y", batch_size="64")  # type: ignore[arg-type]
 Options("data.csv", "y", max_value=1.0)  # type: ignore[call-arg]
