@@ -21,11 +21,21 @@ def gdc(capsys, tmp_path, monkeypatch):
 
 @pytest.fixture
 def tables_for_every_flag(tmp_path):
-    """Return a folder with the tables that ``cli/every_flag.py`` reads."""
+    """Return a folder with the tables that ``cli/every_flag.py`` reads: each flag makes others of them."""
     rng = np.random.default_rng(0)
     for name in ("data", "other"):
-        a, b = rng.standard_normal((2, 48))
-        kind, y = rng.integers(0, 3, 48), rng.integers(0, 4, 48)
-        rows = "".join(f"{','.join(map(str, row))}\n" for row in zip(a, b, kind, a + b, y, strict=True))
-        (tmp_path / f"{name}.csv").write_text(f"a,b,k,z,y\n{rows}")
+        lines = ["a\tb\tk\tp q\td\tz\ty"]
+        for a, b, k, y in zip(*rng.integers(1001, 9999, (2, 48)), *rng.integers(0, 4, (2, 48)), strict=True):
+            # With decimal commas 1.234 are thousands; between spaces p and q are two columns.
+            fields = (
+                f"{a / 1000:.3f}",
+                f"{b / 1000:.3f}",
+                k,
+                f"{'ijkl'[y]} {'mnop'[k]}",
+                f"{1 + k}.1.2024",
+                a + b,
+                y,
+            )
+            lines.append("\t".join(map(str, fields)))
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
     return tmp_path

@@ -1,6 +1,6 @@
 """What ``gdcore train`` can be asked for: one row a flag, of which parser, help, checks and settings are made."""
 
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
@@ -8,10 +8,22 @@ from typing import Any, Final, TypeVar
 from .. import schedules
 from ..models import ACTIVATIONS, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS
 from ..rules import CHECKS
+from ..tables import is_format
 from . import texts
 from .errors import USAGE, CommandError
 
 T = TypeVar("T")
+
+
+def _dates(text: str) -> tuple[tuple[str, str | None], ...]:
+    """Parse the names of columns of dates, each with its format behind an equals sign or without."""
+    found = []
+    for part in texts.names(text):
+        name, _, format_ = part.partition("=")
+        if not is_format(format_):
+            raise ArgumentTypeError(f"expected a format as %d.%m.%Y, got {format_!r}")
+        found.append((name.strip(), format_ or None))
+    return tuple(found)
 
 
 def _warmup_cosine(lr: float, steps: int) -> Callable[[int], float]:
@@ -60,7 +72,8 @@ def flag(
         said: the help, to which the default is added.
         shown: what the help calls the default, if that says too little.
         goes: whose keyword argument it is: ``"optimizer"``; ``"limits"`` on gradients, those of ``fit`` or of an
-            optimizer over ranks; ``"fit"``; ``"settings"`` that tell runs apart. None where code reads it.
+            optimizer over ranks; ``"fit"``; the ``"dialect"`` of the table; ``"settings"`` that tell runs apart.
+            None where code reads it.
         keyword: its name there, if it is another.
         how: ``choices`` and ``metavar``, as argparse has them.
     """
@@ -87,8 +100,31 @@ class Options:
     features: tuple[str, ...] | None = flag(
         None, texts.names, TABLE, 'the columns to predict from, as in "a,b"', shown="all others", metavar="A,B,..."
     )
+    exclude: tuple[str, ...] = flag((), texts.names, TABLE, "columns that are left out", metavar="A,B,...")
     categorical: tuple[str, ...] = flag(
-        (), texts.names, TABLE, "columns of numbers that are kinds, one-hot encoded as texts are", metavar="A,B,..."
+        (),
+        texts.names,
+        TABLE,
+        "columns whose numbers, or whose many texts, are kinds, one-hot encoded",
+        metavar="A,B,...",
+    )
+    dates: tuple[tuple[str, str | None], ...] = flag(
+        (),
+        _dates,
+        TABLE,
+        "columns of dates or times, which become year, month, day, weekday and time; where more than one format "
+        "fits, as A=%%d/%%m/%%Y",
+        shown="those that are as 2024-12-31 throughout",
+        metavar="A,B,...",
+    )
+    na: tuple[str, ...] | None = flag(
+        None,
+        texts.several,
+        TABLE,
+        "what stands for a missing value, beside an empty field; a text in quotes never does",
+        goes="dialect",
+        shown="NA, N/A, NaN, NULL, None and the like",
+        metavar="TEXT,...",
     )
     missing: str = flag(
         "error",
@@ -98,6 +134,27 @@ class Options:
         "column's mean and a text with none of the known ones",
         goes="settings",
         choices=("error", "drop", "fill"),
+    )
+    separator: str | None = flag(
+        None,
+        texts.separator,
+        TABLE,
+        "what stands between fields: a character, tab or spaces",
+        goes="dialect",
+        shown="what fits: , ; | tab or spaces",
+        metavar="CHAR",
+    )
+    decimal: str | None = flag(
+        None, str, TABLE, "the mark of decimals", goes="dialect", shown="what fits all columns", choices=(".", ",")
+    )
+    encoding: str | None = flag(
+        None,
+        texts.encoding,
+        TABLE,
+        "of the characters, as latin-1",
+        goes="dialect",
+        shown="UTF-8 or 16, else cp1252",
+        metavar="NAME",
     )
     validation: float = flag(
         0.2, texts.part, TABLE, "part of the rows held out, of each class alike, in [0, 1)", metavar="PART"

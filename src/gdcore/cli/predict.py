@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..files import replacing
-from ..tables import Table, TableError, TableModel
+from ..tables import Dialect, Table, TableError, TableModel
+from . import texts
 from .errors import SUCCESS, CommandError
 from .outputs import check_other
 from .report import warn
@@ -24,6 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="what gdcore train saved")
     parser.add_argument("data", metavar="DATA", help="CSV with a header line, or Parquet")
+    parser.add_argument(
+        "--separator", type=texts.separator, metavar="CHAR", help="as for train (default: what fits)"
+    )
+    parser.add_argument("--encoding", type=texts.encoding, metavar="NAME", help="as for train (default: what fits)")
     parser.add_argument("--output", metavar="FILE.csv", help="where to write (default: standard output)")
     parser.add_argument(
         "--probabilities", action="store_true", help="give the probability of each class in a column of its own"
@@ -35,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         check_other("--output", args.output, args.model, args.data)
     model = TableModel.load(args.model)
-    table = Table(args.data)
+    table = Table(args.data, Dialect(args.separator, args.encoding, na=model.columns.na))
     content, predictions = _predicted(model, table, args.probabilities)
     for name, rows in model.columns.unknown(table).items():
         warn(f"column {name!r} has texts in {rows} of {len(table)} rows that were not there in training")

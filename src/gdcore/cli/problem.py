@@ -1,17 +1,30 @@
 """What ``gdcore train`` makes of a table before it trains: features, a target, and the rows to hold out."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..models import MLP, Network, held_out
-from ..tables import Columns, Table, TableError, TableModel, Target, said_missing
+from ..tables import (
+    PLAIN,
+    Account,
+    Columns,
+    Table,
+    TableError,
+    TableModel,
+    Target,
+    Wishes,
+    account_of,
+    cut,
+    listed,
+    said_missing,
+)
 from .errors import USAGE, CommandError
 from .options import Options
-from .report import counted, warn
+from .report import counted
 
 Floats = NDArray[np.float64]
 
@@ -24,22 +37,38 @@ class Problem:
     data: tuple[Floats, NDArray[Any]]
     validation: tuple[Floats, NDArray[Any]] | None
     rng: np.random.Generator
+    said: tuple[str, ...]
+    """What was made of the table, in lines."""
+    warnings: tuple[str, ...]
+    """What people may not have meant."""
 
 
 def posed(options: Options, table: Table) -> Problem:
     """Return what is to be trained, and on what. Raises TableError and CommandError."""
-    features = _features(options, table)
-    _check_categorical(options, table, features)
-    table = _without_missing(options, table, features)
+    wishes = _wishes(options, table)
+    table = table.without_empty_end()
+    _check_rows(options, len(table))
+    account = account_of(table, wishes)
+    if not account.features:
+        raise CommandError(
+            f"{options.data}: expected columns beside the target that can be used, got none: "
+            f"{'; '.join(_asides(account))}"
+        )
+    table, warnings = _without_missing(options, table, account)
     rng = np.random.default_rng(options.seed)
-    chosen = held_out(
-        len(table), _held(len(table), options), rng, Target.kinds(table, options.target, options.task)
-    )
+    asked = _held(len(table), options)
+    if options.validation and not asked:
+        warnings += [f"no row is held out: {options.validation:g} of {len(table)} rows is less than one"]
+    chosen = held_out(len(table), asked, rng, Target.kinds(table, options.target, account.target))
     # Held out, then the others, each in the order of the table: memory is read in order too.
     order, held = np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)]), int(chosen.sum())
-    columns, x = Columns.of(table, features, options.categorical, order, held, fill=options.missing == "fill")
-    target, y = Target.of(table, options.target, options.task, order, held)
-    _check_constant(columns, target, x[held:], y[held:])
+    columns, x = Columns.of(table, account, order, held, fill=options.missing == "fill")
+    target, y = Target.of(table, options.target, account.target, order, held)
+    unknown = columns.unknown(table, order[:held]).items()
+    warnings += [
+        f"column {name!r} has texts in {n} of {held} rows held out that no other row has" for name, n in unknown
+    ]
+    warnings += _constant(columns, target, x[held:], y[held:])
     sizes = (columns.width, *options.hidden, target.outputs)
     network = (
         MLP(sizes, task=target.task, activation=options.activation, rng=rng)
@@ -47,70 +76,101 @@ def posed(options: Options, table: Table) -> Problem:
         else Network(sizes, target.task)
     )
     validation = (x[:held], y[:held]) if held else None
-    return Problem(TableModel(network, columns, target), (x[held:], y[held:]), validation, rng)
+    said = _said_of(table, account, columns)
+    asides = (*_asides(account), *warnings)
+    return Problem(TableModel(network, columns, target), (x[held:], y[held:]), validation, rng, said, asides)
 
 
-def _features(options: Options, table: Table) -> tuple[str, ...]:
-    table.require([options.target])
-    if options.features is None:
-        features = tuple(name for name in table.columns if name != options.target)
-        if not features:
-            raise CommandError(f"{options.data}: expected columns beside the target, got {options.target!r} alone")
-        return features
-    if options.target in options.features:
-        raise CommandError(f"--features: expected columns beside the target, got {options.target!r}", USAGE)
-    table.require(options.features)
-    return options.features
+def _wishes(options: Options, table: Table) -> Wishes:
+    """Return what is asked of the table. Raises TableError for columns that it lacks, CommandError for misfits."""
+    asked = {"--features": options.features, "--exclude": options.exclude, "--categorical": options.categorical}
+    asked["--dates"] = tuple(name for name, _ in options.dates)
+    table.require([options.target, *(name for names in asked.values() for name in names or ())])
+    for flag, names in asked.items():
+        if options.target in (names or ()):
+            expected, more = "columns beside the target, got", ""
+            if flag == "--categorical":
+                expected, more = "features, got the target", "; see --task classification"
+            raise CommandError(f"{flag}: expected {expected} {options.target!r}{more}", USAGE)
+    features = table.columns if options.features is None else options.features
+    if set(features) <= {options.target}:
+        raise CommandError(f"{options.data}: expected columns beside the target, got {options.target!r} alone")
+    for flag in ("--categorical", "--dates"):
+        other = [name for name in asked[flag] or () if name not in features or name in options.exclude]
+        if other:
+            raise CommandError(f"{flag}: expected columns among --features, got {listed(other)}", USAGE)
+    return Wishes(
+        options.target, options.task, options.features, options.exclude, options.categorical, dict(options.dates)
+    )
 
 
-def _check_categorical(options: Options, table: Table, features: Iterable[str]) -> None:
-    table.require(options.categorical)
-    if options.target in options.categorical:
-        raise CommandError(
-            f"--categorical: expected features, got the target {options.target!r}; see --task classification", USAGE
-        )
-    other = next((name for name in options.categorical if name not in features), None)
-    if other is not None:
-        raise CommandError(f"--categorical: expected columns among --features, got {other!r}", USAGE)
+def _asides(account: Account) -> list[str]:
+    left_out = [f"{name!r} ({why})" for name, why in account.left_out.items()]
+    return [f"left out: {cut(left_out)}"] * bool(left_out) + account.asides
 
 
-def _without_missing(options: Options, table: Table, features: tuple[str, ...]) -> Table:
-    """Do to the rows that miss a value what ``--missing`` says; a row without its target is of no use."""
-    needed = (options.target,) if options.missing == "fill" else (*features, options.target)
-    missing = table.missing(needed)
+def _said_of(table: Table, account: Account, columns: Columns) -> tuple[str, ...]:
+    """Return in lines what is made of a table."""
+    found: dict[str, list[str]] = {"file": [*table.found], "target": []}
+    if account.target not in (None, PLAIN):
+        found["target"] = [f"numbers {account.target}"]
+    for name, numbers in account.numbers.items():
+        found.setdefault(f"numbers {numbers}".strip(), []).append(repr(name))
+    found["kinds"] = [f"{name!r} ({len(texts)})" for name, texts in columns.texts.items()]
+    found["dates"] = [f"{name!r} ({', '.join(dates.parts)})" for name, dates in account.dates.items()]
+    if columns.fill is not None:
+        filled = table.missing(account.features, account.kinds)
+        found["filled in"] = [f"{name!r} ({count})" for name, count in filled.items()]
+    found["left out"] = [f"{name!r} ({why})" for name, why in account.left_out.items()]
+    return tuple(f"  {what}: {cut(names)}" for what, names in found.items() if names)
+
+
+def _without_missing(options: Options, table: Table, account: Account) -> tuple[Table, list[str]]:
+    """Do to the rows that miss a value what ``--missing`` says, and tell; a row without its target is of no use."""
+    needed = (options.target,) if options.missing == "fill" else (*account.features, options.target)
+    kinds = {*account.kinds, *[options.target] * (account.target is None)}
+    missing = table.missing(needed, kinds)
     if not missing:
-        return table
+        return table, []
     if options.missing == "error":
         raise TableError(said_missing(table, missing, "fill them in, or see --missing drop and --missing fill"))
-    kept = table.without_missing(needed)
-    warn(f"{counted(len(table) - len(kept), 'row')} of {len(table)} left out, as values are missing")
-    return kept
+    kept = table.without_missing(needed, kinds)
+    costly = sorted(missing, key=lambda name: -missing[name])
+    why = f"in the columns {cut([f'{name!r} ({missing[name]})' for name in costly])}; see --exclude"
+    if len(kept) < 2:
+        raise TableError(
+            f"{options.data}: expected at least 2 rows without missing values, got {len(kept)} of {len(table)}; "
+            f"values are missing {why} and --missing fill"
+        )
+    said = f"{counted(len(table) - len(kept), 'row')} of {len(table)} left out, as values are missing"
+    return kept, [f"{said} {why}" if 2 * len(kept) < len(table) else said]
+
+
+def _check_rows(options: Options, rows: int) -> None:
+    if rows < 2:
+        raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
 
 
 def _held(rows: int, options: Options) -> int:
     """Return how many rows are to be held out."""
-    if rows < 2:
-        raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
+    _check_rows(options, rows)
     held = round(options.validation * rows)
     if rows - held < 2:
         raise CommandError(
             f"--validation: expected a part that leaves at least 2 of {rows} rows to train on, "
             f"got {options.validation:g}"
         )
-    if options.validation and not held:
-        warn(f"no row is held out: {options.validation:g} of {rows} rows is less than one")
     return held
 
 
-def _check_constant(columns: Columns, target: Target, x: NDArray[Any], y: NDArray[Any]) -> None:
+def _constant(columns: Columns, target: Target, x: NDArray[Any], y: NDArray[Any]) -> list[str]:
     """Say what does not vary in the rows to train on, ``x`` and ``y``."""
-    names = [name for name, constant in zip(columns.numbers, columns.scaling.constant, strict=True) if constant]
-    stops = np.cumsum([len(columns.numbers), *map(len, columns.texts.values())])
-    kinds = zip(columns.texts, np.split(x, stops[:-1], axis=1)[1:], strict=True)
-    names += [name for name, features in kinds if (features == features[0]).all()]
-    if len(names) == len(columns.names):
+    starts = np.cumsum([0, len(columns.measured), *map(len, columns.texts.values())])
+    constant = dict(zip(columns.measured, columns.scaling.constant.tolist(), strict=True))
+    for name, (start, stop) in zip(columns.texts, pairwise(starts[1:]), strict=True):
+        constant[name] = bool((x[:, start:stop] == x[0, start:stop]).all())
+    names = [name for name, same in constant.items() if same]
+    if len(names) == len(constant):
         raise CommandError("no usable feature: every one has the same value in all rows to train on")
-    if names:
-        warn(f"constant in the rows to train on, so of no use: {', '.join(map(repr, names))}")
-    if (y == y[0]).all():
-        warn(f"the target {target.name!r} is constant in the rows to train on")
+    said = [f"constant in the rows to train on, so of no use: {listed(names)}"] * bool(names)
+    return said + [f"the target {target.name!r} is constant in the rows to train on"] * bool((y == y[0]).all())

@@ -1,6 +1,7 @@
 """From the texts of a command line to values: what argparse is given as types."""
 
 import argparse
+import codecs
 import csv
 import math
 from collections.abc import Callable
@@ -69,14 +70,35 @@ def _within(text: str, expected: str, holds: Callable[[float], bool]) -> float:
 
 def names(text: str) -> tuple[str, ...]:
     """Parse the names of columns, written as in the header of a CSV file."""
-    try:
-        found = tuple(name.strip() for name in next(csv.reader([text], strict=True), []))
-    except csv.Error as error:
-        said = f"expected columns as in a CSV header, got {text!r}: {error}"
-        raise argparse.ArgumentTypeError(said) from error
+    found = several(text)
     if not found:
         raise argparse.ArgumentTypeError("expected at least one column, got none")
     twice = next((name for name in found if found.count(name) > 1), None)
     if twice is not None:
         raise argparse.ArgumentTypeError(f"expected each column once, got {twice!r} again")
     return found
+
+
+def several(text: str) -> tuple[str, ...]:
+    """Parse texts, written as a row of a CSV file; none is fine too."""
+    try:
+        return tuple(name.strip() for name in next(csv.reader([text], strict=True), []))
+    except csv.Error as error:
+        said = f"expected columns as in a CSV header, got {text!r}: {error}"
+        raise argparse.ArgumentTypeError(said) from error
+
+
+def separator(text: str) -> str:
+    """Parse what stands between the fields of a file: one character, or its name."""
+    found = {"tab": "\t", r"\t": "\t", "space": " ", "spaces": " ", "comma": ",", "semicolon": ";"}.get(text, text)
+    if len(found) != 1 or not found.isascii() or found.isalnum() or found in '"\r\n.':
+        raise argparse.ArgumentTypeError(f"expected one character, tab or spaces, got {text!r}")
+    return found
+
+
+def encoding(text: str) -> str:
+    """Parse the name of an encoding."""
+    try:
+        return codecs.lookup(text).name
+    except LookupError:
+        raise argparse.ArgumentTypeError(f"expected the name of an encoding, as latin-1, got {text!r}") from None

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..checkpoints import CheckpointError
 from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
 from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
-from ..tables import Table
+from ..tables import Dialect, Table
 from ..training import DivergenceError, History, ScheduleError, fit
 from . import example
 from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
@@ -58,9 +58,11 @@ def run(args: argparse.Namespace) -> int:
             options = replace(options, output=None, plot=None)
         problems: list[Problem] = []
 
+        dialect = Dialect(**options.keywords("dialect"))
+
         def pose() -> list[str]:
             _check_outputs(options)
-            problems.append(posed(options, Table(options.data)))
+            problems.append(posed(options, Table(options.data, dialect)))
             return []
 
         if comm is None:
@@ -126,6 +128,8 @@ class TableRun:
         optimizer = make_optimizer(options, self.problem.model.network.groups(), self.comm)
         needed = not (options.output or options.plot or options.checkpoint)
         table = EpochTable(measure.columns, self.epochs, options.log_every, needed=needed)
+        for aside in self.problem.warnings:
+            warn(aside)
         say(f"{self._head(measure)}\n\n{table.head()}", needed=needed)
         history = self._fit(optimizer, table, measure)
         self._check_hopeless(history, measure)
@@ -176,14 +180,15 @@ class TableRun:
         hidden = f", hidden layers {', '.join(map(str, network.sizes[1:-1]))} ({network.activation})"
         alone, baseline = measure.alone
         resumed = options.checkpoint if options.resume else None
-        return (
+        lines = [
             f"{options.data}: {len(problem.data[0])} rows to train on, {held} held out; "
-            f"{counted(network.sizes[0], 'feature')}, target {target.name!r}: {what}\n"
+            f"{counted(network.sizes[0], 'feature')}, target {target.name!r}: {what}",
+            *problem.said,
             f"{options.optimizer}, lr {options.rate:g} ({options.schedule}): {counted(self.epochs, 'epoch')} of "
             f"{counted(self.steps, 'step')}{hidden if options.hidden else ''}; "
-            f"{baseline} has {measure.error[1]} {brief(alone)} on the rows to train on"
-            + (f"\ngoing on from {resumed}" if resumed and Path(resumed).exists() else "")
-        )
+            f"{baseline} has {measure.error[1]} {brief(alone)} on the rows to train on",
+        ]
+        return "\n".join(lines + [f"going on from {resumed}"] * bool(resumed and Path(resumed).exists()))
 
     def _fit(self, optimizer: Any, table: EpochTable, measure: Measure) -> History:
         options, problem = self.options, self.problem

@@ -1,6 +1,7 @@
 """What ``gdcore train`` makes and ``gdcore predict`` uses: a network, and how it reads a table."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 from ..checkpoints import load, save
 from ..metrics import Metric
 from ..models import Network, from_config
+from ..trees import flatten
 from .columns import Columns, measured, said_missing, standardised
-from .table import Table, TableError
+from .errors import TableError
+from .forms import Numbers
+from .plan import NUMBERS, check_plan, finite
+from .table import Table, matrix
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -19,6 +24,15 @@ Rows = NDArray[np.intp]
 FORMAT: Final = "gdcore table model 1"
 
 MOST_CLASSES: Final = 1000
+
+
+PLAN: Final = {
+    "format": frozenset({FORMAT}),
+    "network": {"sizes": [int], "task": str, "activation": str, "dtype": frozenset({"float32", "float64"})},
+    "columns": dict,
+    "target": {"name": str, "numbers": (None, NUMBERS), "center": finite, "scale": finite, "classes": [str]},
+}
+"""What the metadata of a model are like; those of its columns have a plan of their own."""
 
 
 class ModelError(ValueError):
@@ -31,11 +45,13 @@ class Target:
 
     Arguments:
         name: of the column.
+        numbers: how they are written; None for classes.
         center, scale: finite floats; 0 and 1 for classes.
         classes: their texts, sorted; empty for a number.
     """
 
     name: str
+    numbers: Numbers | None
     center: float
     scale: float
     classes: tuple[str, ...]
@@ -51,20 +67,18 @@ class Target:
         return len(self.classes) if self.task == "classes" else 1
 
     @classmethod
-    def of(cls, table: Table, name: str, task: str | None, order: Rows, held: int) -> tuple["Target", NDArray[Any]]:
+    def of(
+        cls, table: Table, name: str, numbers: Numbers | None, order: Rows, held: int
+    ) -> tuple["Target", NDArray[Any]]:
         """Find out about a column; return that, and what the network is to say of each row, in ``order``.
 
-        Where numbers lie is measured without the first ``held`` rows of that order.
-
-        ``task`` is ``"regression"``, ``"classification"``, or None for what the column looks like. Raises
-        TableError for a column that cannot be the target of the task.
+        Where numbers lie is measured without the first ``held`` rows of that order. Raises TableError for a column
+        that cannot be the target.
         """
-        if task is None:
-            task = "classification" if table.is_text(name) else "regression"
-        if task == "regression":
-            values = table.numbers([name], {name: "; for classes, --task classification"})[order]
+        if numbers is not None:
+            values = matrix(table.numbers({name: numbers}), len(table))[order]
             scaling = measured(table, values[held:], [name])
-            target = cls(name, float(scaling.center[0]), float(scaling.scale[0]), ())
+            target = cls(name, numbers, float(scaling.center[0]), float(scaling.scale[0]), ())
             return target, standardised(table, scaling, values, [name])[:, 0]
         classes = table.texts(name)
         if not 2 <= len(classes) <= MOST_CLASSES:
@@ -72,14 +86,12 @@ class Target:
                 f"{table.path}: column {name!r}: expected 2 to {MOST_CLASSES} classes, got {len(classes)}"
             )
         codes = table.codes(name, classes)[order]
-        return cls(name, 0.0, 1.0, classes), codes
+        return cls(name, None, 0.0, 1.0, classes), codes
 
     @staticmethod
-    def kinds(table: Table, name: str, task: str | None) -> NDArray[Any] | None:
-        """Return the class of each row of a target, an integer; None for a regression. ``task`` is as for `of`."""
-        if task == "regression" or (task is None and not table.is_text(name)):
-            return None
-        return table.codes(name, table.texts(name))
+    def kinds(table: Table, name: str, numbers: Numbers | None) -> NDArray[Any] | None:
+        """Return the class of each row of a target, an integer; None for numbers. They are as for `of`."""
+        return None if numbers is not None else table.codes(name, table.texts(name))
 
     def metrics(self, network: Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""
@@ -121,12 +133,13 @@ class TableModel:
         Raises TableError for a target that is missing or of another kind.
         """
         name, rows = self.target.name, f"over {len(table)} rows"
-        if missing := table.missing([name]):
+        if missing := table.missing([name], [name] * (self.target.numbers is None)):
             raise TableError(said_missing(table, missing, "leave these rows out"))
-        if self.target.classes:
+        if self.target.numbers is None:
             return f"accuracy {np.mean(table.codes(name, self.target.classes) == predictions):.4f} {rows}"
+        (truth,) = (values.to_numpy() for values in table.numbers({name: self.target.numbers}))
         with np.errstate(over="ignore", invalid="ignore"):
-            error = np.sqrt(np.mean((predictions - table.numbers([name])[:, 0]) ** 2))
+            error = np.sqrt(np.mean((predictions - truth) ** 2))
         return f"RMSE {error:.6g} {rows}"
 
     def _features(self, table: Table) -> NDArray[Any]:
@@ -134,12 +147,11 @@ class TableModel:
 
     def save(self, path: str | Path) -> None:
         """Write the model to ``path``, whole or not at all. Raises OSError where it cannot be written."""
-        target = {"name": self.target.name, "center": self.target.center, "scale": self.target.scale}
         metadata = {
             "format": FORMAT,
             "network": self.network.config,
             "columns": self.columns.to_metadata(),
-            "target": {**target, "classes": list(self.target.classes)},
+            "target": {**asdict(self.target), "classes": list(self.target.classes)},
         }
         save(path, self.network.params, metadata=metadata)
 
@@ -151,21 +163,31 @@ class TableModel:
         """
         try:
             saved = load(path)
-        except ValueError as error:
+            found = saved.metadata.get("format") if isinstance(saved.metadata, dict) else None
+            if found != FORMAT:
+                raise ValueError(f"expected the format {FORMAT!r}, got {found!a:.100}")
+            check_plan("metadata", saved.metadata, PLAN)
+            return cls._of(saved.metadata, saved.params)
+        except (ValueError, TypeError, AttributeError, IndexError) as error:
             raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {error}") from error
-        metadata = saved.metadata
-        found = metadata.get("format") if isinstance(metadata, dict) else None
-        if found != FORMAT:
-            raise ModelError(f"{path}: expected a model that 'gdcore train' saved ({FORMAT!r}), got {found!r}")
-        try:
-            target = metadata["target"]
-            model = cls(
-                from_config(metadata["network"], saved.params),
-                Columns.from_metadata(metadata["columns"]),
-                Target(target["name"], target["center"], target["scale"], tuple(target["classes"])),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(f"{path}: expected a model that 'gdcore train' saved: {error}") from error
-        if model.network.sizes[0] != model.columns.width or model.network.sizes[-1] != model.target.outputs:
-            raise ModelError(f"{path}: expected a network that fits the columns, got {model.network}")
-        return model
+
+    @classmethod
+    def _of(cls, metadata: Any, params: Any) -> "TableModel":
+        """Return the model that a file of the right plan tells of. Raises TypeError or ValueError for none."""
+        target = metadata["target"]
+        numbers = None if target["numbers"] is None else Numbers(**target["numbers"])
+        what = Target(target["name"], numbers, target["center"], target["scale"], tuple(target["classes"]))
+        kinds = len(what.classes)
+        if (numbers is None) != (2 <= kinds <= MOST_CLASSES) or len(set(what.classes)) < kinds or what.scale <= 0:
+            raise ValueError("target: expected a number, or classes that differ, got something else")
+        columns = Columns.from_metadata(metadata["columns"])
+        config = metadata["network"]
+        sizes, shapes = config["sizes"], [(*array.shape, 0, 0)[:2] for array in flatten(params)]
+        if (sizes[0], sizes[-1], config["task"]) != (columns.width, what.outputs, what.task) or shapes != [
+            *pairwise(sizes),
+            *((size, 0) for size in sizes[1:]),
+        ]:
+            raise ValueError("expected a network that fits the columns and the target, got another")
+        if not all(np.isfinite(array).all() for array in flatten(params)):
+            raise ValueError("expected finite weights, got others")
+        return cls(from_config(config, params), columns, what)
