@@ -4,6 +4,7 @@ import inspect
 import itertools
 import math
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -42,11 +43,16 @@ def make_slots(rule, options, n, dtype, draw=None):
     return {name: np.zeros(n, dtype) if draw is None else draw() for name in rule.used_slots(values) if name}
 
 
+@cache
+def counts_steps(name):
+    return "t" in inspect.signature(getattr(gd.reference, name)).parameters
+
+
 def call(module, rule, t, param, grad, slots, given):
     kwargs = {name: value for name, value in given.items() if name not in set(rule.slots.values())}
     if "momentum" in given and rule is rules.RMSPROP:
         kwargs["momentum"] = given["momentum"]
-    if "t" in inspect.signature(getattr(gd.reference, rule.name)).parameters:
+    if counts_steps(rule.name):
         kwargs["t"] = t
     grads = (grad,) if rule.has_gradient else ()
     getattr(module, rule.name)(param, *grads, **slots, **kwargs)
@@ -81,7 +87,7 @@ def assert_parity(rule, options, dtype, n, steps, rng, draw, draw_slots=None):
 def test_kernel_equals_reference_bit_for_bit_at_every_size(rule, options, dtype):
     rng = np.random.default_rng(1)
     for n in SIZES:
-        assert_parity(rule, options, dtype, n, 8, rng, lambda n=n: rng.standard_normal(n).astype(dtype))
+        assert_parity(rule, options, dtype, n, 3, rng, lambda n=n: rng.standard_normal(n).astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -89,7 +95,7 @@ def test_kernel_equals_reference_bit_for_bit_at_every_size(rule, options, dtype)
 def test_kernel_equals_reference_bit_for_bit_over_many_steps(rule, options, dtype):
     rng = np.random.default_rng(2)
     assert_parity(rule, options, dtype, 100_003, 3, rng, lambda: rng.standard_normal(100_003).astype(dtype))
-    assert_parity(rule, options, dtype, 37, 300, rng, lambda: rng.standard_normal(37).astype(dtype))
+    assert_parity(rule, options, dtype, 37, 2 * rules.BLOCK + 2, rng, lambda: rng.standard_normal(37).astype(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -192,7 +198,7 @@ def test_centered_rmsprop_never_takes_the_root_of_a_negative_number():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("rule", "options"), VARIANTS)
+@pytest.mark.parametrize(("rule", "options"), [case for case in VARIANTS if case.values[0].slots])
 def test_no_slot_ever_holds_a_subnormal_number(rule, options, dtype):
     tiny = np.finfo(dtype).tiny
     rng = np.random.default_rng(6)
@@ -200,12 +206,14 @@ def test_no_slot_ever_holds_a_subnormal_number(rule, options, dtype):
     given = {**settings(rule, options), "weight_decay": 0.0}
     if "l2" in given:
         given["l2"] = 0.0
-    slots = make_slots(rule, options, 100, dtype, lambda: np.full(100, 3 * tiny, dtype))
+    start = (tiny * np.linspace(1.0005, 3, 100)).astype(dtype)  # the least would be subnormal after any decay
+    slots = make_slots(rule, options, 100, dtype, start.copy)
     for t in range(1, 40):
         call(gd.updates, rule, t, param, np.zeros(100, dtype), slots, given)
         for name, slot in slots.items():
             assert not ((slot != 0) & (np.abs(slot) < tiny)).any(), name
-    assert not slots.get("v" if rule is rules.MOMENTUM else "m", np.zeros(1)).any()
+    for name, slot in slots.items():
+        assert slot[0] in (0, start[0]), name  # it decayed, or grows alone, as vmax does
 
 
 def test_l2_equals_weight_decay_for_sgd():
