@@ -1,7 +1,7 @@
 .PHONY: build debug sanitize quick test compiled coverage lint format bench
 
 # The tests of what is compiled: all that a build with checks can say more of.
-COMPILED = tests/engine tests/test_rules.py tests/test_properties.py tests/test_optimizers.py
+COMPILED = tests/engine tests/derivatives tests/test_rules.py tests/test_properties.py tests/test_optimizers.py
 
 build:
 	GDCORE_BUILD=release python setup.py build_ext --inplace --force
@@ -34,6 +34,7 @@ lint:
 	cython-lint src
 	mypy
 	python -m mypy.stubtest gdcore._kernels $(addprefix gdcore.engine._, engine plan coefficients cpu pool) \
+		$(addprefix gdcore.derivatives._, scalars tape traced gate usual) \
 		--concise --allowlist tests/stubtest-allowlist.txt
 
 format:

@@ -25,22 +25,29 @@ if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
 checked = kind in {"debug", "sanitize"}
 
-# The same bits everywhere: no contraction of a * b + c into one rounding, and never -ffast-math. The two -fno
-# flags change no result; they let the compiler vectorise square roots and branches.
+# The same bits everywhere: no contraction of a * b + c into one rounding, and never -ffast-math, which at link time
+# also makes every process that imports the module flush subnormal numbers to 0. What CFLAGS and LDFLAGS ask for
+# comes before these in the command line, so each that they may hold is undone by its name.
 if sys.platform == "win32":
     compile_args = ["/Od", "/Zi"] if checked else ["/O2"]
     compile_args.append("/fp:precise")
+    link_args = []
 else:
-    compile_args = ["-O1", "-g", "-UNDEBUG"] if checked else ["-O3"]
-    compile_args += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-link_args = []
+    exact = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]  # -Ofast is undone by another -O
+    link_args = ["-O1" if checked else "-O3", *exact]
+    exact += ["-fno-associative-math", "-fno-reciprocal-math", "-fno-finite-math-only", "-fsigned-zeros"]
+    # The last two change no result; they let the compiler vectorise square roots and branches.
+    exact += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+    compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *exact]
 if kind == "sanitize":
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     compile_args += sanitizers
     link_args += sanitizers
 
+baseline: list[str] = []
 modules: dict[str, list[str]] = {"_kernels": []}
 modules |= {f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "engine")}
+modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
 if platform.machine() in {"x86_64", "AMD64"} and not universal:
@@ -49,6 +56,7 @@ if platform.machine() in {"x86_64", "AMD64"} and not universal:
     else:
         # 256 bits: the 512-bit divider and square root are slower per element (docs/performance.md).
         v4 = ["-march=x86-64-v4", "-mprefer-vector-width=256"]
+        baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
         modules |= {"_kernels_v3": ["-march=x86-64-v3"], "_kernels_v4": v4}
 
 extensions = [
@@ -60,7 +68,7 @@ extensions = [
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
         ],
-        extra_compile_args=compile_args + isa,
+        extra_compile_args=[*compile_args, *baseline, *isa],
         extra_link_args=link_args,
         depends=["setup.py"],
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
-from gdcore.optimizers import Optimizer
+from gdcore.stepping import Optimizer
 
 CHECKED_STEPS = 3
 LR = 1e-4  # as in test_rules.py

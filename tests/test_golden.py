@@ -1,4 +1,4 @@
-"""The worked example y = 2x + 30, held to figures that another program wrote down."""
+"""The worked example y = 2x + 30, and steps of rules, held to figures that other programs wrote down."""
 
 import json
 from pathlib import Path
@@ -10,6 +10,13 @@ import gdcore as gd
 from gdcore.cli import example as worked_example
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "line_fit.json").read_text())
+
+
+STEPS = [
+    run
+    for path in sorted((Path(__file__).parent / "golden").glob("torch_*.json"))
+    for run in json.loads(path.read_text())
+]  # made by torch_steps.py, which lies beside them
 
 
 def settings(run):
@@ -49,3 +56,17 @@ def test_every_optimizer_closes_in_on_the_line(name):
     errors = worked_example.follow(kind, values, 1000).to_dict()["rmse"]
     assert errors[-1] < 4.0
     assert errors[-1] < 0.25 * errors[4]
+
+
+@pytest.mark.parametrize("run", STEPS, ids=lambda run: f"{run['optimizer']}-{run['hyperparameters']}")
+def test_steps_are_those_of_torch(run):
+    w = np.array([1.0, -2.0, 0.5])
+    opt = getattr(gd, run["optimizer"])(w, **run["hyperparameters"])
+    points = {}
+    for t in range(1, 151):
+        opt.step(np.array([((7 * t + 3 * i) % 11 - 5) / 8 for i in range(3)]))
+        if str(t) in run["points"]:
+            points[str(t)] = w.copy()
+    assert points.keys() == run["points"].keys()
+    for t, point in run["points"].items():
+        np.testing.assert_allclose(points[t], point, rtol=1e-12, atol=1e-12)

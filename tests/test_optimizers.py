@@ -9,18 +9,10 @@ import threading
 
 import numpy as np
 import pytest
+from rules_table import KINDS, every_make
 
 import gdcore as gd
 from gdcore import rules
-
-KINDS = {
-    "SGD": lambda params: gd.SGD(params, lr=0.01, weight_decay=0.1),
-    "Momentum": lambda params: gd.Momentum(params, lr=0.01, nesterov=True),
-    "RMSProp": lambda params: gd.RMSProp(params, lr=0.01, centered=True, momentum=0.5),
-    "Adam": lambda params: gd.Adam(params, lr=0.01, amsgrad=True, l2=0.1),
-    "AdamW": lambda params: gd.AdamW(params, lr=0.01),
-}
-every_kind = pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 
 
 def new_params():
@@ -73,7 +65,7 @@ def test_every_optimizer_is_tested():
     assert kinds == set(KINDS)
 
 
-@every_kind
+@every_make
 def test_step_on_a_tree_equals_steps_on_its_arrays(make):
     params, apart = new_params(), new_params()
     opt = make(params)
@@ -88,7 +80,7 @@ def test_step_on_a_tree_equals_steps_on_its_arrays(make):
     assert opt.t == 5
 
 
-@every_kind
+@every_make
 def test_step_is_in_place(make):
     params = new_params()
     before, addresses = leaves(params), [leaf.ctypes.data for leaf in leaves(params)]
@@ -99,7 +91,7 @@ def test_step_is_in_place(make):
     assert np.shares_memory(view, params["layers"][0]["w"])
 
 
-@every_kind
+@every_make
 def test_gradients_are_only_read(make):
     params = new_params()
     grads = like(params, np.random.default_rng(1))
@@ -110,7 +102,7 @@ def test_gradients_are_only_read(make):
     assert_same(grads, kept)
 
 
-@every_kind
+@every_make
 def test_zero_learning_rate_changes_nothing(make):
     params = new_params()
     kept = copy.deepcopy(params)
@@ -120,7 +112,7 @@ def test_zero_learning_rate_changes_nothing(make):
     assert_same(params, kept)
 
 
-@every_kind
+@every_make
 def test_none_skips_a_parameter_and_its_state(make):
     params = new_params()
     kept = copy.deepcopy(params["layers"][0])
@@ -134,7 +126,7 @@ def test_none_skips_a_parameter_and_its_state(make):
     np.testing.assert_array_equal(params["scale"][0] != 1, True)
 
 
-@every_kind
+@every_make
 def test_resume_equals_uninterrupted(make):
     straight, params = new_params(), new_params()
     opt = make(straight)
@@ -153,7 +145,7 @@ def test_resume_equals_uninterrupted(make):
     assert_same_state(resumed, opt)
 
 
-@every_kind
+@every_make
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))])
 def test_copies_are_independent_and_work(make, duplicate):
     params = new_params()
@@ -173,7 +165,7 @@ def test_copies_are_independent_and_work(make, duplicate):
     assert_same_state(opt, other)
 
 
-@every_kind
+@every_make
 def test_state_has_dtype_and_shape_of_its_parameter(make):
     params = new_params()
     opt = make(params)
@@ -387,7 +379,7 @@ def test_other_threads_run_during_a_step():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
-@every_kind
+@every_make
 def test_interrupt_comes_before_or_after_a_step_but_never_within(make):
     params = {"a": np.zeros(5_000), "b": np.zeros(30_000), "c": np.zeros(5_000)}
     grads = like(params, np.random.default_rng(1))
@@ -421,3 +413,39 @@ def test_repr_says_what_it_is():
     assert repr(gd.SGD({"w": np.zeros(2)}, lr=0.5)) == (
         "SGD(1 arrays, t=0, groups=[{'lr': 0.5, 'weight_decay': 0.0, 'l2': 0.0}])"
     )
+
+
+def test_a_step_after_an_array_was_replaced_is_refused():
+    def step(params, change, grads=None):
+        opt = gd.SGD(params, lr=0.1)
+        grads = like(params, np.random.default_rng(0))
+        change(params)
+        before = opt.t
+        with pytest.raises(
+            ValueError, match=r"expected the array that the optimizer was made for.*\[...\] = values"
+        ):
+            opt.step(grads)
+        assert opt.t == before
+
+    step({"w": np.ones(2)}, lambda p: p.update(w=np.ones(2)))
+    step({"a": np.ones(1), "w": np.ones(2)}, lambda p: p.update(w=p["w"] / 2))
+    step([np.ones(2), [np.ones(3)]], lambda p: p[1].__setitem__(0, np.ones(3)))
+    step({"net": {"layers": [{"w": np.ones(2)}]}}, lambda p: p["net"]["layers"][0].update(w=np.ones(2)))
+    step({"net": {"layers": [{"w": np.ones(2)}]}}, lambda p: p["net"]["layers"].__setitem__(0, {"w": np.ones(2)}))
+    step({"w": np.ones(2), "b": np.ones(1)}, lambda p: p.update(w=p.pop("w").copy()))  # in another order
+    step({"w": np.ones(2), "b": np.ones(2)}, lambda p: p.update(w=p["b"], b=p["w"]))
+    step({"w": np.ones(2)}, lambda p: p.update(w=p["w"][::-1]))
+    step({"w": np.ones(2)}, lambda p: p.update(w="w"))
+
+
+def test_a_tree_that_has_grown_or_lost_a_branch_is_no_array_that_was_replaced():
+    w, b = np.zeros(2), np.zeros(1)
+    params = {"w": w, "b": b}
+    opt = gd.SGD(params, lr=1.0)
+    params["more"] = np.zeros(1)
+    opt.step({"w": np.ones(2), "b": np.ones(1)})
+    del params["w"]
+    opt.step({"w": np.ones(2), "b": np.ones(1)})
+    params["w"] = w[:]  # a view is as good as the array
+    opt.step({"w": np.ones(2), "b": np.ones(1)})
+    assert (w.tolist(), b.tolist()) == ([-3, -3], [-3])

@@ -6,18 +6,10 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-
-import gdcore as gd
+from rules_table import MAKERS
 
 GUARD = 0xA5
 MARGIN = 64  # bytes of guard on either side
-
-KINDS = {
-    "sgd": lambda params: gd.SGD(params, lr=0.5, weight_decay=0.1),
-    "momentum": lambda params: gd.Momentum(params, lr=0.5, l2=0.1),
-    "rmsprop": lambda params: gd.RMSProp(params, lr=0.5, centered=True, momentum=0.9),
-    "adam": lambda params: gd.Adam(params, lr=0.5, amsgrad=True),
-}
 
 
 class Guarded:
@@ -65,13 +57,13 @@ def problems(draw):
 
 
 @hypothesis.settings(max_examples=300, deadline=None)
-@hypothesis.given(problems(), st.sampled_from(sorted(KINDS)))
+@hypothesis.given(problems(), st.sampled_from(sorted(MAKERS)))
 def test_a_step_equals_that_on_contiguous_copies_and_writes_nothing_else(pairs, kind):
     params = [param.array for param, _ in pairs]
     grads = [grad.array for _, grad in pairs]
     copies = [param.copy(order="C") for param in params]
     kept = [grad.memory.copy() for _, grad in pairs]
-    opt, other = KINDS[kind](params), KINDS[kind](copies)
+    opt, other = MAKERS[kind](params), MAKERS[kind](copies)
     for _ in range(2):
         opt.step(grads)
         other.step([grad.copy(order="C") for grad in grads])
@@ -86,7 +78,7 @@ def test_a_step_equals_that_on_contiguous_copies_and_writes_nothing_else(pairs, 
 
 @hypothesis.settings(max_examples=200, deadline=None)
 @hypothesis.given(
-    st.lists(st.integers(0, 40), min_size=1, max_size=6), st.sampled_from(sorted(KINDS)), st.integers(0, 9)
+    st.lists(st.integers(0, 40), min_size=1, max_size=6), st.sampled_from(sorted(MAKERS)), st.integers(0, 9)
 )
 def test_the_split_into_arrays_changes_no_bit(sizes, kind, seed):
     rng = np.random.default_rng(seed)
@@ -94,7 +86,7 @@ def test_the_split_into_arrays_changes_no_bit(sizes, kind, seed):
     parts = whole.copy()
     borders = np.cumsum([0, *sizes])
     views = [parts[a:b] for a, b in itertools.pairwise(borders)]
-    opt, other = KINDS[kind](whole), KINDS[kind](views)
+    opt, other = MAKERS[kind](whole), MAKERS[kind](views)
     for _ in range(2):
         grad = rng.standard_normal(sum(sizes)).astype(np.float32)
         opt.step(grad)
@@ -103,11 +95,11 @@ def test_the_split_into_arrays_changes_no_bit(sizes, kind, seed):
 
 
 @hypothesis.settings(max_examples=200, deadline=None)
-@hypothesis.given(problems(), st.sampled_from(sorted(KINDS)), st.data())
+@hypothesis.given(problems(), st.sampled_from(sorted(MAKERS)), st.data())
 def test_a_failed_step_writes_nothing(pairs, kind, data):
     params = [param.array for param, _ in pairs]
     grads = [grad.array for _, grad in pairs]
-    opt = KINDS[kind](params)
+    opt = MAKERS[kind](params)
     opt.step(grads)
     before, state = [param.memory.copy() for param, _ in pairs], opt.state_dict()
     spoiled = data.draw(st.integers(0, len(grads) - 1))

@@ -1,19 +1,25 @@
 """The compiled rules equal the reference bit for bit. Every test walks the table of rules."""
 
+import ast
 import inspect
 import itertools
 import math
+import pickle
+import re
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rules_table import KINDS, every_rule
+from rules_table import RULES as TABLE
 
 import gdcore as gd
-from gdcore import rules
+from gdcore import powers, reference, rules
 from gdcore.engine import _plan
+from gdcore.models.choices import OPTIMIZERS
 
-TABLE = list(rules.RULES.values())
 DTYPES = [np.float32, np.float64]
 SIZES = [*range(71), 1_000]
 
@@ -44,16 +50,12 @@ def make_slots(rule, options, n, dtype, draw=None):
 
 
 @cache
-def counts_steps(name):
-    return "t" in inspect.signature(getattr(gd.reference, name)).parameters
+def accepted(name):
+    return inspect.signature(getattr(gd.reference, name)).parameters
 
 
 def call(module, rule, t, param, grad, slots, given):
-    kwargs = {name: value for name, value in given.items() if name not in set(rule.slots.values())}
-    if "momentum" in given and rule is rules.RMSPROP:
-        kwargs["momentum"] = given["momentum"]
-    if counts_steps(rule.name):
-        kwargs["t"] = t
+    kwargs = {name: value for name, value in {**given, "t": t}.items() if name in accepted(rule.name)}
     grads = (grad,) if rule.has_gradient else ()
     getattr(module, rule.name)(param, *grads, **slots, **kwargs)
 
@@ -118,11 +120,15 @@ def test_kernel_equals_reference_bit_for_bit_on_special_values(rule, options, dt
     assert_parity(rule, options, dtype, 515, 6, rng, draw, draw_slots)
 
 
-@pytest.mark.parametrize("rule", TABLE, ids=lambda rule: rule.name)
+@every_rule
 def test_rule_has_a_kernel_a_reference_and_an_update_of_one_signature(rule):
     assert rule.name in _plan.kernel_names()
     reference, update = getattr(gd.reference, rule.name), getattr(gd.updates, rule.name)
     assert inspect.signature(reference) == inspect.signature(update)
+    assert ("t" in inspect.signature(reference).parameters) == bool(rule.corrections)
+    assert (update.__name__, update.__qualname__, update.__module__) == (rule.name, rule.name, "gdcore.updates")
+    assert inspect.getdoc(update) == inspect.getdoc(reference)
+    assert pickle.loads(pickle.dumps(update)) is update
     for name, default in rule.hyperparameters.items():
         if name not in rule.slots.values():
             parameter = inspect.signature(update).parameters[name]
@@ -135,9 +141,9 @@ def test_no_kernel_is_without_a_rule():
 
 @pytest.mark.parametrize("rule", [rule for rule in TABLE if rule.has_gradient], ids=lambda rule: rule.name)
 def test_rule_has_an_optimizer_with_its_hyperparameters_and_defaults(rule):
-    kinds = [kind for kind in vars(gd).values() if inspect.isclass(kind) and getattr(kind, "rule", None) is rule]
-    assert kinds
-    for kind in kinds:
+    kinds = {name.lower(): kind for name, kind in KINDS.items() if kind.rule is rule}
+    assert rule.name in kinds
+    for kind in kinds.values():
         parameters = dict(inspect.signature(kind).parameters)
         assert next(iter(parameters)) == "params"
         assert list(parameters)[1:] == list(rule.hyperparameters)
@@ -148,10 +154,11 @@ def test_rule_has_an_optimizer_with_its_hyperparameters_and_defaults(rule):
     assert inspect.signature(gd.AdamW).parameters["weight_decay"].default == 0.01
 
 
-@pytest.mark.parametrize("rule", TABLE, ids=lambda rule: rule.name)
+@every_rule
 def test_rule_names_each_coefficient_and_checks_each_hyperparameter(rule):
     values = {name: 0.5 if value is rules.REQUIRED else value for name, value in rule.hyperparameters.items()}
     assert len(rule.coefficients(1, *values.values())) == len(rule.coefficient_names)
+    assert rule.coefficient_names[0] == "decay"
     assert set(rule.hyperparameters) <= set(rules.CHECKS)
     assert set(rule.options) <= set(rule.hyperparameters)
 
@@ -160,7 +167,7 @@ def test_rule_names_each_coefficient_and_checks_each_hyperparameter(rule):
 @pytest.mark.parametrize("t", [0, 1, 2, 3, 63, 64, 65, 1000])
 def test_one_minus_power_is_accurate(beta, t):
     exact = 1 - Fraction(beta) ** t
-    assert math.isclose(rules.one_minus_power(beta, t), float(exact), rel_tol=1e-14, abs_tol=0)
+    assert math.isclose(powers.one_minus_power(beta, t), float(exact), rel_tol=1e-14, abs_tol=0)
 
 
 @pytest.mark.parametrize("t", [1, 2, 63, 64, 65, 1000, 2**24 + 1, 2**53 + 1, 2**63 - 1])
@@ -172,6 +179,21 @@ def test_bias_correction_is_that_of_an_exact_integer_step(t):
     correction1 = -math.expm1(t * math.log1p(-(2**-10)))
     assert math.isclose(coefficients["eps"], eps * root, rel_tol=1e-12)
     assert math.isclose(coefficients["lr"], lr * root / correction1, rel_tol=1e-12)
+
+
+@pytest.mark.parametrize("t", [1, 2, 63, 64, 65, 200, 1000, 2**53 + 1])
+@pytest.mark.parametrize(
+    ("beta1", "momentum_decay"), [(0.9, 4e-3), (0.999, 30.0), (0.0, 1.0), (0.9, 0.0), (0.5, 1e300)]
+)
+def test_the_momenta_of_nadam_are_their_products(t, beta1, momentum_decay):
+    def mu(i):
+        return beta1 * (1 - 0.5 * 0.96 ** (i * momentum_decay))
+
+    values = rules.NADAM.coefficients(t, 1.0, (beta1, 0.0), 1.0, momentum_decay, 0.0, 0.0)
+    product = math.prod(mu(i) for i in range(1, min(t, 60_000) + 1))
+    _, _, lr, lr_g, *_ = values
+    assert math.isclose(lr, mu(t + 1) / (1 - product * mu(t + 1)), rel_tol=1e-12)
+    assert math.isclose(lr_g, (1 - mu(t)) / (1 - product), rel_tol=1e-12)
 
 
 def test_steps_beyond_2_to_the_24_still_count():
@@ -187,6 +209,23 @@ def test_first_step_of_adam_has_the_size_of_the_learning_rate():
         np.testing.assert_allclose(w, [-0.1, 0.1, -0.1], rtol=2e-6)
 
 
+def test_lion_is_the_plain_formula_in_pure_python():
+    rng = np.random.default_rng(8)
+    grads = rng.integers(-3, 4, (50, 6)) / 4  # zeros among them
+    w, lr, (beta1, beta2), decay, l2 = [1.0, -0.5, 0.0, 2.0, 0.25, -3.0], 0.01, (0.75, 0.5), 0.5, 0.125
+    ours, m = np.array(w), np.zeros(6)
+    momenta = [0.0] * 6
+    for grad in grads:
+        gd.updates.lion(ours, grad, m, lr=lr, betas=(beta1, beta2), weight_decay=decay, l2=l2)
+        for i, raw in enumerate(grad):
+            g = float(raw) + l2 * w[i]
+            along = beta1 * momenta[i] + (1 - beta1) * g
+            w[i] = (1 - lr * decay) * w[i] - lr * ((along > 0) - (along < 0))
+            momenta[i] = beta2 * momenta[i] + (1 - beta2) * g
+    np.testing.assert_allclose(ours, w, rtol=1e-13)
+    np.testing.assert_allclose(m, momenta, rtol=1e-12)
+
+
 def test_centered_rmsprop_never_takes_the_root_of_a_negative_number():
     # s - a^2 of a constant gradient is 0 but for rounding, which can make it negative.
     for dtype in DTYPES:
@@ -197,23 +236,25 @@ def test_centered_rmsprop_never_takes_the_root_of_a_negative_number():
         assert np.isfinite(w).all()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("rule", "options"), [case for case in VARIANTS if case.values[0].slots])
-def test_no_slot_ever_holds_a_subnormal_number(rule, options, dtype):
+def subnormal_slots(module, rule, options, dtype):
+    """Return the slots that hold a subnormal number after some step, of gradients that begin to vanish."""
     tiny = np.finfo(dtype).tiny
-    rng = np.random.default_rng(6)
-    param = rng.standard_normal(100).astype(dtype)
-    given = {**settings(rule, options), "weight_decay": 0.0}
-    if "l2" in given:
-        given["l2"] = 0.0
-    start = (tiny * np.linspace(1.0005, 3, 100)).astype(dtype)  # the least would be subnormal after any decay
-    slots = make_slots(rule, options, 100, dtype, start.copy)
+    given = {**settings(rule, options), "weight_decay": 0.0, "l2": 0.0, "eps": 1.0}
+    param, slots, found = np.ones(100, dtype), make_slots(rule, options, 100, dtype), set()
     for t in range(1, 40):
-        call(gd.updates, rule, t, param, np.zeros(100, dtype), slots, given)
-        for name, slot in slots.items():
-            assert not ((slot != 0) & (np.abs(slot) < tiny)).any(), name
-    for name, slot in slots.items():
-        assert slot[0] in (0, start[0]), name  # it decayed, or grows alone, as vmax does
+        grad = np.geomspace(tiny, math.sqrt(tiny), 100).astype(dtype) / dtype(2) ** t
+        call(module, rule, t, param, grad, slots, given)
+        found |= {name for name, slot in slots.items() if ((slot != 0) & (np.abs(slot) < tiny)).any()}
+    return found
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rule", "options"), VARIANTS)
+def test_no_slot_ever_holds_a_subnormal_number(rule, options, dtype, monkeypatch):
+    assert not subnormal_slots(gd.updates, rule, options, dtype)
+    assert not subnormal_slots(gd.reference, rule, options, dtype)
+    monkeypatch.setattr(reference, "_flushed", lambda x: x)  # and without the mend each would
+    assert subnormal_slots(gd.reference, rule, options, dtype) == set(make_slots(rule, options, 1, dtype))
 
 
 def test_l2_equals_weight_decay_for_sgd():
@@ -254,3 +295,35 @@ def test_scalars_are_gradients_of_0d_arrays_for_updates_too():
     w = np.ones(())
     gd.updates.sgd(w, np.float64(2), lr=0.25)
     assert w == 0.5
+
+
+def test_no_test_has_a_list_of_optimizers_of_its_own():
+    """Such a list knows nothing of the next rule: what is true of all is walked by ``rules_table``."""
+    for path in [*Path(__file__).parent.rglob("*.py"), *(Path(__file__).parents[1] / "bench").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
+                inner = [child.attr for child in ast.walk(node) if isinstance(child, ast.Attribute)]
+                assert len(set(inner) & set(KINDS)) < 3, f"{path}:{node.lineno}"
+
+
+@every_rule
+def test_the_command_line_and_the_estimators_offer_each_rule(rule):
+    if rule.has_gradient:
+        kind, rate = OPTIMIZERS[rule.name]
+        assert kind is KINDS[kind.__name__]
+        assert kind.rule is rule
+        assert 0 < rate == rule.lr_for_tables < 1
+    else:
+        assert rule.name not in OPTIMIZERS
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_each_optimizer_is_in_the_tables_of_the_docs(kind):
+    root = Path(__file__).parents[1]
+    page = (root / "docs" / "rules.md").read_text()
+    assert re.search(rf"^\| {kind.__name__} \| ", page, re.MULTILINE)
+    names, rate = [name for name, (other, _) in OPTIMIZERS.items() if other is kind], kind.rule.lr_for_tables
+    assert all(re.search(rf"^\| `{name}` \| {rate:g} \|", page, re.MULTILINE) for name in names)
+    assert re.search(
+        rf"^\| .*`gd\.{kind.__name__}`.* \| optimizers: ", (root / "README.md").read_text(), re.MULTILINE
+    )

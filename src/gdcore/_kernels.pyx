@@ -156,6 +156,56 @@ cdef void adam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
         adam_loop(x, c, n, False)
 
 
+cdef void adagrad(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] and s[n] are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* s = <floating*> x[2]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], eps = c[3]
+    cdef floating g
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        s[i] = flush(s[i] + g * g)
+        w[i] = decay * w[i] - lr * g / (root(s[i]) + eps)
+
+
+cdef void nadam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n], m[n] and v[n] are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* m = <floating*> x[2]
+    cdef floating* v = <floating*> x[3]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], lr_g = c[3], beta1 = c[4], gain1 = c[5], beta2 = c[6]
+    cdef floating gain2 = c[7], eps = c[8]
+    cdef floating g
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        m[i] = flush(beta1 * m[i] + gain1 * g)
+        v[i] = flush(beta2 * v[i] + gain2 * (g * g))
+        w[i] = decay * w[i] - (lr * m[i] + lr_g * g) / (root(v[i]) + eps)
+
+
+cdef inline floating sign(floating x) noexcept nogil:
+    # As np.sign: 0 for both zeros, NaN for NaN.
+    return 1 if x > 0 else (-1 if x < 0 else (0 if x == 0 else x))
+
+
+cdef void lion(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] and m[n] are read and written, grad[n] is read.
+    cdef floating* w = <floating*> x[0]
+    cdef const floating* grad = <const floating*> x[1]
+    cdef floating* m = <floating*> x[2]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], beta1 = c[3], gain1 = c[4], beta2 = c[5], gain2 = c[6]
+    cdef floating g
+    cdef Py_ssize_t i
+    for i in range(n):
+        g = penalise(grad[i], l2, w[i])
+        w[i] = decay * w[i] - lr * sign(beta1 * m[i] + gain1 * g)
+        m[i] = flush(beta2 * m[i] + gain2 * g)
+
+
 cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     # No rule: reads and writes what a rule with these slots does, and computes next to nothing. How fast memory
     # lets this go is the limit to which benchmarks compare the rules.
@@ -189,12 +239,16 @@ cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
 
 
 # The table that _engine reads: a capsule of Kernel rows, closed by a row without a name.
-cdef Kernel[7] kernels
-kernels[0] = Kernel("decay", decay[float], decay[double])
-kernels[1] = Kernel("sgd", sgd[float], sgd[double])
-kernels[2] = Kernel("momentum", momentum[float], momentum[double])
-kernels[3] = Kernel("rmsprop", rmsprop[float], rmsprop[double])
-kernels[4] = Kernel("adam", adam[float], adam[double])
-kernels[5] = Kernel("stream", stream[float], stream[double])
-kernels[6] = Kernel(NULL, NULL, NULL)
-table = PyCapsule_New(&kernels[0], "gdcore.kernels", NULL)
+cdef Kernel* kernels = [
+    Kernel("decay", decay[float], decay[double]),
+    Kernel("sgd", sgd[float], sgd[double]),
+    Kernel("momentum", momentum[float], momentum[double]),
+    Kernel("rmsprop", rmsprop[float], rmsprop[double]),
+    Kernel("adam", adam[float], adam[double]),
+    Kernel("adagrad", adagrad[float], adagrad[double]),
+    Kernel("nadam", nadam[float], nadam[double]),
+    Kernel("lion", lion[float], lion[double]),
+    Kernel("stream", stream[float], stream[double]),
+    Kernel(NULL, NULL, NULL),
+]
+table = PyCapsule_New(kernels, "gdcore.kernels", NULL)

@@ -3,9 +3,12 @@
 import math
 import numbers
 import operator
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
+
+Array = np.ndarray[Any, Any]
+"""An array of any shape and dtype."""
 
 
 def checked_int(name: str, value: Any, least: int) -> int:
@@ -71,4 +74,18 @@ def flag(name: str, value: object) -> bool:
 
 def describe(value: object) -> str:
     """Return what errors say of an array: ``float32 (64, 10)``."""
-    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+    if not (is_array(value) or isinstance(value, np.generic)):
+        return type(value).__name__
+    plain = isinstance(value, np.generic) or type(value) is np.ndarray
+    return f"{'' if plain else f'{type(value).__name__} of '}{value.dtype} {value.shape}"
+
+
+def is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
+    """Return whether a value is a NumPy array by its real type: ``isinstance`` believes what an object says."""
+    return issubclass(type(value), np.ndarray)
+
+
+def check_callable(name: str, value: object, *, optional: bool = False) -> None:
+    """Raise TypeError unless a value can be called, or, with ``optional``, is None."""
+    if not (callable(value) or (optional and value is None)):
+        raise TypeError(f"{name}: expected a callable{' or None' if optional else ''}, got {type(value).__name__}")

@@ -44,7 +44,8 @@ def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
         raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
     if norm <= limit:
         return grads, norm
-    return put_back([None if grad is None else grad * grad.dtype.type(limit / norm) for grad in leaves]), norm
+    with np.errstate(under="ignore"):
+        return put_back([None if grad is None else _scaled(grad, limit, norm) for grad in leaves]), norm
 
 
 def clip_by_value(grads: Any, max_value: float) -> Any:
@@ -115,6 +116,14 @@ def _norm(grads: list[Array]) -> float:
         return largest * math.sqrt(
             sum([sum_of_squares(np.divide(grad, largest, dtype=np.float64)) for grad in grads])
         )
+
+
+def _scaled(grad: Array, limit: float, norm: float) -> Any:
+    """Return ``grad * (limit / norm)``, also where that factor is below the range of the dtype."""
+    factor = limit / norm
+    if factor >= np.finfo(grad.dtype).tiny:
+        return grad * grad.dtype.type(factor)
+    return (np.divide(grad, norm, dtype=np.float64) * limit).astype(grad.dtype)
 
 
 def _clipped(grad: Array, limit: float) -> Any:

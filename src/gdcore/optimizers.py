@@ -1,198 +1,10 @@
-"""The optimizers: an update rule, the parameters it steps, and the state it keeps for them.
-
-One :class:`Optimizer` does all the work; the named ones declare their rule and their defaults.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from types import MappingProxyType
-from typing import Any, ClassVar
-
-import numpy as np
+"""The optimizers: each declares its update rule and its defaults; one :class:`Optimizer` does all the work."""
 
 from . import rules
-from .engine import Engine
-from .groups import Group, Tree, split
-from .trees import Structure
+from .groups import Tree
+from .stepping import Optimizer
 
-__all__ = ["SGD", "Adam", "AdamW", "Momentum", "RMSProp"]
-
-MAX_STEPS = 2**63 - 1
-
-OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_structure"})
-"""The attributes of every optimizer."""
-
-
-class Optimizer:
-    """Steps parameters in place by one update rule. Made through its named declarations, such as ``Adam``."""
-
-    rule: ClassVar[rules.Rule]
-
-    def __init__(self, params: Tree, **values: Any) -> None:
-        given, self._grouped = split(params, self.rule)
-        grouped = self._grouped
-        self._structure = Structure([group["params"] for group in given] if grouped else params, "params")
-        self._groups: list[Group] = []
-        leaves: list[Any] = []
-        members: list[int] = []
-        for index, group in enumerate(given):
-            arrays = Structure(group["params"], "params").leaves(group["params"], "params")
-            if not arrays:
-                raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
-            leaves += arrays
-            members += [index] * len(arrays)
-            dtypes = {getattr(array, "dtype", None) for array in arrays}
-            self._groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes))
-        self._engine = Engine(self._structure, leaves, members, self._groups)
-        self._members = members
-
-    def step(self, grads: Tree) -> None:
-        """Update the parameters in place: step ``t + 1``.
-
-        ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
-        shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
-        its state stay as they are, while ``t`` counts on for all.
-
-        Raises TypeError or ValueError, before anything is written, for a gradient of another dtype or shape, a
-        tree of another structure, and a gradient that overlaps a parameter or the state.
-        """
-        self._engine.step(grads)
-
-    @property
-    def t(self) -> int:
-        """The number of steps taken so far."""
-        return self._engine.t
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of all groups; assignment validates, and sets it for all of them."""
-        rates = {group["lr"] for group in self._groups}
-        if len(rates) > 1:
-            raise ValueError(f"lr: expected groups of one learning rate, got {sorted(rates)}; read opt.groups")
-        rate: float = rates.pop()
-        return rate
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        ordered = [group.with_lr(value) for group in self._groups]
-        for group, values in zip(self._groups, ordered, strict=True):
-            group.ordered = values
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """The groups, each a mapping of ``"params"`` and of its hyperparameters, which can be assigned."""
-        return tuple(self._groups)
-
-    @property
-    def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
-        """The state arrays by parameter name and slot; views of what the next step reads and writes."""
-        slots = (MappingProxyType(slots) for slots in self._engine.slots)
-        return MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return a copy of all that a resumed run needs beside the parameters, by name.
-
-        ``{"rule": "adam", "t": 3, "groups": [{"params": [names], "lr": ...}], "state": {name: {slot: array}}}``
-        """
-        t, slots, ordered = self._engine.snapshot()
-        return {
-            "rule": self.rule.name,
-            "t": t,
-            "groups": [
-                {"params": names, **dict(zip(self.rule.hyperparameters, values, strict=True))}
-                for names, values in zip(self._names_of_groups(), ordered, strict=True)
-            ],
-            "state": dict(zip(self._structure.names, slots, strict=True)),
-        }
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on from where ``state_dict`` was taken: step count, hyperparameters and state are replaced.
-
-        Raises TypeError or ValueError, before anything is replaced, if it is of another rule or of other
-        parameters, or if a value in it is out of range.
-        """
-        self.prepare_load(state_dict)()
-
-    def prepare_load(self, state_dict: Mapping[str, Any]) -> Callable[[], None]:
-        """Return what replaces the state, and cannot fail for what ``state_dict`` holds: that is checked here.
-
-        Raises as :meth:`load_state_dict` does.
-        """
-        expect_keys("state_dict", state_dict, ("rule", "t", "groups", "state"))
-        if state_dict["rule"] != self.rule.name:
-            raise ValueError(f"state_dict['rule']: expected {self.rule.name!r}, got {state_dict['rule']!r}")
-        t = state_dict["t"]
-        if isinstance(t, bool) or not isinstance(t, int | np.integer):
-            raise TypeError(f"state_dict['t']: expected an integer, got {t!r}")
-        if not 0 <= t <= MAX_STEPS:
-            raise ValueError(f"state_dict['t']: expected a number of steps in [0, 2**63), got {t}")
-        ordered = self._validated_groups(state_dict["groups"])
-        slots = self._validated_slots(state_dict["state"])
-        return partial(self._engine.restore, int(t), slots, ordered)
-
-    def _names_of_groups(self) -> list[list[str]]:
-        named = list(zip(self._structure.names, self._members, strict=True))
-        return [[name for name, member in named if member == index] for index in range(len(self._groups))]
-
-    def _validated_groups(self, given: Any) -> list[tuple[Any, ...]]:
-        if not isinstance(given, list | tuple):
-            raise TypeError(f"state_dict['groups']: expected a list, got {type(given).__name__}")
-        if len(given) != len(self._groups):
-            raise ValueError(f"state_dict['groups']: expected {len(self._groups)} groups, got {len(given)}")
-        ordered = []
-        for index, (group, names, new) in enumerate(zip(self._groups, self._names_of_groups(), given, strict=True)):
-            place = f"state_dict['groups'][{index}]"
-            expect_keys(place, new, ("params", *self.rule.hyperparameters))
-            if not isinstance(new["params"], list | tuple) or list(new["params"]) != names:
-                raise ValueError(f"{place}['params']: expected {names}, got {new['params']}")
-            ordered.append(group.validated(new))
-        return ordered
-
-    def _validated_slots(self, given: Any) -> list[dict[str, Any]]:
-        names = self._structure.names
-        expect_keys("state_dict['state']", given, names)
-        validated = []
-        for name, slots, (shape, dtype, _) in zip(names, self._engine.slots, self._engine.specs, strict=True):
-            place = f"state_dict['state'][{name!r}]"
-            expect_keys(place, given[name], tuple(slots))
-            for slot in slots:
-                new = given[name][slot]
-                if not isinstance(new, np.ndarray):
-                    raise TypeError(f"{place}[{slot!r}]: expected a NumPy array, got {type(new).__name__}")
-                if new.dtype != dtype or new.shape != shape:
-                    raise ValueError(f"{place}[{slot!r}]: expected {dtype} {shape}, got {new.dtype} {new.shape}")
-            validated.append(dict(given[name]))
-        return validated
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Copying and pickling make the parameters anew too; those copied beside the optimizer stay shared with it.
-        groups = [dict(group) for group in self._groups]
-        params = groups if self._grouped else groups[0]["params"]
-        values = {name: groups[0][name] for name in self.rule.hyperparameters}
-        added = {name: value for name, value in vars(self).items() if name not in OWN}  # by a subclass
-        return _remake, (type(self), params, values, self.state_dict()), added or None
-
-    def __repr__(self) -> str:
-        values = [{name: value for name, value in group.items() if name != "params"} for group in self._groups]
-        return f"{type(self).__name__}({len(self._structure.names)} arrays, t={self.t}, groups={values})"
-
-
-def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_dict: dict[str, Any]) -> Optimizer:
-    optimizer = kind.__new__(kind)
-    Optimizer.__init__(optimizer, params, **values)
-    optimizer.load_state_dict(state_dict)
-    return optimizer
-
-
-def expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:
-    """Raise TypeError or ValueError unless ``mapping`` has just these keys; ``place`` is what errors call it."""
-    if not isinstance(mapping, Mapping):
-        raise TypeError(f"{place}: expected a dict, got {type(mapping).__name__}")
-    missing = [key for key in keys if key not in mapping]
-    unknown = [key for key in mapping if key not in keys]
-    if missing or unknown:
-        got = f"none of {missing[0]!r}" if missing else f"also {unknown[0]!r}"
-        raise ValueError(f"{place}: expected the keys {', '.join(map(repr, keys)) or '(none)'}; got {got}")
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "Momentum", "NAdam", "RMSProp"]
 
 
 class SGD(Optimizer):
@@ -375,6 +187,117 @@ class AdamW(Optimizer):
         l2: float = 0.0,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2)
+
+
+class Adagrad(Optimizer):
+    """Gradient descent with each element's step divided by the root of the sum of its squared gradients.
+
+    ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``. Duchi, Hazan and Singer (2011), the diagonal form, with
+    eps outside the root as in torch; optax has it inside. ``s`` starts at 0, as in the paper and in torch; optax's
+    starts at 0.1, which ``opt.state["param"]["s"][...] = 0.1`` does here. torch's ``lr_decay`` is a schedule.
+
+    Arguments:
+        params, lr, weight_decay, l2: as for :class:`SGD`.
+        eps: > 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0])
+    >>> opt = gd.Adagrad(w, lr=0.5)
+    >>> opt.step(np.array([3.0])); opt.step(np.array([4.0]))
+    >>> w.round(6)
+    array([0.1])
+    """
+
+    rule = rules.ADAGRAD
+
+    def __init__(
+        self, params: Tree, lr: float = 0.01, *, eps: float = 1e-10, weight_decay: float = 0.0, l2: float = 0.0
+    ) -> None:
+        super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay, l2=l2)
+
+
+class NAdam(Optimizer):
+    """:class:`Adam` with Nesterov's momentum, which looks ahead by one step: Dozat (2016), algorithm 2.
+
+    ``m`` and ``v`` as for Adam; ``mu_t = b1 * (1 - 0.96^(t * momentum_decay) / 2)``,
+    ``step = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m + (1 - mu_t) / (1 - mu_1 ... mu_t) * g``,
+    ``w = w - lr * step / (sqrt(v / (1 - b2^t)) + eps)``. As in torch, ``m`` is averaged with ``b1``, not with the
+    ``mu_t`` of the paper's line. optax's ``nadam`` has no ``mu_t``: it has ``b1`` throughout.
+
+    Arguments:
+        params, lr, betas, weight_decay, l2: as for :class:`Adam`.
+        eps: > 0; as for :class:`Adam`.
+        momentum_decay: how fast ``mu_t`` rises from about ``b1 / 2`` to ``b1``, >= 0; at 0 it does not.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0])
+    >>> gd.NAdam(w, lr=0.5, betas=(0.5, 0.5), momentum_decay=0.0).step(np.array([3.0]))
+    >>> w.round(6)
+    array([0.433333])
+    """
+
+    rule = rules.NADAM
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float = 2e-3,
+        *,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        momentum_decay: float = 4e-3,
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            momentum_decay=momentum_decay,
+            weight_decay=weight_decay,
+            l2=l2,
+        )
+
+
+class Lion(Optimizer):
+    """Steps of one size, along the sign of a momentum: Chen et al. (2023), algorithm 2.
+
+    ``w = w - lr * sign(b1 * m + (1 - b1) * g)``, then ``m = b2 * m + (1 - b2) * g``; ``sign(0)`` is 0. ``m`` starts
+    at 0. The authors take ``lr`` 3 to 10 times smaller than for AdamW, and ``weight_decay`` as many times larger;
+    its default, 0, is that of their code, where optax has 0.001.
+
+    Arguments:
+        params, l2: as for :class:`SGD`.
+        lr: learning rate, >= 0; the size of each element's step.
+        betas: weights of the past, in the step and in ``m``, each in [0, 1).
+        weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0, 1.0, 1.0])
+    >>> gd.Lion(w, lr=0.25).step(np.array([300.0, 0.0, -0.001]))
+    >>> w
+    array([0.75, 1.  , 1.25])
+    """
+
+    rule = rules.LION
+
+    def __init__(
+        self,
+        params: Tree,
+        lr: float = 1e-4,
+        *,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay, l2=l2)
 
 
 for _name in __all__:  # what users see in tracebacks and pickles

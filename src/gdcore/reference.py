@@ -1,28 +1,29 @@
 """The update rules in plain NumPy: the executable specification of the compiled ones.
 
-Each function has the signature of its namesake in :mod:`gdcore.updates` and leaves the same bits behind, in
-float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast. Hyperparameters
-are checked alike, arrays are not.
+Each function has a namesake in :mod:`gdcore.updates`, which is made from its signature and leaves the same bits
+behind, in float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast.
+Hyperparameters are checked alike, arrays are not.
 
 Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype becomes 0.
 """
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
-from .rules import ADAM, DECAY, MOMENTUM, RMSPROP, SGD, check_buf
+from .arguments import Array
+from .rules import ADAGRAD, ADAM, DECAY, LION, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
 
-Array = np.ndarray[Any, Any]
+P = ParamSpec("P")
 
 
-def _ieee(function: Callable[..., None]) -> Callable[..., None]:
+def _ieee(function: Callable[P, None]) -> Callable[P, None]:
     """Let overflow and NaN pass in silence, as they do in compiled code."""
 
     @wraps(function)
-    def quiet(*args: Any, **kwargs: Any) -> None:
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
         with np.errstate(all="ignore"):
             function(*args, **kwargs)
 
@@ -95,12 +96,15 @@ def rmsprop(
     weight_decay: float = 0.0,
     l2: float = 0.0,
 ) -> None:
-    """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``."""
+    """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``.
+
+    With the slot ``a`` it is centered; a ``momentum`` that is not 0 needs the slot ``buf``.
+    """
     w = param
     decay, l2, lr, beta, gain, eps, momentum = RMSPROP.rounded(
         w.dtype, 1, lr, beta, eps, a is not None, momentum, weight_decay, l2
     )
-    check_buf(momentum, buf)
+    check_slot("buf", buf, "momentum", momentum)
     g = _penalised(grad, l2, w)
     s[...] = _flushed(beta * s + gain * (g * g))
     variance = s
@@ -131,10 +135,10 @@ def adam(
 ) -> None:
     """Adam: ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``, bias-corrected.
 
-    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``, with the bias corrections moved into ``lr``
-    and ``eps``.
+    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``; ``t`` is 1 in the first step. With the slot
+    ``vmax``, which keeps the largest ``v`` so far, it is amsgrad.
     """
-    w = param
+    w = param  # the bias corrections of step t are in lr and eps
     decay, l2, lr, beta1, gain1, beta2, gain2, eps = ADAM.rounded(
         w.dtype, t, lr, betas, eps, vmax is not None, weight_decay, l2
     )
@@ -146,3 +150,72 @@ def adam(
         vmax[...] = _flushed(np.maximum(vmax, v))
         second = vmax
     w[...] = decay * w - lr * m / (np.sqrt(second) + eps)
+
+
+@_ieee
+def adagrad(
+    param: Array,
+    grad: Array,
+    s: Array,
+    *,
+    lr: float = 0.01,
+    eps: float = 1e-10,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """Adagrad: ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``."""
+    w = param
+    decay, l2, lr, eps = ADAGRAD.rounded(w.dtype, 1, lr, eps, weight_decay, l2)
+    g = _penalised(grad, l2, w)
+    s[...] = _flushed(s + g * g)
+    w[...] = decay * w - lr * g / (np.sqrt(s) + eps)
+
+
+@_ieee
+def nadam(
+    param: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    *,
+    t: int,
+    lr: float = 2e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    momentum_decay: float = 4e-3,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """NAdam: ``m`` and ``v`` as for :func:`adam`, and a step that looks ahead, with a momentum that rises.
+
+    ``mu_t = b1 * (1 - 0.96^(t * momentum_decay) / 2)``,
+    ``step = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m + (1 - mu_t) / (1 - mu_1 ... mu_t) * g``,
+    ``w = w - lr * step / (sqrt(v / (1 - b2^t)) + eps)``; ``t`` is 1 in the first step.
+    """
+    w = param  # what depends on step t is in lr, lr_g and eps
+    decay, l2, lr, lr_g, beta1, gain1, beta2, gain2, eps = NADAM.rounded(
+        w.dtype, t, lr, betas, eps, momentum_decay, weight_decay, l2
+    )
+    g = _penalised(grad, l2, w)
+    m[...] = _flushed(beta1 * m + gain1 * g)
+    v[...] = _flushed(beta2 * v + gain2 * (g * g))
+    w[...] = decay * w - (lr * m + lr_g * g) / (np.sqrt(v) + eps)
+
+
+@_ieee
+def lion(
+    param: Array,
+    grad: Array,
+    m: Array,
+    *,
+    lr: float = 1e-4,
+    betas: tuple[float, float] = (0.9, 0.99),
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """Lion: ``w = w - lr * sign(b1 * m + (1 - b1) * g)``, then ``m = b2 * m + (1 - b2) * g``; ``sign(0) = 0``."""
+    w = param
+    decay, l2, lr, beta1, gain1, beta2, gain2 = LION.rounded(w.dtype, 1, lr, betas, weight_decay, l2)
+    g = _penalised(grad, l2, w)
+    w[...] = decay * w - lr * np.sign(beta1 * m + gain1 * g)
+    m[...] = _flushed(beta2 * m + gain2 * g)

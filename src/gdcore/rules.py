@@ -1,18 +1,19 @@
 """The update rules as a table: hyperparameters, slots and per-step coefficients, one row a rule.
 
 The arithmetic on elements stands in two other places, and only there: in reference.py as plain NumPy, and in
-_kernels.pyx as compiled loops. Everything else (optimizers, tests, benchmarks, command line) walks this table.
+_kernels.pyx as compiled loops. Everything else (updates, command line, estimators, tests, benchmarks) walks this
+table.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 
 from .arguments import flag, nonnegative, positive, real_number
+from .corrections import BLOCK, bias_corrections, nesterov_corrections
 
 REQUIRED: Final = object()
 """The default of a hyperparameter that has none."""
@@ -28,9 +29,11 @@ class Rule:
     default.
 
     ``constants(*hyperparameters)`` gives, in double, the numbers that are the same for all elements;
-    ``coefficient_names`` names them, in the kernel's order. ``corrected`` names those that depend on the step, and
-    ``corrections(block, *hyperparameters)`` gives the factors for them in each of the BLOCK steps from
-    ``t = block * BLOCK`` on.
+    ``coefficient_names`` names them, in the kernel's order, ``decay`` first. ``corrected`` names those that depend
+    on the step, and ``corrections(block, *hyperparameters)`` gives the factors for them in each of the BLOCK steps
+    from ``t = block * BLOCK`` on.
+
+    ``lr_for_tables`` is the learning rate that tables have by default: of standardised columns, in batches of 64.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Rule:
     corrected: tuple[str, ...] = ()
     corrections: Callable[..., tuple[tuple[float, ...], ...]] | None = None
     has_gradient: bool = True
+    lr_for_tables: float = math.nan
 
     def used_slots(self, values: Mapping[str, Any]) -> tuple[str | None, ...]:
         """Return the slots in the kernel's order, with None for those that ``values`` does not ask for."""
@@ -49,10 +53,12 @@ class Rule:
 
     def coefficients(self, t: int, *values: Any) -> tuple[float, ...]:
         """Return the coefficients of step ``t``, in double."""
-        coefficients = self.constants(*values)
+        return self._corrected(self.constants(*values), t, values)
+
+    def _corrected(self, constants: tuple[float, ...], t: int, values: tuple[Any, ...]) -> tuple[float, ...]:
         if self.corrections is None:
-            return coefficients
-        corrected = list(coefficients)
+            return constants
+        corrected = list(constants)
         for name, factor in zip(self.corrected, self.corrections(t // BLOCK, *values)[t % BLOCK], strict=True):
             corrected[self.coefficient_names.index(name)] *= factor
         return tuple(corrected)
@@ -67,28 +73,31 @@ class Rule:
     def check(self, values: Mapping[str, Any], dtypes: Iterable[Any]) -> tuple[Any, ...]:
         """Return valid hyperparameters in order, each as a float, bool, pair of floats or None.
 
-        Raises TypeError or ValueError for one that is out of its range, and ValueError if a coefficient of the
-        first step does not survive rounding to one of ``dtypes``, of which those that no rule steps are ignored.
+        Raises TypeError or ValueError for one that is out of its range, and ValueError if weights would change sign
+        as they decay, and if a coefficient, of the first step or before it is corrected, does not survive rounding
+        to one of ``dtypes``, of which those that no rule steps are ignored.
         """
         ordered = tuple([CHECKS[name](name, values[name]) for name in self.hyperparameters])
-        coefficients = self.coefficients(1, *ordered)
+        constants = self.constants(*ordered)
+        first = self._corrected(constants, 1, ordered)
+        if constants[0] < 0.0:
+            checked = dict(zip(self.hyperparameters, ordered, strict=True))
+            lr, weight_decay = checked["lr"], checked["weight_decay"]
+            raise ValueError(
+                f"weight_decay: expected lr * weight_decay <= 1, as weights change sign beyond it, got "
+                f"{lr} * {weight_decay} = {lr * weight_decay}"
+            )
         for dtype in dtypes:
             zero, infinity = ROUNDING.get(dtype, (-math.inf, math.inf))
-            for name, value in zip(self.coefficient_names, coefficients, strict=True):
-                if not abs(value) < infinity:
-                    raise ValueError(_overflow(name, value, dtype))
+            for name, constant, value in zip(self.coefficient_names, constants, first, strict=True):
+                if not (constant < infinity and value < infinity):
+                    raise ValueError(f"{name}: expected a value that is finite in {dtype}, got {constant:g}")
                 if name == "eps" and value <= zero:
                     raise ValueError(
                         f"eps: expected a value that does not round to 0 in {dtype}, got {values['eps']}, "
                         f"which is {value:.3g} in step 1"
                     )
         return ordered
-
-
-def _overflow(coefficient: str, value: float, dtype: object) -> str:
-    if coefficient == "decay":
-        return f"weight_decay: expected 1 - lr * weight_decay to be finite in {dtype}, got {value}"
-    return f"{coefficient}: expected a value that is finite in {dtype}, got {value:g} in step 1"
 
 
 ROUNDING: Final = {
@@ -125,10 +134,10 @@ def _dampening(name: str, value: object) -> float | None:
     return number
 
 
-def check_buf(momentum: object, buf: object) -> None:
-    """Raise TypeError if RMSProp's ``momentum``, a valid one, needs the slot ``buf`` and there is none."""
-    if momentum and buf is None:
-        raise TypeError(f"buf: expected an array, as momentum is {momentum}, got None")
+def check_slot(slot: str, array: object, asks: str, value: object) -> None:
+    """Raise TypeError if the slot, which ``asks`` asks for by a ``value`` that is not 0, is not there."""
+    if value and array is None:
+        raise TypeError(f"{slot}: expected an array, as {asks} is {value}, got None")
 
 
 CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
@@ -140,6 +149,7 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "nesterov": flag,
     "centered": flag,
     "momentum": _decay_rate,
+    "momentum_decay": nonnegative,
     "amsgrad": flag,
     "weight_decay": nonnegative,
     "l2": nonnegative,
@@ -149,46 +159,10 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
 # Coefficients: what depends on the step but not on the element --------------------------------------------------
 
 
-BLOCK: Final = 64
-"""Steps whose bias corrections are worked out together."""
-
-
-def one_minus_power(beta: float, t: int) -> float:
-    """Return ``1 - beta ** t`` for any integer ``t >= 0``: the same bits everywhere, and no cancellation.
-
-    Works on ``q(t) = 1 - beta^t`` alone, by ``q(2 t) = q(t) (2 - q(t))`` and ``q(t + 1) = beta q(t) + 1 - beta``.
-    libm's ``pow`` is not used, because its last bits differ between platforms.
-    """
-    q = 0.0
-    for bit in f"{t:b}":
-        q = q * (2.0 - q)
-        if bit == "1":
-            q = beta * q + (1.0 - beta)
-    return q
-
-
-@lru_cache(maxsize=16)
-def _bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
-    """Return ``(sqrt(1 - beta2^t) / (1 - beta1^t), sqrt(1 - beta2^t))`` for the BLOCK steps t of one block.
-
-    Adam's ``m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)`` has one division and one square root an element
-    when the first is a factor of lr and the second one of eps. A block is worked out once, to be looked up.
-    """
-    first = block * BLOCK
-    q1, q2 = one_minus_power(beta1, first), one_minus_power(beta2, first)
-    corrections = []
-    for t in range(first, first + BLOCK):
-        root = math.sqrt(q2)
-        corrections.append((root / q1 if t else math.nan, root))  # there is no step 0
-        q1 = beta1 * q1 + (1.0 - beta1)
-        q2 = beta2 * q2 + (1.0 - beta2)
-    return tuple(corrections)
-
-
 def _adam_corrections(
     block: int, _lr: float, betas: tuple[float, float], *_others: object
 ) -> tuple[tuple[float, ...], ...]:
-    return _bias_corrections(*betas, block)
+    return bias_corrections(*betas, block)
 
 
 def _decay_constants(lr: float, weight_decay: float) -> tuple[float, ...]:
@@ -219,6 +193,28 @@ def _adam_constants(
     return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
 
 
+def _nadam_corrections(
+    block: int, _lr: float, betas: tuple[float, float], _eps: float, momentum_decay: float, *_others: object
+) -> tuple[tuple[float, ...], ...]:
+    return nesterov_corrections(*betas, momentum_decay, block)
+
+
+def _nadam_constants(
+    lr: float, betas: tuple[float, float], eps: float, _momentum_decay: float, weight_decay: float, l2: float
+) -> tuple[float, ...]:
+    beta1, beta2 = betas
+    return (1.0 - lr * weight_decay, l2, lr, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
+
+
+def _lion_constants(lr: float, betas: tuple[float, float], weight_decay: float, l2: float) -> tuple[float, ...]:
+    beta1, beta2 = betas
+    return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2)
+
+
+def _adagrad_constants(lr: float, eps: float, weight_decay: float, l2: float) -> tuple[float, ...]:
+    return (1.0 - lr * weight_decay, l2, lr, eps)
+
+
 # The table -------------------------------------------------------------------------------------------------------
 
 DECAY = Rule(
@@ -238,6 +234,7 @@ SGD = Rule(
     options={},
     coefficient_names=("decay", "l2", "lr"),
     constants=_sgd_constants,
+    lr_for_tables=0.01,
 )
 
 MOMENTUM = Rule(
@@ -254,6 +251,7 @@ MOMENTUM = Rule(
     options={"dampening": 0.0, "nesterov": True},
     coefficient_names=("decay", "l2", "lr", "beta", "gain", "nesterov"),
     constants=_momentum_constants,
+    lr_for_tables=0.01,
 )
 
 RMSPROP = Rule(
@@ -271,6 +269,7 @@ RMSPROP = Rule(
     options={"centered": True, "momentum": 0.9},
     coefficient_names=("decay", "l2", "lr", "beta", "gain", "eps", "momentum"),
     constants=_rmsprop_constants,
+    lr_for_tables=0.002,
 )
 
 ADAM = Rule(
@@ -289,6 +288,48 @@ ADAM = Rule(
     constants=_adam_constants,
     corrected=("lr", "eps"),
     corrections=_adam_corrections,
+    lr_for_tables=0.002,
 )
 
-RULES: Final[Mapping[str, Rule]] = {rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM)}
+ADAGRAD = Rule(
+    name="adagrad",
+    hyperparameters={"lr": 0.01, "eps": 1e-10, "weight_decay": 0.0, "l2": 0.0},
+    slots={"s": None},
+    options={},
+    coefficient_names=("decay", "l2", "lr", "eps"),
+    constants=_adagrad_constants,
+    lr_for_tables=0.05,
+)
+
+NADAM = Rule(
+    name="nadam",
+    hyperparameters={
+        "lr": 2e-3,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "momentum_decay": 4e-3,
+        "weight_decay": 0.0,
+        "l2": 0.0,
+    },
+    slots={"m": None, "v": None},
+    options={"momentum_decay": 0.5},
+    coefficient_names=("decay", "l2", "lr", "lr_g", "beta1", "gain1", "beta2", "gain2", "eps"),
+    constants=_nadam_constants,
+    corrected=("lr", "lr_g", "eps"),
+    corrections=_nadam_corrections,
+    lr_for_tables=0.002,
+)
+
+LION = Rule(
+    name="lion",
+    hyperparameters={"lr": 1e-4, "betas": (0.9, 0.99), "weight_decay": 0.0, "l2": 0.0},
+    slots={"m": None},
+    options={},
+    coefficient_names=("decay", "l2", "lr", "beta1", "gain1", "beta2", "gain2"),
+    constants=_lion_constants,
+    lr_for_tables=0.001,
+)
+
+RULES: Final[Mapping[str, Rule]] = {
+    rule.name: rule for rule in (DECAY, SGD, MOMENTUM, RMSPROP, ADAM, ADAGRAD, NADAM, LION)
+}

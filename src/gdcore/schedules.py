@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .arguments import checked_int, nonnegative, positive
+from .arguments import check_callable, checked_int, nonnegative, positive
+from .powers import power, power_of_fraction
 
 
 @dataclass(frozen=True, repr=False)
@@ -208,8 +209,7 @@ def join(schedules: Mapping[int, Callable[[int], float]]) -> Schedule:
     """
     pieces = _pieces("schedules", schedules)
     for at, schedule in pieces:
-        if not callable(schedule):
-            raise TypeError(f"schedules[{at}]: expected a callable, got {type(schedule).__name__}")
+        check_callable(f"schedules[{at}]", schedule)
     return _schedule(_join, schedules=pieces)
 
 
@@ -221,12 +221,12 @@ def _constant(_step: int, lr: float) -> float:
 
 
 def _step(step: int, lr: float, every: int, factor: float) -> float:
-    return lr and lr * _power(factor, step // every)  # 0 times a power that has overflown is 0
+    return lr and lr * power(factor, step // every)  # 0 times a power that has overflown is 0
 
 
 def _exponential(step: int, lr: float, every: int, factor: float) -> float:
     stairs, rest = divmod(step, every)
-    return lr and lr * (_power(factor, stairs) * _power_of_fraction(factor, rest / every))
+    return lr and lr * (power(factor, stairs) * power_of_fraction(factor, rest / every))
 
 
 def _cosine(step: int, lr: float, steps: int, final: float) -> float:
@@ -247,32 +247,6 @@ def _join(step: int, schedules: tuple[tuple[int, Callable[[int], float]], ...]) 
 
 
 # The same bits everywhere ---------------------------------------------------------------------------------------
-
-
-def _power(base: float, exponent: int) -> float:
-    """Return ``base ** exponent`` for an int >= 0."""
-    power = 1.0
-    for bit in f"{exponent:b}":
-        power *= power
-        if bit == "1":
-            power *= base
-    return power
-
-
-def _power_of_fraction(base: float, fraction: float) -> float:
-    """Return ``base ** fraction`` for [0, 1): one more square root for each binary digit of ``fraction``.
-
-    >>> _power_of_fraction(16.0, 0.75)
-    8.0
-    """
-    power = 1.0
-    while fraction:
-        base = math.sqrt(base)
-        fraction *= 2.0
-        if fraction >= 1.0:
-            fraction -= 1.0
-            power *= base
-    return power
 
 
 def _between(start: float, end: float, part: float) -> float:

@@ -93,7 +93,8 @@ def _check(branch: Branch, tree: Any, path: Path, what: str) -> None:
         if missing:
             raise ValueError(f"{where(what, (*path, missing[0]))}: expected in the tree, got nothing")
         if len(tree) > len(branch.keys):
-            unknown = next(key for key in tree if key not in branch.keys)
+            known = set(branch.keys)
+            unknown = next(key for key in tree if key not in known)
             raise ValueError(f"{where(what, (*path, unknown))}: expected no such key, as the parameters have none")
     else:
         if not isinstance(tree, list | tuple):

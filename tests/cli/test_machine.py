@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gdcore.cli import bench
+from gdcore.models.choices import OPTIMIZERS
 
 
 def test_info_says_what_runs(gdc):
@@ -17,12 +18,8 @@ def test_bench_prints_a_line_for_each_rule_and_size_and_draws_them(gdc, monkeypa
     monkeypatch.setattr("gdcore.cli.bench.BLOCK_NS", 1)
     status, out, err = gdc("bench", "--sizes", "7,1e3", "--dtype", "float64", "--plot", "roof.svg")
     assert (status, err) == (0, "")
-    rows = [
-        line.split() for line in out.splitlines() if line.startswith(("sgd ", "momentum ", "rmsprop ", "adam "))
-    ]
-    assert [(row[0], row[1]) for row in rows] == [
-        (rule, size) for rule in ("sgd", "momentum", "rmsprop", "adam") for size in ("7", "1,000")
-    ]
+    rows = [line.split() for line in out.splitlines() if line.startswith(tuple(f"{name} " for name in OPTIMIZERS))]
+    assert [(row[0], row[1]) for row in rows] == [(rule, size) for rule in OPTIMIZERS for size in ("7", "1,000")]
     assert all(float(cell) > 0 for row in rows for cell in row[2:])
     assert out.endswith("saved roof.svg\n")
     assert "<svg" in Path("roof.svg").read_text()

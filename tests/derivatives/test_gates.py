@@ -8,7 +8,7 @@ import pytest
 
 import gdcore as gd
 from gdcore.derivatives.gates.table import TABLE
-from gdcore.derivatives.traced import name_of
+from gdcore.derivatives.refusals import name_of
 
 DTYPES = [np.float64, np.float32]
 

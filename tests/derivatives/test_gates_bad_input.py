@@ -97,6 +97,19 @@ def test_writing_a_traced_value_to_an_array():
     assert not buffer.any()
 
 
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda x: np.copyto(np.zeros(3), x),
+        lambda x: np.put(np.zeros(3), [0], x[0]),
+        lambda x: np.putmask(x, x > 0, 1.0),
+        lambda x: np.place(x, x > 0, [1.0]),
+    ],
+)
+def test_functions_that_write(write):
+    refuses(TypeError, "expected no writing to arrays, as a traced value would lose its gradient", grad_of(write))
+
+
 @pytest.mark.parametrize("option", [{"where": x3 > 1}, {"initial": 2.0}, {"dtype": np.float64}])
 def test_options_that_no_gate_has(option):
     (name,) = option

@@ -120,9 +120,14 @@ def test_what_would_lose_the_gradient_is_refused():
 
 
 def test_a_users_gate_must_get_traced_values_as_arguments():
-    outer = gd.gate(lambda x, y: x * y[0], lambda ans, x, y: lambda g: g * y[0])
-    with pytest.raises(ValueError, match="got one from outside, or within a list"):
-        gd.grad(lambda x: outer(x, [x]))(2.0)
+    def loss(x):
+        return gd.gate(lambda y: x * y, lambda ans, y: lambda g: g * y)(x)
+
+    with pytest.raises(ValueError, match="among its arguments, got one from outside"):
+        gd.grad(loss)(2.0)
+    listed = gd.gate(lambda x, y: x * y[0], lambda ans, x, y: lambda g: g * y[0])
+    with pytest.raises(TypeError, match="argument 1: expected an array that is not differentiated"):
+        gd.grad(lambda x: listed(x, [x]))(2.0)
 
 
 def test_gradients_through_a_block_that_is_computed_again_are_ones_own():

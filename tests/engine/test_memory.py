@@ -10,16 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rules_table import every_make
 
 import gdcore as gd
-from gdcore import rules
-
-KINDS = {
-    "SGD": lambda params: gd.SGD(params, lr=0.01),
-    "Momentum": lambda params: gd.Momentum(params, lr=0.01),
-    "RMSProp": lambda params: gd.RMSProp(params, centered=True, momentum=0.9),
-    "Adam": lambda params: gd.Adam(params, amsgrad=True),
-}
+from gdcore import corrections
 
 COUNTER = """
 #include <stddef.h>
@@ -32,14 +26,14 @@ void *realloc(void *p, size_t n) { calls++; return __libc_realloc(p, n); }
 """
 
 
-@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@every_make
 def test_steps_leave_no_memory_behind(make):
     params = {f"p{i}": np.ones((20, 30)) for i in range(20)} | {"strided": np.ones((40, 20))[:, ::2]}
     grads = {name: np.full(param.shape, 0.5) for name, param in params.items()}
     opt = make(params)
 
     def steps():
-        for _ in range(20 * rules.BLOCK):
+        for _ in range(20 * corrections.BLOCK):
             opt.step(grads)
 
     steps()
@@ -65,17 +59,18 @@ def test_a_step_does_not_call_malloc(tmp_path):
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "counter.c"], check=True)
     code = """
         import ctypes, gc
-        import numpy as np, gdcore as gd
+        import numpy as np
+        from gdcore import optimizers
         count = ctypes.CDLL(None).count_of_allocations
         params = {f"p{i}": np.ones(100, np.float32) for i in range(100)} | {"large": np.ones(300_000)}
         grads = {name: np.full_like(param, 0.5) for name, param in params.items()}
-        optimizers = [gd.SGD(params, 0.1), gd.Momentum(params, 0.1), gd.RMSProp(params), gd.Adam(params)]
-        for opt in optimizers:
+        made = [getattr(optimizers, name)(params, lr=0.1) for name in optimizers.__all__]
+        for opt in made:
             for _ in range(5):
                 opt.step(grads)
         gc.disable()
         before = count()
-        for opt in optimizers:
+        for opt in made:
             for _ in range(50):  # Adam's bias corrections are worked out for 64 steps at a time
                 opt.step(grads)
         print(count() - before)

@@ -9,17 +9,12 @@ import threading
 
 import numpy as np
 import pytest
+from rules_table import every_make
 
 import gdcore as gd
 from gdcore.engine import threads
 
 PIECE = 8192  # elements that a thread takes at a time
-KINDS = {
-    "SGD": lambda params: gd.SGD(params, lr=0.01, weight_decay=0.1),
-    "Momentum": lambda params: gd.Momentum(params, lr=0.01, nesterov=True),
-    "RMSProp": lambda params: gd.RMSProp(params, lr=0.01, centered=True, momentum=0.5),
-    "Adam": lambda params: gd.Adam(params, lr=0.01, amsgrad=True, l2=0.1),
-}
 
 
 @pytest.fixture
@@ -51,7 +46,7 @@ def train(make, dtype, steps=4):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+@every_make
 def test_the_number_of_threads_changes_no_bit(make, dtype, set_num_threads):
     set_num_threads(1)
     params, state = train(make, dtype)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import gdcore as gd
+from gdcore.models import OPTIMIZERS
 
 BOTH = [gd.GDRegressor, gd.GDClassifier]
 
@@ -188,3 +189,35 @@ def test_a_fit_that_fails_leaves_the_one_before():
 def test_parameters_of_another_type_are_named(changed, error, said):
     with pytest.raises(error, match=said):
         gd.GDRegressor(**changed).fit(np.ones((4, 1)), np.arange(4.0))
+
+
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("hidden", [(), (3,)])
+def test_ctrl_c_ends_what_called_fit_and_leaves_the_estimator_whole(kind, hidden):
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    y = (X[:, 0] > 0).astype(int)
+
+    def interrupting(step):
+        if step == 25:
+            raise KeyboardInterrupt
+        return 0.01
+
+    estimator = kind(hidden=hidden, schedule=interrupting, batch_size=4, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X, y)
+    assert (estimator.history_.stopped, estimator.n_iter_) == ("interrupted", 2)
+    assert estimator.predict(X).shape == (40,)
+    assert np.isfinite(estimator.score(X, y))
+    search = GridSearchCV(estimator, {"lr": [0.1, 0.2]}, cv=2, error_score="raise")
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, y)
+    assert not hasattr(search, "cv_results_")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_comes_to_the_least_squares_at_its_own_rate(optimizer):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = X @ [1.0, -2.0, 0.5] + rng.standard_normal(200)
+    best = LinearRegression().fit(X, y).score(X, y)
+    assert gd.GDRegressor(optimizer=optimizer, epochs=400, random_state=0).fit(X, y).score(X, y) > best - 0.005

@@ -128,7 +128,7 @@ def _point(rule: rules.Rule, size: int, dtype: np.dtype[Any]) -> Point:
     coefficients = rule.coefficients(1, *values.values())
     names = ("param", "grad", *slots)
     step = getattr(reference, rule.name)
-    given = {"lr": 1e-6, **({"t": 1} if rule is rules.ADAM else {})}
+    given = {"lr": 1e-6, **({"t": 1} if rule.corrections else {})}
     ns, limit_ns = _in_turn(
         lambda: update(rule.name, coefficients, names, ours),
         lambda: update(LIMIT, coefficients, names, ours),

@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
+from ..optimizers import SGD, Adam, Momentum, RMSProp
+from ..stepping import Optimizer
 from ..training import History, Record, fit
 
 Floats = NDArray[np.float64]

@@ -9,8 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
+from ..optimizers import SGD, Adam, Momentum, RMSProp
 from ..plots import legend, line_style, marked, new_figure, saved
+from ..stepping import Optimizer
 from .errors import SUCCESS, check_plot
 
 Floats = NDArray[np.float64]

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import Array
 from ..trees import Structure, flatten, rebuild
 from .operators import grad, hvp
-
-Array = np.ndarray[Any, Any]
 
 
 def check_grads(

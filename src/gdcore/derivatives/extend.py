@@ -2,29 +2,39 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from ..arguments import flag
 from ..trees import flatten, rebuild
-from .gate import Gate, Vjp, check_result, join
-from .tape import Node, Pull, Tape, walk_back
-from .traced import GATES, Traced, begin, name_of, real
+from ._gate import Gate, Vjp, check_result, leave_node
+from ._tape import Node, Pull, Tape, walk_back
+from ._traced import Traced, begin, real
+from .foreign import UserGate
+from .gates import register
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-def gate(function: Callable[..., Any], *vjps: Vjp | None) -> Gate:
+def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> Callable[P, R]:
     """Return ``function`` as a gate: it takes part in derivatives like any other.
 
     Arguments:
         function: any function of arrays that returns one array of float32 or float64, such as compiled code. It is
-            given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, traced values go through
-            the gate wherever the function itself is called.
+            given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, or a method of one such as
+            ``np.add.reduce``, traced values go through the gate wherever the function itself is called.
         vjps: one for each positional argument, or None for an argument that is never differentiated.
             ``vjp(ans, *args)``, where ``ans = function(*args)``, returns the function that takes the gradient ``g``
             by ``ans`` to the gradient by that argument, which has the shape of the argument; for a ufunc, that of
-            ``ans`` will do. To be differentiated again it must be made of functions that have gates.
+            ``ans`` will do. An argument that is a list or another tree of arrays has such a tree of gradients. To
+            be differentiated again a vjp must be made of functions that have gates.
+        replace: whether the gate takes the place of gdcore's own, everywhere: in operators, methods and other names
+            of the function too. A user's own gate may always be registered anew.
 
-    Raises TypeError for what is not callable, and ValueError for a function that gdcore has a gate for.
+    Raises TypeError for what is not callable. Raises ValueError for a function that gdcore has a gate for, unless
+    that is to be replaced, and where it cannot be: for gdcore's own functions, and for those that give no floats.
 
     >>> import numpy as np, gdcore as gd
     >>> cube = gd.gate(lambda x: x**3, lambda ans, x: lambda g: g * 3 * x**2)
@@ -40,26 +50,23 @@ def gate(function: Callable[..., Any], *vjps: Vjp | None) -> Gate:
     for i, vjp in enumerate(vjps):
         if vjp is not None and not callable(vjp):
             raise TypeError(f"vjps[{i}]: expected a function or None, got {type(vjp).__name__}")
-    known = GATES.get(function)
-    if known is not None and not (type(known) is Gate and known.foreign):
-        raise ValueError(f"function: expected one that has no gate yet, got {name_of(function)}")
-    new = Gate(name_of(function), function, vjps, foreign=True)
-    if isinstance(function, np.ufunc) or hasattr(function, "_implementation"):
-        GATES[function] = new
+    new = UserGate(function, vjps)
+    register(function, new, replace=flag("replace", replace))
     return new
 
 
-def stop_gradient(x: Any) -> Any:
+def stop_gradient(x: R) -> R:
     """Return ``x``, an array or any tree of arrays, as a constant of all derivatives in progress.
 
     >>> import gdcore as gd
     >>> gd.grad(lambda x: x * gd.stop_gradient(x))(3.0)
     array(3.)
     """
-    return rebuild(x, map(real, flatten(x)))
+    constants: R = rebuild(x, map(real, flatten(x)))
+    return constants
 
 
-def rematerialise(f: Callable[..., Any]) -> Callable[..., Any]:
+def rematerialise(f: Callable[P, R]) -> Callable[P, R]:
     """Return ``f`` as one gate that keeps its arguments only, and computes ``f`` again on the way back.
 
     This halves the speed of the block and frees the memory of all that happens inside. ``f`` takes arrays or trees
@@ -78,7 +85,7 @@ def rematerialise(f: Callable[..., Any]) -> Callable[..., Any]:
     named = Gate(f"gd.rematerialise({getattr(f, '__name__', type(f).__name__)})", f, ())
 
     @wraps(f)
-    def block(*args: Any, **kwargs: Any) -> Any:
+    def block(*args: P.args, **kwargs: P.kwargs) -> Any:
         trees = (args, kwargs)
         leaves = flatten(trees)
         tape: Any = max((x.tape for x in leaves if type(x) is Traced), key=lambda tape: tape.level, default=None)
@@ -96,7 +103,7 @@ def rematerialise(f: Callable[..., Any]) -> Callable[..., Any]:
                 f"got one from outside"
             )
         check_result(named, ans)
-        return join(tape, named, ans, tuple((node, replay.pull(k)) for k, node in enumerate(nodes)))
+        return leave_node(tape, named, ans, tuple((node, replay.pull(k)) for k, node in enumerate(nodes)))
 
     return block
 

@@ -3,22 +3,29 @@
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Final, NoReturn
+from inspect import Parameter, Signature, signature
+from typing import Any, Concatenate, Final, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
+from ..arguments import describe
 from ..trees import Structure, flatten, rebuild, take_apart
-from . import gates  # noqa: F401  # traced values are complete before any derivative is taken
-from .tape import Node, Tape, walk_back, walk_back_again
-from .traced import Traced, describe
+from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
+from ._traced import Traced, begin, real
 
-Function = Callable[..., Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Further = ParamSpec("Further")
+"""What a function takes behind the argument that is differentiated."""
 
+REAL: Final = "biuf"
+"""The kinds of dtypes that a result may have."""
 DTYPES: Final = {np.dtype(np.float32), np.dtype(np.float64)}
 LEAVES: Final = {np.ndarray, np.float32, np.float64, Traced}
 
 
-def value_and_grad(f: Function) -> Function:
+def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
     """Return a function that gives the value of ``f`` and its gradient by the first argument.
 
     ``value, grads = value_and_grad(f)(params, *args, **kwargs)``, where ``value = f(params, *args, **kwargs)``.
@@ -49,18 +56,20 @@ def value_and_grad(f: Function) -> Function:
     name = _name(f)
 
     @wraps(f)
-    def differentiated(params: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+    def differentiated(*args: P.args, **kwargs: P.kwargs) -> tuple[R, Any]:
+        params, others = first_of(f, args, kwargs)
         tape = Tape()
         try:
             leaves, build = take_apart(params)
             inputs = _inputs(tape, params, leaves)
-            ans = f(build(inputs), *args, **kwargs)
+            ans: Any = f(build(inputs), *others, **kwargs)
             value = _scalar(name, tape, ans)
             if type(ans) is Traced and ans.tape is tape:
                 ans.node.grad = value.dtype.type(1)
                 ans = None
-                walk_back(tape.nodes)
-            grads = _own(inputs, tape.foreign)
+                with underflow_ignored():
+                    walk_back(tape.nodes)
+            grads = _own(name, tape, inputs)
         finally:
             tape.close()
         return value, build(grads)
@@ -68,7 +77,7 @@ def value_and_grad(f: Function) -> Function:
     return differentiated
 
 
-def grad(f: Function) -> Function:
+def grad(f: Callable[P, Any]) -> Callable[P, Any]:
     """Return a function that gives the gradient of ``f`` by the first argument, as :func:`value_and_grad` does.
 
     >>> import gdcore as gd
@@ -80,13 +89,13 @@ def grad(f: Function) -> Function:
     differentiated = value_and_grad(f)
 
     @wraps(f)
-    def gradient(params: Any, *args: Any, **kwargs: Any) -> Any:
-        return differentiated(params, *args, **kwargs)[1]
+    def gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
+        return differentiated(*args, **kwargs)[1]
 
     return gradient
 
 
-def jacobian(f: Function) -> Function:
+def jacobian(f: Callable[P, Any]) -> Callable[P, Any]:
     """Return a function that gives the Jacobian of ``f``: the derivative of each output by each input.
 
     ``f`` computes an array of any shape from its first argument, as for :func:`value_and_grad`. The Jacobian of an
@@ -106,21 +115,30 @@ def jacobian(f: Function) -> Function:
     name = _name(f)
 
     @wraps(f)
-    def differentiated(params: Any, *args: Any, **kwargs: Any) -> Any:
+    def differentiated(*args: P.args, **kwargs: P.kwargs) -> Any:
+        params, others = first_of(f, args, kwargs)
         tape = Tape()
         try:
             leaves, build = take_apart(params)
             inputs = _inputs(tape, params, leaves)
-            ans = f(build(inputs), *args, **kwargs)
+            ans = f(build(inputs), *others, **kwargs)
             if type(ans) is not Traced and not isinstance(ans, np.ndarray | np.generic | float | int):
                 raise TypeError(
                     f"{name}: expected an array, got {type(ans).__name__}; np.stack makes one of several"
                 )
+            if isinstance(ans, np.ndarray) and ans.dtype.kind not in REAL:
+                raise TypeError(f"{name}: expected an array of real numbers, got {describe(ans)}")
             shape = np.shape(ans)
             if type(ans) is Traced and ans.tape is tape:
-                stacks = _pull_basis(tape, ans, [x.node for x in inputs])
+                _refuse_foreign(name, tape, ans.value)
+                with underflow_ignored():
+                    stacks = _pull_basis(tape, ans, [x.node for x in inputs])
             else:
+                _refuse_foreign(name, tape, ans)
                 stacks = [[] for _ in inputs]
+            for stack in stacks:
+                for _, rows in stack:
+                    _refuse_foreign(name, tape, rows)
             jacobians = []
             for x, stack in zip(inputs, stacks, strict=True):
                 whole = _joined(stack, (math.prod(shape), *x.shape), x.dtype)
@@ -177,7 +195,7 @@ def _joined(stack: list[tuple[int, Any]], shape: tuple[int, ...], dtype: Any) ->
     return whole
 
 
-def hessian(f: Function) -> Function:
+def hessian(f: Callable[P, Any]) -> Callable[P, Any]:
     """Return a function that gives the Hessian of ``f``, its second derivatives by the first argument.
 
     ``f`` computes one real number, as for :func:`value_and_grad`. The Hessian by an input of shape (n,) is (n, n),
@@ -192,17 +210,18 @@ def hessian(f: Function) -> Function:
     """
     gradient = grad(f)
 
-    def flat_gradient(params: Any, *args: Any, **kwargs: Any) -> Any:
-        return np.concatenate([g.reshape(-1) for g in flatten(gradient(params, *args, **kwargs))])
+    def flat_gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
+        return np.concatenate([g.reshape(-1) for g in flatten(gradient(*args, **kwargs))])
 
     rows_of = jacobian(flat_gradient)
 
     @wraps(f)
-    def differentiated(params: Any, *args: Any, **kwargs: Any) -> Any:
+    def differentiated(*args: P.args, **kwargs: P.kwargs) -> Any:
+        params, others = first_of(f, args, kwargs)
         leaves = flatten(params)
         if not leaves:
             return rebuild(params, iter(()))
-        columns = flatten(rows_of(params, *args, **kwargs))
+        columns = flatten(rows_of(params, *others, **kwargs))
         start = 0
         trees = []
         for leaf in leaves:
@@ -216,7 +235,7 @@ def hessian(f: Function) -> Function:
     return differentiated
 
 
-def hvp(f: Function) -> Function:
+def hvp(f: Callable[Concatenate[T, Further], Any]) -> Callable[Concatenate[T, T, Further], Any]:
     """Return a function that gives the Hessian of ``f`` times a tree ``v``, at the cost of a few gradients.
 
     ``hvp(f)(params, v, *args, **kwargs)`` is the gradient of ``sum(grad(f)(params) * v)``: a tree like ``params``,
@@ -229,12 +248,12 @@ def hvp(f: Function) -> Function:
     gradient = grad(f)
 
     @wraps(f)
-    def product(params: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
+    def product(params: T, v: T, /, *args: Further.args, **kwargs: Further.kwargs) -> Any:
         structure = Structure(params, "params")
         vectors = structure.leaves(v, "v")
         for label, leaf, vector in zip(structure.labels, flatten(params), vectors, strict=True):
             if np.shape(leaf) != np.shape(vector):
-                raise ValueError(f"v{label}: expected shape {np.shape(leaf)}, got {describe(vector)}")
+                raise ValueError(f"v{label}: expected shape {np.shape(leaf)}, got {describe(real(vector))}")
 
         def along(params: Any) -> Any:
             grads = flatten(gradient(params, *args, **kwargs))
@@ -242,7 +261,31 @@ def hvp(f: Function) -> Function:
 
         return grad(along)(params)
 
+    product.__signature__ = _with_vector(f)  # type: ignore[attr-defined]
     return product
+
+
+def first_of(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
+    """Return the argument that is differentiated, and the others by position; a first one by name is taken out."""
+    if args:
+        return args[0], args[1:]
+    try:
+        name, first = next(iter(signature(f).parameters.items()), ("", None))
+    except ValueError:
+        name, first = "", None
+    if name not in kwargs or first is None or first.kind is not Parameter.POSITIONAL_OR_KEYWORD:
+        raise TypeError(f"{_name(f)}: expected the argument that is differentiated by position, got none")
+    return kwargs.pop(name), ()
+
+
+def _with_vector(f: Callable[..., Any]) -> Signature | None:
+    """Return the signature of :func:`hvp` of ``f``: that of ``f`` with ``v`` behind its first argument."""
+    only = Parameter.POSITIONAL_ONLY
+    try:
+        first, *others = signature(f).parameters.values()
+        return signature(f).replace(parameters=[first.replace(kind=only), Parameter("v", only), *others])
+    except ValueError:  # it is compiled, has no argument, or has a v of its own
+        return None
 
 
 def _name(f: Any) -> str:
@@ -266,7 +309,7 @@ def _inputs(tape: Tape, params: Any, leaves: list[Any]) -> list[Traced]:
             _refuse(params, leaf)
         if kind is np.ndarray and not value.ndim:
             value = value[()]  # arithmetic is several times faster on NumPy's scalars than on its arrays
-        inputs.append(Traced(value, tape, Node(None, ())))
+        inputs.append(begin(tape, value))
     return inputs
 
 
@@ -276,7 +319,7 @@ def _refuse(params: Any, leaf: Any) -> NoReturn:
         for label, other in zip(Structure(params, "params").labels, flatten(params), strict=True)
         if other is leaf
     )
-    got = f"{describe(leaf)}"
+    got = describe(real(leaf))
     hint = ""
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iub":
         hint = "; convert it with .astype(np.float64)"
@@ -289,30 +332,48 @@ def _scalar(name: str, tape: Tape, ans: Any) -> Any:
     if isinstance(value, np.floating):
         return value
     if type(value) is Traced:
+        _refuse_foreign(name, tape, value)
         if value.ndim:
-            raise ValueError(f"{name}: expected a scalar result, got {describe(value)}; sum it, or use gd.jacobian")
+            raise ValueError(
+                f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
+            )
         return value
-    if not isinstance(value, np.ndarray | np.generic | float | int) or np.iscomplexobj(value):
-        raise TypeError(f"{name}: expected a scalar result, one real number, got {type(value).__name__}")
+    if not isinstance(value, np.ndarray | np.generic | float | int) or np.asarray(value).dtype.kind not in REAL:
+        raise TypeError(f"{name}: expected a scalar result, one real number, got {describe(value)}")
     if np.ndim(value):
-        raise ValueError(f"{name}: expected a scalar result, got {describe(value)}; sum it, or use gd.jacobian")
+        raise ValueError(
+            f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
+        )
     return value[()] if isinstance(value, np.ndarray) else value
 
 
-def _own(inputs: list[Traced], foreign: bool) -> list[Any]:
+def _refuse_foreign(name: str, tape: Tape, x: Any) -> None:
+    """Raise ValueError for what is traced, but by no derivative in progress around this one."""
+    while type(x) is Traced:
+        if not x.tape.is_open or x.tape.level >= tape.level:
+            raise ValueError(
+                f"{name}: expected a result that is traced by this derivative, got {describe(real(x))} that has "
+                f"escaped from another; a derivative keeps nothing but what its function returns"
+            )
+        x = x.value
+
+
+def _own(name: str, tape: Tape, inputs: list[Traced]) -> list[Any]:
     """Return the gradients, each in memory of its own."""
     grads: list[Any] = []
-    seen: list[Any] = []
+    seen: set[int] = set()
     for x in inputs:
         g = x.node.grad
         if g is None:
             g = np.zeros(x.shape, x.dtype)
         elif type(g) is np.ndarray:
             # What the pulls of gdcore's gates return is either new or a view: of g, which two of them may share.
-            if g.base is not None or id(g) in seen or foreign or not g.flags.c_contiguous:
+            if g.base is not None or id(g) in seen or tape.foreign or not g.flags.c_contiguous:
                 g = np.array(g, order="C")
-            seen.append(id(g))
-        elif type(g) is not Traced:
+            seen.add(id(g))
+        elif type(g) is Traced:
+            _refuse_foreign(name, tape, g)
+        else:
             g = np.asarray(g)
         grads.append(g)
     return grads

@@ -3,18 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ..arguments import Array
 from ..groups import Group
-from ..optimizers import Optimizer
+from ..stepping import Optimizer
 from ..trees import flatten
-from .agreement import Comm
 from .exchange import Mean, flat
+from .launch import Comm
 from .partition import Bucket, Segment
-
-Array = np.ndarray[Any, Any]
 
 
 class _Part(NamedTuple):

@@ -6,6 +6,7 @@ cdef class Coefficients:
     cdef tuple ordered, constants, table
     cdef list corrected
     cdef int64_t block
+    cdef int environment  # in which they were worked out
 
     cdef int load(self, Group* group, object owner, int64_t t) except -1
 

@@ -24,7 +24,7 @@ cdef extern from *:
 
 cdef enum:
     OPERANDS = 5  # the parameter, the gradient, at most three slots
-    COEFFICIENTS = 8
+    COEFFICIENTS = 12
     CHUNK = 512  # elements of a strided array that are copied together to the stack
     LINE = 16  # elements; a multiple of it fills whole cache lines
     PIECE = 8192  # elements that a thread takes at a time: some microseconds

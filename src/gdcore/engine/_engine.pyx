@@ -16,15 +16,15 @@ from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_l
 from ._coefficients cimport Coefficients, put, round_off
 from ._drive cimport LINE, OPERANDS
 from ._drive cimport Entry, Group, Plan, c_assert
-from ._leaves cimport take
+from ._leaves cimport compare, take
 from ._plan cimport drive_plan, find
-
-import os
-from weakref import WeakSet
 
 import numpy as np
 
-from .arrays import check_disjoint, check_like, check_unmasked, check_writable, refuse_overlap, shares_memory
+from .arrays import check_like, check_unmasked, check_writable
+from .forks import engines
+from .identity import check_same_memory
+from .overlaps import check_apart, check_disjoint
 
 cnp.import_array()
 
@@ -104,8 +104,8 @@ def update(str rule, tuple coefficients, tuple names, tuple arrays):
 cdef class Engine:
     """The arrays of one optimizer: its parameters, the state it owns, and the step over all of them.
 
-    ``params`` are the leaves of a tree of the structure; ``members`` are the index of each one's group. A group has
-    ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
+    ``params`` are the leaves of ``tree``, of the structure; ``members`` are the index of each one's group. A group
+    has ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
     parameter is of float32) and ``ordered`` (its hyperparameters; another tuple when one is changed).
     """
 
@@ -121,24 +121,26 @@ cdef class Engine:
     cdef npy_intp* geometry  # shapes and strides of the parameters as they were at construction
     cdef uintptr_t* regions  # what steps write, as sorted pairs (begin, end)
     cdef Py_ssize_t region_count
-    cdef object structure
-    cdef list params, labels, owners, layout
+    cdef object structure, tree
+    cdef readonly list params
+    cdef list labels, owners, layout
     cdef list coefficients  # one Coefficients a group
     cdef list grads  # of the step that is being made
     cdef readonly list specs  # shape, dtype and order of each parameter, and so of its slots
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
 
-    def __cinit__(self, object structure, list params, list members, list groups):
+    def __cinit__(self, object structure, object tree, list params, list members, list groups):
         cdef Py_ssize_t i, g
         cdef int k
         cdef npy_intp* geometry
         cdef Entry* e
         labels = list(structure.labels)
         for label, param in zip(labels, params, strict=True):
-            check_writable(f"params{label}", param)
+            if not is_plain(param):
+                check_writable(f"params{label}", param)
         check_disjoint([f"params{label}" for label in labels], params)
-        self.structure, self.params, self.labels, self.owners = structure, params, labels, groups
+        self.structure, self.tree, self.params, self.labels, self.owners = structure, tree, params, labels, groups
         self.grads = [None] * len(params)
         self.specs = [
             (param.shape, param.dtype, "C" if param.flags.c_contiguous or not param.flags.f_contiguous else "F")
@@ -148,7 +150,7 @@ cdef class Engine:
         self.entries = <Entry*> calloc(self.count, sizeof(Entry))
         self.groups = <Group*> calloc(len(groups), sizeof(Group))
         self.starts = <Py_ssize_t*> calloc(self.count + 1, sizeof(Py_ssize_t))
-        dims = sum((<cnp.ndarray> param).ndim for param in params)
+        dims = sum((<cnp.ndarray?> param).ndim for param in params)
         self.geometry = <npy_intp*> calloc(1 + 2 * <size_t> dims, sizeof(npy_intp))
         self.regions = <uintptr_t*> calloc(2 * (self.count + 1), sizeof(uintptr_t))
         if not (self.entries and self.groups and self.starts and self.geometry and self.regions):
@@ -242,18 +244,21 @@ cdef class Engine:
                 high = middle
         return low < self.region_count and self.regions[2 * low] < end
 
-    cdef int check_apart(self, str label, object grad) except -1:
-        # Extents may interleave without a shared element: this test is exact.
-        for other, param, slots in zip(self.labels, self.params, self.slots, strict=True):
-            if shares_memory(grad, param):
-                refuse_overlap(f"grads{label}", f"params{other}")
-            for name, slot in slots.items():
-                if shares_memory(grad, slot):
-                    refuse_overlap(f"grads{label}", f"the optimizer's state {name!r} of params{other}")
+    cdef int enter_near(self, list near) except -1:
+        # Enters gradients whose extents meet regions, once none is known to share an element with them.
+        cdef Py_ssize_t i
+        owned = {f"params{label}": param for label, param in zip(self.labels, self.params, strict=True)}
+        for label, slots in zip(self.labels, self.slots, strict=True):
+            for slot, array in slots.items():
+                owned[f"the optimizer's state {slot!r} of params{label}"] = array
+        check_apart({f"grads{self.labels[i]}": self.grads[i] for i in near}, owned)
+        for i in near:
+            view(&self.entries[i].x[1], &self.entries[i], self.grads[i])
         return 0
 
-    cdef Py_ssize_t bind(self, Py_ssize_t i) except -1:
-        # Checks parameter i and its gradient of this step, enters the gradient, returns the number of its elements.
+    cdef Py_ssize_t bind(self, Py_ssize_t i, list near) except -1:
+        # Checks parameter i and its gradient of this step, enters the gradient unless it is near to what the step
+        # writes, returns the number of its elements.
         cdef object grad = self.grads[i]
         cdef Entry* e = &self.entries[i]
         cdef cnp.ndarray param = <cnp.ndarray> self.params[i]
@@ -267,7 +272,7 @@ cdef class Engine:
         if grad is None:
             return 0
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
-            if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
+            if issubclass(type(grad), np.floating):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
             check_operand(f"grads{self.labels[i]}", grad, e, param)
         if e.size == 0:
@@ -275,21 +280,28 @@ cdef class Engine:
         if cnp.PyArray_BYTES(grad) != e.x[1].data or not e.x[1].flat or not is_flat(grad, e):
             if self.is_near(grad):
                 e.x[1].data = NULL
-                self.check_apart(self.labels[i], grad)
-            view(&e.x[1], e, grad)
+                near.append(i)
+            else:
+                view(&e.x[1], e, grad)
         return e.size
 
     cdef bint is_mine(self) noexcept:
         # Whether this very thread is in a step: in Python code that the step called, before its first write.
         return self.holder == PyThread_get_thread_ident()
 
-    def step(self, grads):
-        """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip."""
+    def step(self, grads, bint only_checked=False):
+        """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip.
+
+        With ``only_checked``, write nothing, and return the leaves of ``grads``.
+        """
         if self.is_mine():
             raise RuntimeError("step: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
             self.holder = PyThread_get_thread_ident()
             try:
+                if only_checked:
+                    self.take_in(grads)
+                    return self.grads[:]
                 self.make_step(grads)
             finally:
                 self.holder = 0
@@ -297,20 +309,30 @@ cdef class Engine:
                     self.grads[i] = None
 
     cdef int make_step(self, object grads) except -1:
-        cdef Py_ssize_t i, g, size, total = 0
+        cdef Py_ssize_t g, total
         if self.steps == MAX_STEPS:
             raise OverflowError(f"t: expected a step count below 2**63, got {self.steps} steps already")
-        if take(self.grads, self.structure.root, grads, 0) != self.count:
-            self.grads[:] = self.structure.leaves(grads, "grads")
         for g in range(len(self.owners)):
             (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
-        for i in range(self.count):
-            size = self.bind(i)
-            total += size * self.entries[i].width
-            self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+        total = self.take_in(grads)
         drive_plan(&self.plan, total)
         self.steps += 1
         return 0
+
+    cdef Py_ssize_t take_in(self, object grads) except -1:
+        # Checks all parameters and gradients, enters these, and returns how many bytes the step goes through.
+        cdef Py_ssize_t i, size, total = 0
+        if take(self.grads, self.structure.root, grads, 0) != self.count:
+            self.grads[:] = self.structure.leaves(grads, "grads")
+        compare(self.params, self.structure.root, self.tree, 0, self.labels, check_same_memory)
+        near = []
+        for i in range(self.count):
+            size = self.bind(i, near)
+            total += size * self.entries[i].width
+            self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+        if near:
+            self.enter_near(near)
+        return total
 
     @property
     def t(self):
@@ -369,23 +391,3 @@ cdef cnp.ndarray new_arena(Py_ssize_t size):
     block = np.zeros(size + PAGE, np.uint8)
     start = -block.ctypes.data % PAGE
     return block[start : start + size]
-
-
-# A fork copies memory as it stands: it waits until no other thread is in a step.
-engines = WeakSet()
-held = []
-
-
-def before_fork():
-    """Wait for the steps that other threads are in, and keep others from beginning."""
-    held.extend([engine for engine in list(engines) if engine.hold()])
-
-
-def after_fork():
-    """Let steps begin again, in the parent and in the child."""
-    while held:
-        held.pop().let_go()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork)

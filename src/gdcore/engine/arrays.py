@@ -3,19 +3,17 @@
 The engine itself tests what is quick to test in C, and turns here when an array is unusual.
 """
 
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from ..arguments import describe
-
-MAX_WORK = 100_000
-"""Candidate solutions that NumPy may try before two interleaved arrays count as overlapping."""
+from ..arguments import describe, is_array
+from .overlaps import overlaps_itself
 
 
 def check_writable(where: str, array: Any) -> None:
     """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it."""
-    if not isinstance(array, np.ndarray):
+    if not is_array(array):
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
     check_unmasked(where, array)
     array = np.asarray(array)  # what a subclass says of itself may be something else
@@ -48,7 +46,7 @@ def check_unmasked(where: str, array: object) -> None:
 def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
     """Raise TypeError or ValueError unless ``array`` is an array of the dtype and the shape of ``param``."""
     said = f"{where}: expected {describe(param)}, got {describe(array)}"
-    if not isinstance(array, np.ndarray):
+    if not is_array(array):
         raise TypeError(said)
     check_unmasked(where, array)
     array, param = np.asarray(array), np.asarray(param)
@@ -57,44 +55,3 @@ def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
         raise TypeError(said if array.dtype.isnative else f"{said} in byte order {array.dtype.byteorder!r}")
     if array.shape != param.shape:
         raise ValueError(said)
-
-
-def check_disjoint(wheres: list[str], arrays: list[np.ndarray[Any, Any]]) -> None:
-    """Raise ValueError if two of the arrays share an element. Views that interleave without sharing pass."""
-    given, arrays = arrays, [np.asarray(array) for array in arrays]
-    bounds = [np.lib.array_utils.byte_bounds(array) for array in arrays]
-    order = sorted((i for i, array in enumerate(arrays) if array.size), key=lambda i: bounds[i])
-    for position, i in enumerate(order):
-        for j in order[position + 1 :]:
-            if bounds[j][0] >= bounds[i][1]:
-                break  # and so does every later one
-            if shares_memory(arrays[i], arrays[j]):
-                first, second = sorted((i, j))
-                refuse_overlap(wheres[second], wheres[first], given[first] is given[second])
-
-
-def refuse_overlap(where: str, other: str, same: bool = False) -> NoReturn:
-    """Raise the ValueError for an array that shares memory with another."""
-    got = f"the same array as {other}" if same else f"memory that overlaps {other}"
-    raise ValueError(f"{where}: expected memory of its own, got {got}")
-
-
-def shares_memory(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
-    """Return whether two arrays share an element; True too where NumPy cannot tell in reasonable time."""
-    try:
-        return np.shares_memory(a, b, max_work=MAX_WORK)  # type: ignore[arg-type]  # NumPy's stub knows only -1 and 0
-    except np.exceptions.TooHardError:
-        return True
-
-
-def overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
-    """Return whether two indices may reach the same memory.
-
-    Exact for every view that slicing and transposing a dense array can make; errs on the safe side otherwise.
-    """
-    reach = array.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
-        if stride < reach:
-            return True
-        reach += stride * (length - 1)
-    return False

@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from ..optimizers import SGD, Adam, Momentum, Optimizer, RMSProp
+from .. import optimizers
+from ..rules import RULES
+from ..stepping import Optimizer
+
+_DECLARED: Final = {name.lower(): getattr(optimizers, name) for name in optimizers.__all__}
 
 OPTIMIZERS: Final[dict[str, tuple[type[Optimizer], float]]] = {
-    "sgd": (SGD, 0.01),
-    "momentum": (Momentum, 0.01),
-    "rmsprop": (RMSProp, 0.002),
-    "adam": (Adam, 0.002),
+    rule.name: (_DECLARED[rule.name], rule.lr_for_tables) for rule in RULES.values() if rule.has_gradient
 }
-"""Each with the learning rate that it has by default, for standardised columns and batches of 64."""
+"""By the name of each rule: the declaration of that name, and the learning rate that it has by default."""

@@ -14,11 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..arguments import describe
+from ..arguments import Array, describe
 from ..derivatives import saving_cross_entropy, sigmoid, softmax, softmax_cross_entropy, softplus, squared_error
 from ..metrics import Metric, accuracy, cross_entropy, rmse
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,13 @@
-"""The table of gates, one row each, and the methods of traced values that follow from it.
+"""The table of gates, one row each, and the registry that makes the ways of traced values of it.
 
-``table.py`` says what a row is; the other files hold the rows. All are registered here, with the folder,
-so that whoever sees one gate sees all.
+``table.py`` says what a row is; ``arithmetic.py`` and the others hold the rows, and register nothing themselves.
+All are registered here, together, before anything can be differentiated or a user's gate be added: who sees one
+gate sees all.
 """
 
-from . import arithmetic, indexing, linalg, nets, reductions, shapes  # noqa: F401  # their rows
+from . import arithmetic, determinants, indexing, linalg, nets, reductions, shapes  # noqa: F401  # their rows
 
-from . import methods  # noqa: F401  # looks the rows up  # isort: skip
+from . import registry  # isort: skip  # when all rows are there
+from .registry import register as register
+
+registry.register_rows()

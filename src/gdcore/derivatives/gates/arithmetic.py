@@ -10,11 +10,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..traced import Traced, real
-from .table import constant, elementwise
+from .._gate import Gate
+from .._tape import Pull
+from .._traced import Traced, real
+from .._usual import Elementwise
+from .lengths import along
+from .table import CONSTANTS, PLAIN, elementwise
 
 LN2: Final = math.log(2)
 LN10: Final = math.log(10)
+NEARLY_ONE: Final = 0.999
 
 
 def same(g: Any) -> Any:
@@ -26,7 +31,7 @@ def _power_x(ans: Any, x: Any, y: Any) -> Any:
     if isinstance(y, int | float):
         if y == 2:
             return lambda g: g * (2 * x)
-        return lambda g: g * (y * x ** (y - 1 if y else 1))
+        return lambda g: g * (y * x ** (y - 1 if y else 0))
     # At 0^0 the derivative is 0; elsewhere the exponent has to depend on y, for the next derivative.
     return lambda g: g * (y * x ** np.where(np.logical_and(real(x) == 0, real(y) == 0), 1, y - 1))
 
@@ -67,6 +72,41 @@ def _share(x: Any, y: Any, ans: Any, exp: Any) -> Any:
     return np.where(finite, part, np.add(x > y, x >= y, dtype=real(ans).dtype) * 0.5)
 
 
+def _pull_absolute(ans: Any, x: Any) -> Pull:
+    return along(ans, x) if type(ans) is Traced else lambda g: g * np.sign(x)
+
+
+def _pull_arctan(ans: Any, x: Any) -> Pull:
+    def pull(g: Any) -> Any:
+        r = np.hypot(x, 1)
+        return g / r / r
+
+    return pull
+
+
+def _pull_tanh(ans: Any, x: Any) -> Pull:
+    # Near 1 little is left of 1 - tanh(x)^2.
+    size = abs(real(ans))
+    if (np.maximum.reduce(size, None, initial=0) if size.ndim else size) > NEARLY_ONE:
+        return lambda g: g * _sech(x) ** 2
+    return lambda g: g * (1 - ans * ans)
+
+
+def _sech(x: Any) -> Any:
+    e = np.exp(-np.abs(x))
+    return 2 * e / (1 + e * e)
+
+
+def _one_less_square(x: Any) -> Any:
+    """Return ``1 - x^2``, exact where x is near 1, and with a derivative that is exact where x is near 0."""
+    return _one_less_square_of(x) if type(x) is Traced else (1 - x) * (1 + x)
+
+
+_one_less_square_of = Elementwise(
+    Gate("1 - x^2", _one_less_square, (lambda ans, x: lambda g: g * (-2 * x),), stacks=True), _one_less_square
+)
+
+
 # fmt: off
 elementwise(np.positive, lambda ans, x: same, symbol=operator.pos)
 elementwise(np.negative, lambda ans, x: lambda g: -g, symbol=operator.neg)
@@ -85,29 +125,28 @@ elementwise(np.sqrt, lambda ans, x: lambda g: g * (0.5 / ans), low=0.5)
 elementwise(np.cbrt, lambda ans, x: lambda g: g / (3 * ans * ans), low=0.5)
 elementwise(np.exp, lambda ans, x: lambda g: g * ans)
 elementwise(np.exp2, lambda ans, x: lambda g: g * (LN2 * ans))
-elementwise(np.expm1, lambda ans, x: lambda g: g * (ans + 1))
+elementwise(np.expm1, lambda ans, x: lambda g: g * np.exp(x))
 elementwise(np.log, lambda ans, x: lambda g: g / x, low=0.5)
 elementwise(np.log2, lambda ans, x: lambda g: g / (LN2 * x), low=0.5)
 elementwise(np.log10, lambda ans, x: lambda g: g / (LN10 * x), low=0.5)
 elementwise(np.log1p, lambda ans, x: lambda g: g / (1 + x), low=-0.5)
-elementwise(np.absolute, lambda ans, x: lambda g: g * np.sign(x), symbol=operator.abs)
-elementwise(np.fabs, lambda ans, x: lambda g: g * np.sign(x))
+elementwise(np.absolute, _pull_absolute, symbol=operator.abs)
+elementwise(np.fabs, _pull_absolute)
 elementwise(np.sin, lambda ans, x: lambda g: g * np.cos(x))
 elementwise(np.cos, lambda ans, x: lambda g: -g * np.sin(x))
 elementwise(np.tan, lambda ans, x: lambda g: g * (1 + ans * ans), low=-1.2, high=1.2)
-elementwise(np.arcsin, lambda ans, x: lambda g: g / np.sqrt((1 - x) * (1 + x)), low=-0.8, high=0.8)
-elementwise(np.arccos, lambda ans, x: lambda g: -g / np.sqrt((1 - x) * (1 + x)), low=-0.8, high=0.8)
-elementwise(np.arctan, lambda ans, x: lambda g: g / (1 + x * x))
-elementwise(np.arctan2, lambda ans, y, x: lambda g: g * (x / (x * x + y * y)),
-            lambda ans, y, x: lambda g: -g * (y / (x * x + y * y)))
-elementwise(np.hypot, lambda ans, x, y: lambda g: g * (x / np.where(ans == 0, 1, ans)),
-            lambda ans, x, y: lambda g: g * (y / np.where(ans == 0, 1, ans)))
+elementwise(np.arcsin, lambda ans, x: lambda g: g / np.sqrt(_one_less_square(x)), low=-0.8, high=0.8)
+elementwise(np.arccos, lambda ans, x: lambda g: -g / np.sqrt(_one_less_square(x)), low=-0.8, high=0.8)
+elementwise(np.arctan, _pull_arctan)
+elementwise(np.arctan2, lambda ans, y, x: lambda g: g * (x / (r := np.hypot(x, y)) / r),
+            lambda ans, y, x: lambda g: -g * (y / (r := np.hypot(x, y)) / r))
+elementwise(np.hypot, lambda ans, x, y: along(ans, x), lambda ans, x, y: along(ans, y))
 elementwise(np.sinh, lambda ans, x: lambda g: g * np.cosh(x))
 elementwise(np.cosh, lambda ans, x: lambda g: g * np.sinh(x))
-elementwise(np.tanh, lambda ans, x: lambda g: g * (1 - ans * ans))
-elementwise(np.arcsinh, lambda ans, x: lambda g: g / np.sqrt(x * x + 1))
-elementwise(np.arccosh, lambda ans, x: lambda g: g / np.sqrt((x - 1) * (x + 1)), low=1.2)
-elementwise(np.arctanh, lambda ans, x: lambda g: g / ((1 - x) * (1 + x)), low=-0.8, high=0.8)
+elementwise(np.tanh, _pull_tanh)
+elementwise(np.arcsinh, lambda ans, x: lambda g: g / np.hypot(x, 1))
+elementwise(np.arccosh, lambda ans, x: lambda g: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), low=1.2)
+elementwise(np.arctanh, lambda ans, x: lambda g: g / _one_less_square(x), low=-0.8, high=0.8)
 elementwise(np.deg2rad, lambda ans, x: lambda g: g * (math.pi / 180))
 elementwise(np.radians, lambda ans, x: lambda g: g * (math.pi / 180))
 elementwise(np.rad2deg, lambda ans, x: lambda g: g * (180 / math.pi))
@@ -125,23 +164,16 @@ elementwise(np.fmax, lambda ans, x, y: lambda g: _wins(g, _or_nan(x > y, y), _or
 elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or_nan(x <= y, y)),
             lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)))
 
-constant(
-    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.signbit, np.isnan, np.isinf,
-    np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.logical_and,
-    np.logical_or, np.logical_not, np.logical_xor, np.round, np.around, np.fix, np.all, np.any, np.argmax,
-    np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted,
-    np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.zeros_like, np.ones_like,
+CONSTANTS.extend([
+    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,
     np.empty_like,
-    np.result_type, np.iscomplexobj, np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort,
-    np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
-)
+])
+PLAIN.extend([
+    np.signbit, np.isnan, np.isinf, np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal,
+    np.not_equal, np.logical_and, np.logical_or, np.logical_not, np.logical_xor, np.all, np.any, np.argmax,
+    np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted,
+    np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
+    np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort, np.array_repr, np.array_str,
+    np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
+])
 # fmt: on
-
-for _comparison in (operator.lt, operator.le, operator.eq, operator.ne, operator.gt, operator.ge):
-    setattr(
-        Traced,
-        f"__{_comparison.__name__}__",
-        lambda self, other, compare=_comparison: compare(real(self), real(other)),
-    )
-Traced.__floordiv__ = lambda self, other: real(self) // real(other)
-Traced.__rfloordiv__ = lambda self, other: real(other) // real(self)

@@ -3,14 +3,16 @@
 ``clip`` passes the gradient at its bounds. An element that an index names twice gets both gradients.
 """
 
+import operator
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..gate import Gate, shrink
-from ..tape import Pull
-from ..traced import Traced, real
+from .._gate import Gate, shrink
+from .._tape import Pull, let_index_pull
+from .._traced import Traced, real
+from .._usual import Index
 from .table import TABLE, Row, derived, row
 
 Shape = tuple[int, ...]
@@ -48,11 +50,10 @@ def _is_basic(index: Any) -> bool:
     return all(i is None or i is ... or type(i) in {int, slice} or isinstance(i, np.integer) for i in index)
 
 
-def _pull_index(ans: Any, x: Any, index: tuple[Any, ...]) -> Pull:
-    shape, ndim = x.shape, ans.ndim
+def _pull_index(shape: Shape, ndim: int, index: tuple[Any, ...]) -> Pull:
     if _is_basic(index):
         return lambda g: _scatter(g, _stacked(index, g.ndim - ndim), g.shape[: g.ndim - ndim] + shape, False)
-    repeated = any(not _is_basic((i,)) and i.dtype.kind != "b" for i in index)
+    repeated = _may_repeat(index)
     # A lone array at the front keeps its place behind further axes; NumPy moves several that a slice parts.
     together = len(index) == 1
 
@@ -65,15 +66,16 @@ def _pull_index(ans: Any, x: Any, index: tuple[Any, ...]) -> Pull:
     return pull
 
 
+def _may_repeat(index: tuple[Any, ...]) -> bool:
+    return any(not _is_basic((i,)) and i.dtype.kind != "b" for i in index)
+
+
 def _stacked(index: tuple[Any, ...], new: int) -> tuple[Any, ...]:
     return (slice(None),) * new + index
 
 
-_index_gate = Gate("indexing", lambda x, index: x[index], (_pull_index,), stacks=True)
-
-
-def index(x: Any, at: Any) -> Any:
-    """Return ``x[at]``."""
+def _plain_index(at: Any) -> tuple[tuple[Any, ...], bool]:
+    """Return an index as a tuple of integers, slices and arrays, and whether it may name an element twice."""
     parts = at if type(at) is tuple else (at,)
     plain: list[Any] = []
     for part in parts:
@@ -85,7 +87,12 @@ def index(x: Any, at: Any) -> Any:
             plain.append(part)
         else:
             plain.append(np.asarray(part))
-    return _index_gate(x, tuple(plain))
+    index = tuple(plain)
+    return index, _may_repeat(index)
+
+
+index = Index(Gate("indexing", operator.getitem, (), stacks=True), _plain_index)
+let_index_pull(_pull_index)
 
 
 def _index_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -103,12 +110,7 @@ def _index_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-def _getitem(x: Any, at: Any) -> Any:
-    return x[at]
-
-
-TABLE.append(Row(_getitem, _index_examples, _getitem))
-Traced.__getitem__ = index
+TABLE.append(Row(operator.getitem, _index_examples, operator.getitem, index, operator.getitem, index))
 
 
 @derived(

@@ -1,20 +1,23 @@
 """The gates of linear algebra: products, and what ``np.linalg`` solves.
 
 At the zero vector, ``norm`` has the gradient 0. ``cholesky`` reads one triangle of a symmetric matrix; its gradient
-is the symmetric one, that of both triangles. The gradients of ``det`` and ``slogdet`` need a matrix that has an
-inverse.
+is the symmetric one, that of both triangles.
 """
 
 import math
+import operator
 from string import ascii_letters
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ..gate import Gate, binary, shrink
-from ..tape import Pull
-from ..traced import GATES, Traced, real
+from .._gate import Gate, shrink
+from .._tape import Pull
+from .._traced import Traced, real
+from .._usual import Matmul
+from .determinants import square_examples
+from .lengths import along, in_range, power_of_two
 from .table import TABLE, Row, derived, row
 
 
@@ -63,8 +66,7 @@ def _stacked_product_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 
 _matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=True)
-_apply_matmul = binary(_matmul, np.matmul, broadcasts=False)
-TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul))
+_apply_matmul = Matmul(_matmul)
 
 
 def array(x: Any) -> Any:
@@ -82,9 +84,7 @@ def matmul(x: Any, y: Any) -> Any:
     return _apply_matmul(x, y)
 
 
-GATES[np.matmul] = matmul
-Traced.__matmul__ = matmul
-Traced.__rmatmul__ = lambda self, other: matmul(other, self)
+TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul, matmul, operator.matmul, matmul))
 
 
 @derived(
@@ -267,10 +267,6 @@ def _well_conditioned(draw: Any, *shape: int) -> Any:
     return draw(*shape, low=-0.3, high=0.3) + np.eye(shape[-1])
 
 
-def _square_examples(draw: Any) -> list[tuple[Any, ...]]:
-    return [(_well_conditioned(draw, *shape),) for shape in ((3, 3), (1, 1), (2, 3, 3), (0, 2, 2))]
-
-
 def _solve_examples(draw: Any) -> list[tuple[Any, ...]]:
     a = _well_conditioned(draw, 3, 3)
     return [
@@ -282,49 +278,20 @@ def _solve_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-row(np.linalg.inv, lambda ans, a: lambda g: -(ans.mT @ g @ ans.mT), stacks=True, examples=_square_examples)
+row(np.linalg.inv, lambda ans, a: lambda g: -(ans.mT @ g @ ans.mT), stacks=True, examples=square_examples)
 row(np.linalg.solve, _pull_solve_a, _pull_solve_b, examples=_solve_examples, stacks=True)
-row(
-    np.linalg.det,
-    lambda ans, a: lambda g: (g * ans)[..., None, None] * np.linalg.inv(a).mT,
-    examples=_square_examples,
-    stacks=True,
-)
 row(
     np.linalg.cholesky,
     _pull_cholesky,
     of=lambda a: np.linalg.cholesky(a @ a.mT),
-    examples=_square_examples,
+    examples=square_examples,
     stacks=True,
 )
-
-
-def _logdet(a: Any) -> Any:
-    return np.linalg.slogdet(a).logabsdet
-
-
-_logdet_gate = row(
-    _logdet,
-    lambda ans, a: lambda g: g[..., None, None] * np.linalg.inv(a).mT,
-    examples=_square_examples,
-    of=lambda a: np.linalg.slogdet(a).logabsdet,
-    stacks=True,
-)
-
-
-@derived(np.linalg.slogdet, examples=_square_examples, of=lambda a: np.linalg.slogdet(a).logabsdet)
-def _slogdet(a: Any) -> Any:
-    plain = np.linalg.slogdet(real(a))
-    return type(plain)(plain.sign, _logdet_gate(a))
 
 
 def _pull_norm(ans: Any, x: Any, axis: tuple[int, ...]) -> Pull:
-    def pull(g: Any) -> Any:
-        kept = tuple(a - x.ndim for a in axis)
-        length = np.expand_dims(np.where(ans == 0, 1, ans), kept)
-        return np.expand_dims(g, kept) * (x / length)
-
-    return pull
+    kept = tuple(a - x.ndim for a in axis)
+    return along(ans, x, lambda g: np.expand_dims(g, kept))
 
 
 def _euclidean(x: Any, axis: tuple[int, ...]) -> Any:
@@ -340,7 +307,7 @@ def _norm_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-_euclidean_gate = Gate("np.linalg.norm", _euclidean, (_pull_norm,), stacks=True)
+_euclidean_gate = Gate("np.linalg.norm", lambda x, axis: in_range(_euclidean, x, axis), (_pull_norm,), stacks=True)
 
 
 @derived(np.linalg.norm, examples=_norm_examples)
@@ -370,8 +337,13 @@ def _vector_norm(size: Any, order: Any, axis: int) -> Any:
         return (np.max if order > 0 else np.min)(size, axis=axis)
     if order == 1:
         return size.sum(axis=axis)
-    total = (size ** float(order)).sum(axis=axis)
+    # A length is as much larger as its vector, so that a constant can be put before it. Of a negative order, the
+    # smallest element counts most.
+    plain = real(size)
+    scale = power_of_two(plain if order > 0 else np.min(plain, axis, keepdims=True, initial=np.inf), axis)
+    total = ((size / scale) ** float(order)).sum(axis=axis)
+    scale = scale.reshape(total.shape)
     if order < 0:
-        return total ** (1 / order)
+        return scale * total ** (1 / order)
     # At 0 the root has no derivative; that of the norm is 0 by convention.
-    return np.where(real(total) == 0, 0, np.where(real(total) == 0, 1, total) ** (1 / order))
+    return scale * np.where(real(total) == 0, 0, np.where(real(total) == 0, 1, total) ** (1 / order))

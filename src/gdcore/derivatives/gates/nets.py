@@ -7,8 +7,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..gate import Gate, fused, unary
-from ..traced import Traced, describe
+from ...arguments import describe
+from .._gate import Gate, fused
+from .._tape import underflow_ignored
+from .._traced import Traced, real
+from .._usual import Elementwise
 from .arithmetic import masked
 from .table import TABLE, Row, row, usual_unary
 
@@ -28,10 +31,7 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    if type(x) is Traced:
-        return _sigmoid(x)
-    e = np.exp(-np.abs(x))
-    return np.where(np.less(x, 0), e, 1) / (1 + e)
+    return _sigmoid(x) if type(x) is Traced else _saving_sigmoid(x, slope=False)[0]
 
 
 def softplus(x: Any) -> Any:
@@ -40,7 +40,10 @@ def softplus(x: Any) -> Any:
     >>> softplus(np.array([-1000.0, 1000.0]))
     array([   0., 1000.])
     """
-    return _softplus(x) if type(x) is Traced else np.logaddexp(x, 0)
+    if type(x) is Traced:
+        return _softplus(x)
+    with underflow_ignored():
+        return np.logaddexp(x, 0)
 
 
 def tanh(x: Any) -> Any:
@@ -93,10 +96,12 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     shape = logits.shape
     kind = labels.dtype.kind
     if kind not in "iuf":
-        raise TypeError(f"labels: expected integers or floats, got {describe(labels)}")
+        raise TypeError(f"labels: expected integers or floats, got {describe(real(labels))}")
     expected: Any = shape if kind == "f" else shape[:-1]
     if not shape or labels.shape != expected:
-        raise ValueError(f"labels: expected shape {expected} for logits of shape {shape}, got {describe(labels)}")
+        raise ValueError(
+            f"labels: expected shape {expected} for logits of shape {shape}, got {describe(real(labels))}"
+        )
     if 0 in shape:
         raise ValueError(f"logits: expected at least one sample and one class, got shape {shape}")
     if kind == "i" and np.minimum.reduce(labels, None) < 0:
@@ -114,21 +119,42 @@ def squared_error(prediction: Any, target: Any) -> Any:
     np.float64(2.0)
     """
     if np.shape(prediction) != np.shape(target):
-        raise ValueError(f"target: expected {describe(prediction)}, got {describe(target)}")
+        raise ValueError(f"target: expected {describe(real(prediction))}, got {describe(real(target))}")
     if np.size(prediction) == 0:
         raise ValueError(f"prediction: expected at least one element, got shape {np.shape(prediction)}")
     return _squared_error(prediction, target)
 
 
+# Where np.seterr has underflow raise, it is ignored here: what is left out is too small to change a result.
+
+
+def _saving_sigmoid(x: Any, slope: bool = True) -> tuple[Any, Any]:
+    with underflow_ignored():
+        e = np.exp(-np.abs(x))
+        whole = 1 + e
+        # Not ans * (1 - ans), as little is left of 1 - ans near 1.
+        return np.where(np.less(x, 0), e, 1) / whole, e / (whole * whole) if slope else None
+
+
+def _pull_sigmoid(ans: Any, x: Any, saved: Any) -> Any:
+    return (lambda g: g * _slope(x)) if saved is None else (lambda g: g * saved)
+
+
+def _slope_of_sigmoid(x: Any) -> Any:
+    return _slope(x) if type(x) is Traced else _saving_sigmoid(x)[1]
+
+
 def _softmax_of(x: Any, axis: int = -1) -> Any:
-    e = np.exp(x - np.max(x, axis, keepdims=True))
-    e /= e.sum(axis, keepdims=True)
-    return e
+    with underflow_ignored():
+        e = np.exp(x - np.max(x, axis, keepdims=True))
+        e /= e.sum(axis, keepdims=True)
+        return e
 
 
 def _log_softmax_of(x: Any, axis: int = -1) -> Any:
-    z = x - np.max(x, axis, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis, keepdims=True))
+    with underflow_ignored():
+        z = x - np.max(x, axis, keepdims=True)
+        return z - np.log(np.exp(z).sum(axis, keepdims=True))
 
 
 def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
@@ -151,6 +177,11 @@ def _cross_entropy_of(logits: Any, labels: Any) -> Any:
 
 def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[Any, Any]:
     """Return the loss and its gradient by the logits, which shares most of the work."""
+    with underflow_ignored():
+        return _cross_entropy_and_slope(logits, labels, slope)
+
+
+def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any, Any]:
     shape = logits.shape
     k = shape[-1]
     z = logits.reshape(-1, k).T  # (k, n)
@@ -184,17 +215,25 @@ def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[
 
 
 def _pull_logits(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:
-    if saved is None:
-        n = logits.size // logits.shape[-1]
-        if labels.dtype.kind != "f":
-            labels = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
-        saved = (softmax(logits) * labels.sum(axis=-1, keepdims=True) - labels) / n
-    return lambda g: over(g, saved) * saved
+    if saved is not None:
+        return lambda g: over(g, saved) * saved
+    n = logits.size // logits.shape[-1]
+    if labels.dtype.kind != "f":
+        labels = np.eye(logits.shape[-1], dtype=logits.dtype)[labels]
+
+    def pull(g: Any) -> Any:
+        slope = (softmax(logits) * labels.sum(axis=-1, keepdims=True) - labels) / n
+        return over(g, slope) * slope
+
+    return pull
 
 
 def _pull_labels(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:
-    slope = log_softmax(logits) / -(logits.size // logits.shape[-1])
-    return lambda g: over(g, slope) * slope
+    def pull(g: Any) -> Any:
+        slope = log_softmax(logits) / -(logits.size // logits.shape[-1])
+        return over(g, slope) * slope
+
+    return pull
 
 
 def over(g: Any, x: Any) -> Any:
@@ -207,8 +246,9 @@ def _squared_error_of(prediction: Any, target: Any) -> Any:
 
 
 def _saving_squared_error(prediction: Any, target: Any) -> tuple[Any, Any]:
-    error = np.subtract(prediction, target)
-    return np.vdot(error, error) / error.size, error
+    with underflow_ignored():
+        error = np.subtract(prediction, target)
+        return np.vdot(error, error) / error.size, error
 
 
 def _pull_prediction(ans: Any, prediction: Any, target: Any, saved: Any) -> Any:
@@ -247,11 +287,20 @@ def _pair_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(), draw()), (draw(3), draw(3)), (draw(2, 3), draw(2, 3)), (draw(2, 3), np.ones((2, 3)))]
 
 
-_relu = unary(Gate("gd.relu", relu, (lambda ans, x: lambda g: masked(g, ans > 0),), stacks=True), relu)
-_sigmoid = unary(
-    Gate("gd.sigmoid", sigmoid, (lambda ans, x: lambda g: g * (ans * (1 - ans)),), stacks=True), sigmoid
+_relu = Elementwise(Gate("gd.relu", relu, (lambda ans, x: lambda g: masked(g, ans > 0),), stacks=True), relu)
+_sigmoid = Elementwise(Gate("gd.sigmoid", sigmoid, (_pull_sigmoid,), saving=_saving_sigmoid, stacks=True), sigmoid)
+_slope = Elementwise(
+    Gate(
+        "the slope of gd.sigmoid",
+        _slope_of_sigmoid,
+        (lambda ans, x: lambda g: g * (-ans * np.tanh(x / 2)),),
+        stacks=True,
+    ),
+    _slope_of_sigmoid,
 )
-_softplus = unary(Gate("gd.softplus", softplus, (lambda ans, x: lambda g: g * sigmoid(x),), stacks=True), softplus)
+_softplus = Elementwise(
+    Gate("gd.softplus", softplus, (lambda ans, x: lambda g: g * sigmoid(x),), stacks=True), softplus
+)
 for _function in (relu, sigmoid, softplus, tanh):
     TABLE.append(Row(_function, usual_unary(-2.0, 2.0), _function))
 

@@ -9,9 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..tape import Pull
-from ..traced import GATES
-from .table import row
+from .._gate import Gate
+from .._tape import Pull
+from .._traced import real
+from .._usual import Total
+from ..refusals import name_of
+from .lengths import along, in_range, moderate, power_of_two
+from .products import others
+from .table import TABLE, Row
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -48,7 +53,7 @@ def spread(shape: tuple[int, ...], axis: Any, keepdims: bool) -> Pull:
     return pull
 
 
-def number(shape: tuple[int, ...], axis: Any) -> int:
+def elements_of(shape: tuple[int, ...], axis: Any) -> int:
     """Return how many elements are reduced to one."""
     count = 1
     for a in axes_of(axis, len(shape)):
@@ -61,27 +66,21 @@ def _pull_sum(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> 
 
 
 def _pull_mean(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
-    n = number(x.shape, axis)
+    n = elements_of(x.shape, axis)
     pull = spread(x.shape, axis, keepdims)
     return lambda g: pull(g / n)
 
 
 def _pull_prod(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    if np.any(x == 0):
-        return lambda g: grow(g) * _others(x, axis)
-    return lambda g: grow(g) * (grow(ans) / x)
-
-
-def _others(x: Any, axis: Any) -> Any:
-    """Return for each element the product of those that it is multiplied with, where one is zero."""
+    if moderate(real(x)) and moderate(real(ans)):
+        return lambda g: grow(g) * (grow(ans) / x)
     axes = tuple(a + x.ndim for a in axes_of(axis, x.ndim))
     free = tuple(a for a in range(x.ndim) if a not in axes)
     moved = np.transpose(x, free + axes)
-    n = number(x.shape, axis)
-    flat = moved.reshape(*moved.shape[: len(free)], 1, n)
-    products = np.prod(np.where(np.eye(n, dtype=bool), 1, flat), axis=-1)
-    return np.transpose(products.reshape(moved.shape), np.argsort(free + axes))
+    flat = moved.reshape(*moved.shape[: len(free)], elements_of(x.shape, axis))
+    back = np.argsort(free + axes)
+    return lambda g: grow(g) * np.transpose(others(flat).reshape(moved.shape), back)
 
 
 def _inverse(count: float) -> float:
@@ -90,14 +89,22 @@ def _inverse(count: float) -> float:
 
 def _pull_var(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = 2 * _inverse(number(x.shape, axis) - ddof)
+    factor = 2 * _inverse(elements_of(x.shape, axis) - ddof)
     return lambda g: grow(g) * (factor * (x - np.mean(x, axis, keepdims=True)))
+
+
+def _std(x: Any, axis: Any = None, **options: Any) -> Any:
+    return in_range(np.std, x, axis, **options)
 
 
 def _pull_std(ans: Any, x: Any, axis: Any = None, *, ddof: float = 0, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    factor = _inverse(number(x.shape, axis) - ddof)
-    return lambda g: grow(g / np.where(ans == 0, 1, ans)) * (factor * (x - np.mean(x, axis, keepdims=True)))
+    factor = _inverse(elements_of(x.shape, axis) - ddof)
+    if moderate(real(ans)):
+        return along(ans, x - np.mean(x, axis, keepdims=True), grow, factor)
+    scale = power_of_two(real(x), axis)
+    scaled = x / scale
+    return along(ans, (scaled - np.mean(scaled, axis, keepdims=True)) * scale, grow, factor)
 
 
 def _pull_extremum(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
@@ -150,18 +157,24 @@ def _cumsum_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(4),), (draw(2, 3),), (draw(2, 3), 0), (draw(2, 3, 2), -2), (draw(2, 3), {"axis": 1}), (draw(0),)]
 
 
-def reduction(function: Any, pull: Any, names: str, examples: Any) -> None:
+def reduction(function: Any, pull: Any, names: str, examples: Any, forward: Any = None) -> None:
     """Add the gate of a function whose options come in the order of ``names``."""
-    gate = row(function, pull, stacks=True, examples=examples)
     options = tuple(names.split())
-    GATES[function] = lambda x, *given, **named: gate(x, **dict(zip(options, given, strict=False)), **named)
+
+    def entry(x: Any, *given: Any, **named: Any) -> Any:
+        return gate(x, **dict(zip(options, given, strict=False)), **named)
+
+    gate = Gate(name_of(function), forward or function, (pull,), stacks=True)
+    total = function in {np.sum, np.mean}
+    way = Total(gate, entry, mean=function is np.mean) if total else entry
+    TABLE.append(Row(function, examples, function, way))
 
 
 reduction(np.sum, _pull_sum, "axis dtype out keepdims", _sum_examples)
 reduction(np.mean, _pull_mean, "axis dtype out keepdims", _extremum_examples)
 reduction(np.prod, _pull_prod, "axis dtype out keepdims", _prod_examples)
 reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples)
-reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples)
-for _function in (np.max, np.min, np.amax, np.amin):
-    reduction(_function, _pull_extremum, "axis out keepdims", _extremum_examples)
+reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples, _std)
+reduction(np.max, _pull_extremum, "axis out keepdims", _extremum_examples)
+reduction(np.min, _pull_extremum, "axis out keepdims", _extremum_examples)
 reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples)

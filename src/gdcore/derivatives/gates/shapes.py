@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..gate import Gate, shrink
-from ..tape import Pull
-from ..traced import GATES, Traced
+from .._gate import Gate, shrink
+from .._tape import Pull
+from .._traced import Traced
 from .reductions import axes_of
 from .table import TABLE, Row, derived, row
 
@@ -84,7 +84,6 @@ _transpose_gate = Gate("np.transpose", np.transpose, (_pull_transpose,), stacks=
 
 @derived(
     np.transpose,
-    np.permute_dims,
     examples=lambda draw: [
         (draw(3),),
         (draw(2, 3),),
@@ -105,7 +104,7 @@ def _swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return _transpose_gate(x, tuple(order))
 
 
-@derived(np.matrix_transpose, np.linalg.matrix_transpose, examples=lambda draw: [(draw(2, 3),), (draw(2, 3, 4),)])
+@derived(np.matrix_transpose, examples=lambda draw: [(draw(2, 3),), (draw(2, 3, 4),)])
 def _matrix_transpose(x: Any) -> Any:
     return _swapaxes(x, -1, -2)
 
@@ -275,13 +274,13 @@ def astype(x: Any, dtype: Any, **options: Any) -> Any:
     return _astype_gate(x, dtype)
 
 
-def _method(x: Any, dtype: Any) -> Any:
+def _cast(x: Any, dtype: Any) -> Any:
     return x.astype(dtype)
 
 
-TABLE.append(Row(_method, lambda draw: [(draw(3), np.float64), (draw(), np.float64)], _method))
-if hasattr(np, "astype"):  # since NumPy 2.1
-    GATES[np.astype] = astype
+TABLE.append(
+    Row(np.ndarray.astype, lambda draw: [(draw(3), np.float64), (draw(), np.float64)], _cast, astype),
+)
 
 
 @derived(np.copy, examples=lambda draw: [(draw(2, 3),)])

@@ -5,12 +5,13 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ..gate import Gate, Vjp, binary, unary
-from ..traced import GATES, Traced, name_of, real
+from .._gate import Gate, Vjp
+from .._usual import Elementwise
+from ..refusals import name_of
 
 
 class Row(NamedTuple):
-    """What the tests know of a gate: they walk the table of them."""
+    """One gate: the way of traced values through a function, and what the tests try, which walk the table."""
 
     function: Callable[..., Any]
     """What users call."""
@@ -18,9 +19,19 @@ class Row(NamedTuple):
     """Given ``draw(*shape, low=-2.0, high=2.0)``, it returns arguments to try; a dict at the end is keywords."""
     of: Callable[..., Any]
     """What to call with the examples, if not the function itself."""
+    way: Callable[..., Any] | None = None
+    """What dispatch calls when the function meets a traced value; None for what NumPy does not dispatch."""
+    symbol: Callable[..., Any] | None = None
+    """The operator that is the same function: ``operator.add``."""
+    apply: Callable[..., Any] | None = None
+    """What the operator calls."""
 
 
 TABLE: Final[list[Row]] = []
+CONSTANTS: Final[list[Callable[..., Any]]] = []
+"""Functions whose results are constants of all derivatives: zero is their derivative, where there is one."""
+PLAIN: Final[list[Callable[..., Any]]] = []
+"""Functions whose results are no floats, and so can have no gradient at all."""
 
 
 def row(
@@ -40,8 +51,7 @@ def row(
     ``forward`` is what the gate calls with plain arrays, if not the function itself.
     """
     gate = Gate(name_of(function), forward or function, vjps, stacks=stacks, variadic=variadic, saving=saving)
-    GATES[function] = entry or gate
-    TABLE.append(Row(function, examples, of or function))
+    TABLE.append(Row(function, examples, of or function, entry or gate))
     return gate
 
 
@@ -50,45 +60,28 @@ def derived(*functions: Any, examples: Any, of: Callable[..., Any] | None = None
 
     def register(entry: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
-            GATES[function] = entry
-            TABLE.append(Row(function, examples, of or function))
+            TABLE.append(Row(function, examples, of or function, entry))
         return entry
 
     return register
 
 
 def elementwise(
-    ufunc: np.ufunc, *vjps: Vjp, symbol: Callable[..., Any] | None = None, low: float = -2.0, high: float = 2.0
+    ufunc: np.ufunc,
+    *vjps: Vjp,
+    symbol: Callable[..., Any] | None = None,
+    low: float = -2.0,
+    high: float = 2.0,
 ) -> None:
     """Add a gate for a ufunc, and for the operator whose ``symbol`` is given.
 
     The vjps need not care for broadcasting. The tests try values from ``low`` to ``high``.
     """
     gate = Gate(name_of(ufunc), ufunc, vjps, stacks=True)
-    way: Any = unary if len(vjps) == 1 else binary
-    GATES[ufunc] = way(gate, ufunc)
-    TABLE.append(Row(ufunc, (usual_unary if len(vjps) == 1 else usual_binary)(low, high), ufunc))
-    if symbol is not None:
-        # On scalars an operator is several times faster than its ufunc.
-        apply = way(gate, symbol)
-        name = symbol.__name__.strip("_")
-        setattr(Traced, f"__{name}__", apply)
-        if len(vjps) == 2:
-            setattr(Traced, f"__r{name}__", lambda self, other: apply(other, self))
-
-
-def constant(*functions: Any) -> None:
-    """Let functions take traced values whose derivative is zero where there is one, or that give no floats."""
-    for function in functions:
-        GATES[function] = _on_real(function)
-
-
-def _on_real(function: Any) -> Callable[..., Any]:
-    def apply(*args: Any, **kwargs: Any) -> Any:
-        plain = [[real(y) for y in x] if type(x) in {list, tuple} else real(x) for x in args]
-        return function(*plain, **{name: real(value) for name, value in kwargs.items()})
-
-    return apply
+    examples = (usual_unary if len(vjps) == 1 else usual_binary)(low, high)
+    # On scalars an operator is several times faster than its ufunc.
+    apply = None if symbol is None else Elementwise(gate, symbol)
+    TABLE.append(Row(ufunc, examples, ufunc, Elementwise(gate, ufunc), symbol, apply))
 
 
 def usual_unary(low: float, high: float) -> Any:

@@ -1,0 +1,184 @@
+"""Gates: the ways of traced values through functions.
+
+A gate computes the real value of a function and leaves a node on the tape of the derivative in progress.
+
+Each derivative has a tape of its own, and a tape begun later is of a higher level. A gate that meets values of
+several tapes belongs to the highest; the values of the lower ones it treats as real. So what a gate computes may
+itself be traced, and a derivative can be differentiated again.
+"""
+
+
+from ._tape cimport Node, Tape
+from ._traced cimport Element, Traced, wrap
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+
+from ..arguments import describe
+from ._tape import Pull
+from ._traced import check_options
+
+Vjp = Callable[..., Pull]
+"""``vjp(ans, *args)`` returns the pull to one argument, where ``ans`` is what the gate gave for ``args``."""
+
+cdef object float64 = np.float64, ndarray = np.ndarray
+
+cdef class Gate:
+    """One row of the table: a function of arrays, its forward and its vjps.
+
+    ``vjps[i](ans, *args, **kwargs)`` returns the pull to ``args[i]``; the last one serves all further arguments if
+    ``variadic``, and is then called as ``vjp(i, ans, *args, **kwargs)``. A pull returns ``g``, a view of it, or an
+    array of its own; it takes gradients with further axes in front, if ``stacks``.
+
+    ``saving(*args, **kwargs)``, if given, returns the result and what the vjps can use of its making: they get it
+    as ``saved``, or None where a derivative is to be differentiated and so has to be made of gates.
+    """
+
+    def __init__(self, name, forward, vjps, *, variadic=False, stacks=False, foreign=False, saving=None):
+        self.name, self.forward, self.vjps, self.saving = name, forward, vjps, saving
+        self.variadic, self.stacks, self.foreign = variadic, stacks, foreign
+
+    def __repr__(self):
+        return f"<gate {self.name}>"
+
+    def __call__(self, *args, **kwargs):
+        """Return ``forward(*args, **kwargs)``, and leave a node on the tape if an argument is traced."""
+        cdef Tape tape = highest(args)
+        cdef bint plain = True
+        cdef list values, links, nodes
+        if kwargs:
+            check_options(self.name, kwargs)
+        if tape is None:
+            return self.forward(*args, **kwargs)
+        values, nodes = [], []
+        for i, x in enumerate(args):
+            if type(x) is Traced:
+                if (<Traced> x).tape_ is tape:
+                    nodes.append((i, (<Traced> x).node_))
+                    x = (<Traced> x).get()
+                plain = plain and type(x) is not Traced
+            values.append(x)
+        if not plain:
+            ans = self(*values, **kwargs)
+            if self.saving is not None:
+                kwargs["saved"] = None
+        elif self.saving is None:
+            ans = self.forward(*values, **kwargs)
+        else:
+            ans, kwargs["saved"] = self.saving(*values, **kwargs)
+        if type(ans) is float:
+            ans = float64(ans)
+        check_result(self, ans)
+        links = [(node, self.pull(i, ans, values, kwargs)) for i, node in nodes]
+        return leave_node(tape, self, ans, tuple(links))
+
+    def pull(self, i, ans, list values, dict kwargs):
+        """Return the pull to argument ``i``."""
+        if self.variadic:
+            pull = self.vjps[len(self.vjps) - 1](i, ans, *values, **kwargs)
+        else:
+            vjp = self.vjps[i] if i < len(self.vjps) else None
+            if vjp is None:
+                self.refuse_argument(i)
+            pull = vjp(ans, *values, **kwargs)
+        return pull if values[i].dtype is ans.dtype else cast(pull, values[i].dtype)
+
+    def refuse_argument(self, i):
+        """Raise the TypeError for a traced argument that has no vjp."""
+        raise TypeError(
+            f"{self.name}: argument {i}: expected an array that is not differentiated, as its gate has no "
+            f"vjp for this argument, got a traced one; gd.stop_gradient(x) makes it a constant"
+        )
+
+
+cdef class Called(Element):
+    """The way of operators through a gate that is any callable, such as a user's."""
+
+    cdef object gate
+
+    def __init__(self, gate):
+        self.gate = gate
+
+    def __call__(self, *args):
+        return self.gate(*args)
+
+    cdef object one(self, Traced x):
+        return self.gate(x)
+
+    cdef object two(self, object x, object y):
+        return self.gate(x, y)
+
+
+cdef Tape highest(tuple args):
+    cdef Tape tape = None
+    for x in args:
+        if type(x) is Traced and (tape is None or (<Traced> x).tape_.level > tape.level):
+            tape = (<Traced> x).tape_
+    return tape
+
+
+def fused(Gate gate not None):
+    """Return the way of a first argument through a gate that saves; the second is most often a constant."""
+    vjp, saving = gate.vjps[0], gate.saving
+
+    def through(x, y):
+        if type(x) is not Traced or type(y) is Traced or type((<Traced> x).get()) is Traced:
+            return gate(x, y)
+        value = (<Traced> x).get()
+        ans, saved = saving(value, y)
+        pull = vjp(ans, value, y, saved=saved)
+        if ans.dtype is not value.dtype:
+            check_result(gate, ans)
+            pull = cast(pull, value.dtype)
+        return wrap(ans, (<Traced> x).tape_, Node(gate, (((<Traced> x).node_, pull),)))
+
+    return through
+
+
+def leave_node(Tape tape not None, gate, ans, tuple links):
+    """Put a gate on the tape; return its traced result."""
+    if gate.foreign:
+        tape.foreign = True
+    return wrap(ans, tape, Node(gate, links))
+
+
+def check_result(gate, ans):
+    """Raise TypeError unless ``ans`` is of float32 or float64."""
+    if type(ans) is Traced or (type(ans) is ndarray and ans.dtype.char in "fd"):
+        return
+    if not isinstance(ans, np.ndarray | np.generic) or ans.dtype.char not in "fd":
+        hint = (
+            "a gate gives one array: make one of a function that returns the one that is needed"
+            if isinstance(ans, dict | list | tuple)
+            else "are all arguments arrays of real numbers?"
+        )
+        raise TypeError(f"{gate.name}: expected a result of float32 or float64, got {describe(ans)}; {hint}")
+
+
+def cast(pull, dtype):
+    """Return ``pull`` with its result in the dtype of the argument: float32 stays float32."""
+    return lambda g: pull(g).astype(dtype)
+
+
+def shrink(pull, ans_shape, shape):
+    """Return ``pull`` followed by the sum over the axes along which an argument of ``shape`` was broadcast."""
+    axes, kept = broadcast_axes(ans_shape, shape)
+    if kept is None:
+        return lambda g: np.add.reduce(d, axes) if type(d := pull(g)) is np.ndarray else d.sum(axis=axes)
+    return lambda g: reshape_after(pull(g).sum(axis=axes), kept, shape)
+
+
+@lru_cache(maxsize=1024)
+def broadcast_axes(ans_shape, shape):
+    """Return the axes to sum over, and how many are left if the sum lacks axes of length 1."""
+    ndim = len(ans_shape)
+    new = ndim - len(shape)
+    axes = tuple([axis - ndim for axis in range(ndim) if axis < new or (shape[axis - new] == 1 != ans_shape[axis])])
+    return axes, None if len(axes) == new else ndim - len(axes)
+
+
+def reshape_after(g, ndim, shape):
+    """Return ``g`` with its last ``ndim`` axes reshaped to ``shape``."""
+    return g.reshape(g.shape[: g.ndim - ndim] + shape)

@@ -1,0 +1,23 @@
+# Traced values: they stand in for arrays while a function is differentiated.
+
+from ._tape cimport Node, Tape
+
+cdef class Element:
+    # The way of traced values through an element-wise gate.
+    cdef object one(self, Traced x)
+    cdef object two(self, object x, object y)
+
+
+cdef class Traced:
+    cdef Tape tape_
+    cdef Node node_
+    cdef object plain  # the value; None where it is still to be made of number
+    cdef double number
+    cdef bint is_number  # a plain scalar
+    cdef bint single  # of float32, if it is a number
+
+    cdef object get(self)
+
+
+cdef Traced wrap(object value, Tape tape, Node node)
+cdef Traced wrap_number(double value, bint single, Tape tape, Node node)

@@ -1,0 +1,394 @@
+"""Traced values: they stand in for arrays while a function is differentiated.
+
+NumPy hands every operation on a traced value to the gate of its function, found in ``GATES``; a method is the
+function of NumPy that bears its name, and operators are found in ``OPERATORS``: the table's rows are put there.
+What would lose the gradient silently is refused.
+"""
+
+cimport cython
+cimport numpy as cnp
+from cpython.object cimport PyObject_RichCompare
+
+from ._scalars cimport number_of
+from ._tape cimport Node, Tape
+
+from functools import partial
+
+import numpy as np
+
+from ..arguments import describe
+from .refusals import name_of, no_gate, refuse_by_name, refuse_function, refuse_options
+
+cnp.import_array()
+
+cdef object float32 = np.float32, float64 = np.float64
+
+GATES = {}
+"""The gate of each function of NumPy, ufuncs among them: what dispatch looks up."""
+
+OPERATORS = {}
+"""The gate of each operator, by the name of its method without underscores."""
+
+# The operators that are used most, without a look-up.
+cdef Element add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
+
+
+def let_operator(str symbol, gate):
+    """Let an operator go through a gate; the most usual ones have to go through an :class:`Element`."""
+    global add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
+    OPERATORS[symbol] = gate
+    if symbol == "add":
+        add_gate = gate
+    elif symbol == "sub":
+        sub_gate = gate
+    elif symbol == "mul":
+        mul_gate = gate
+    elif symbol == "truediv":
+        truediv_gate = gate
+    elif symbol == "pow":
+        pow_gate = gate
+    elif symbol == "neg":
+        neg_gate = gate
+
+
+def method(function):
+    """Return the method of traced values that is a function of NumPy."""
+
+    def call(self, *args, **kwargs):
+        return GATES[function](self, *args, **kwargs)
+
+    return call
+
+
+cdef class Element:
+    """The way of traced values through an element-wise gate."""
+
+    cdef object one(self, Traced x):
+        raise TypeError(f"{self!r}: expected two arguments, got one")
+
+    cdef object two(self, object x, object y):
+        raise TypeError(f"{self!r}: expected one argument, got two")
+
+
+@cython.final
+@cython.no_gc  # a tape that is closed lets go of all that could lead back here
+@cython.freelist(256)
+@cython.c_api_binop_methods(True)
+cdef class Traced:
+    """A value on its way through the circuit: use it as an ``ndarray`` of float32 or float64."""
+
+    __hash__ = None  # == compares element by element
+
+    def __init__(self, value, Tape tape not None, Node node not None):
+        set_value(self, value)
+        self.tape_, self.node_ = tape, node
+
+    cdef object get(self):
+        if self.plain is None:
+            self.plain = number_of(self.number, self.single)
+        return self.plain
+
+    @property
+    def value(self):
+        """The real value, or one that is traced by a derivative of a lower level."""
+        return self.get()
+
+    @property
+    def tape(self):
+        """The tape of the derivative that traces it."""
+        return self.tape_
+
+    @property
+    def node(self):
+        """The gate that it came out of."""
+        return self.node_
+
+    @property
+    def shape(self):
+        """Its shape."""
+        return () if self.is_number else self.plain.shape
+
+    @property
+    def ndim(self):
+        """The number of its axes."""
+        return 0 if self.is_number else self.plain.ndim
+
+    @property
+    def size(self):
+        """The number of its elements."""
+        return 1 if self.is_number else self.plain.size
+
+    @property
+    def dtype(self):
+        """Its dtype."""
+        return self.get().dtype
+
+    def __array_ufunc__(self, ufunc, str method, *args, **kwargs):
+        if kwargs:
+            check_options(name_of(ufunc), kwargs)
+        if method == "at":
+            self._refuse_writing()
+        function = ufunc if method == "__call__" else getattr(ufunc, method)
+        gate = GATES.get(function)
+        if gate is None:
+            no_gate(name_of(function))
+        if isinstance(gate, Element):
+            if len(args) == 1:
+                return (<Element> gate).one(<Traced?> args[0])
+            return (<Element> gate).two(args[0], args[1])
+        return gate(*args, **kwargs)
+
+    def __array_function__(self, function, _, args, kwargs):
+        gate = GATES.get(function)
+        if gate is None:
+            refuse_function(function)
+        return gate(*args, **kwargs)
+
+    # Operators: either of the two may be the traced one.
+
+    def __add__(x, y):
+        return add_gate.two(x, y)
+
+    def __sub__(x, y):
+        return sub_gate.two(x, y)
+
+    def __mul__(x, y):
+        return mul_gate.two(x, y)
+
+    def __truediv__(x, y):
+        return truediv_gate.two(x, y)
+
+    def __pow__(x, y, modulus):
+        return pow_gate.two(x, y) if modulus is None else NotImplemented
+
+    def __mod__(x, y):
+        return OPERATORS["mod"](x, y)
+
+    def __floordiv__(x, y):
+        return GATES[np.floor_divide](x, y)
+
+    def __matmul__(x, y):
+        return OPERATORS["matmul"](x, y)
+
+    def __neg__(self):
+        return neg_gate.one(self)
+
+    def __pos__(self):
+        return OPERATORS["pos"](self)
+
+    def __abs__(self):
+        return OPERATORS["abs"](self)
+
+    def __getitem__(self, at):
+        return OPERATORS["getitem"](self, at)
+
+    def __richcmp__(self, other, int how):
+        return PyObject_RichCompare(real(self), real(other), how)
+
+    def __getattr__(self, str name):
+        # Of a function that a user has given a gate.
+        gate = GATES.get(getattr(np, name, None)) if callable(getattr(np.ndarray, name, None)) else None
+        if gate is None:
+            raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
+        return partial(gate, self)
+
+    # Methods: each is the function of NumPy that bears its name.
+    all = method(np.all)
+    any = method(np.any)
+    argmax = method(np.argmax)
+    argmin = method(np.argmin)
+    argsort = method(np.argsort)
+    clip = method(np.clip)
+    copy = method(np.copy)
+    cumsum = method(np.cumsum)
+    diagonal = method(np.diagonal)
+    dot = method(np.dot)
+    max = method(np.max)
+    mean = method(np.mean)
+    min = method(np.min)
+    nonzero = method(np.nonzero)
+    prod = method(np.prod)
+    ravel = method(np.ravel)
+    repeat = method(np.repeat)
+    round = method(np.round)
+    searchsorted = method(np.searchsorted)
+    squeeze = method(np.squeeze)
+    std = method(np.std)
+    sum = method(np.sum)
+    swapaxes = method(np.swapaxes)
+    take = method(np.take)
+    trace = method(np.trace)
+    var = method(np.var)
+    astype = method(np.ndarray.astype)
+    flatten = method(np.ravel)
+
+    def reshape(self, *shape, **options):
+        """As ``ndarray.reshape``: the lengths one by one, or as a tuple."""
+        return GATES[np.reshape](self, shape[0] if len(shape) == 1 else shape, **options)
+
+    def transpose(self, *axes):
+        """As ``ndarray.transpose``: the axes one by one, or as a tuple."""
+        return GATES[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    @property
+    def T(self):
+        """Its transpose: all axes in reverse."""
+        return GATES[np.transpose](self, None)
+
+    @property
+    def mT(self):
+        """Its matrices transposed: the last two axes."""
+        return GATES[np.matrix_transpose](self)
+
+    def __len__(self):
+        return len(self.get())
+
+    def __iter__(self):
+        if self.ndim == 0:
+            raise TypeError("traced value: expected an array to iterate over, got a scalar")
+        return iter([self[i] for i in range(len(self))])
+
+    def __repr__(self):
+        return f"<traced {real(self)!r}>"
+
+    def __format__(self, spec):
+        return format(real(self), spec)
+
+    def __array__(self, *_, **__):
+        raise TypeError(
+            f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
+            f"{describe(real(self))} to a plain array; np.stack and np.concatenate join traced values, "
+            f"and gd.stop_gradient(x) makes them plain"
+        )
+
+    def _refuse_conversion(self, *_, **__):
+        raise TypeError(
+            f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
+            f"{describe(real(self))} to a Python number, a list or a bool; use NumPy's functions, comparisons such "
+            f"as x > 0, or gd.stop_gradient(x)"
+        )
+
+    def __float__(self):
+        self._refuse_conversion()
+
+    def __int__(self):
+        self._refuse_conversion()
+
+    def __index__(self):
+        self._refuse_conversion()
+
+    def __bool__(self):
+        self._refuse_conversion()
+
+    def __complex__(self):
+        self._refuse_conversion()
+
+    item = tolist = tobytes = _refuse_conversion
+
+    def _refuse_writing(self, *_, **__):
+        raise TypeError(
+            "traced value: expected to be read only, as its earlier value is needed on the way back, got written "
+            "to in place; use np.where, np.concatenate or arithmetic to make a new array"
+        )
+
+    def __setitem__(self, at, value):
+        self._refuse_writing()
+
+    def __delitem__(self, at):
+        self._refuse_writing()
+
+    fill = put = resize = partition = setfield = sort = _refuse_writing
+
+    def __copy__(self):
+        return self  # nothing can be written to it
+
+    def __deepcopy__(self, _):
+        return self
+
+    def __reduce_ex__(self, _):
+        raise TypeError(
+            f"traced value: expected to stay within the derivative, as its gradient would be lost, got "
+            f"{describe(real(self))} to pickle; gd.stop_gradient(x) makes it plain"
+        )
+
+    def __iadd__(self, other):
+        return self._augment(other)
+
+    def __isub__(self, other):
+        return self._augment(other)
+
+    def __imul__(self, other):
+        return self._augment(other)
+
+    def __itruediv__(self, other):
+        return self._augment(other)
+
+    def __ifloordiv__(self, other):
+        return self._augment(other)
+
+    def __imod__(self, other):
+        return self._augment(other)
+
+    def __ipow__(self, other):
+        return self._augment(other)
+
+    def __imatmul__(self, other):
+        return self._augment(other)
+
+    def _augment(self, other):
+        if self.ndim:
+            raise TypeError(
+                "traced value: expected to be read only, as its earlier value is needed on the way back, got "
+                "written to by +=, *= or the like; x = x + y makes a new array"
+            )
+        return NotImplemented  # a scalar has always been replaced: Python falls back to x = x + y
+
+
+cdef int set_value(Traced x, object value) except -1:
+    x.is_number = type(value) is float64 or type(value) is float32
+    x.plain = value
+    if x.is_number:
+        x.number = <double> value
+        x.single = type(value) is float32
+    return 0
+
+
+cdef Traced wrap(object value, Tape tape, Node node):
+    # The traced value of what came out of a gate, which is put on the tape.
+    cdef Traced x = Traced.__new__(Traced)
+    set_value(x, value)
+    x.tape_, x.node_ = tape, node
+    node.number, node.single = x.is_number, x.single
+    tape.put(node)
+    return x
+
+
+cdef Traced wrap_number(double value, bint single, Tape tape, Node node):
+    cdef Traced x = Traced.__new__(Traced)
+    x.is_number, x.number, x.single = True, value, single
+    x.tape_, x.node_ = tape, node
+    node.number, node.single = True, single
+    tape.put(node)
+    return x
+
+
+def begin(Tape tape not None, value):
+    """Return the traced value of an input."""
+    cdef Traced x = Traced(value, tape, Node(None, ()))
+    x.node_.number, x.node_.single = x.is_number, x.single
+    return x
+
+
+cpdef object real(object x):
+    """Return the real value behind ``x``, at the bottom of all levels."""
+    while type(x) is Traced:
+        x = (<Traced> x).get()
+    return x
+
+
+def check_options(name, dict kwargs):
+    """Raise TypeError for an option that no gate has and for a traced value by name; drop what is default."""
+    for option, value in kwargs.items():
+        if type(value) is Traced:
+            refuse_by_name(name, option)
+    refuse_options(name, kwargs)

@@ -1,0 +1,29 @@
+from collections.abc import Callable
+from typing import Any, final
+
+from ._gate import Gate
+from ._traced import Element, Traced
+
+@final
+class Elementwise(Element):
+    gate: Gate
+    def __init__(self, gate: Gate, function: Callable[..., Any]) -> None: ...
+    def __call__(self, x: Any, *more: Any) -> Any: ...
+
+@final
+class Matmul:
+    gate: Gate
+    def __init__(self, gate: Gate) -> None: ...
+    def __call__(self, x: Any, y: Any) -> Any: ...
+
+@final
+class Index:
+    gate: Gate
+    def __init__(self, gate: Gate, plain: Callable[[Any], tuple[tuple[Any, ...], bool]]) -> None: ...
+    def __call__(self, x: Traced, at: Any) -> Any: ...
+
+@final
+class Total:
+    gate: Gate
+    def __init__(self, gate: Gate, other: Callable[..., Any], *, mean: bool) -> None: ...
+    def __call__(self, x: Any, *more: Any, **options: Any) -> Any: ...

@@ -1,0 +1,336 @@
+"""The usual gates, whose gradient goes back by a way of the tape, without closures; numbers are worked out in C."""
+
+cimport cython
+cimport numpy as cnp
+from cpython.float cimport PyFloat_AS_DOUBLE
+from cpython.long cimport PyLong_AsLongAndOverflow
+from libc.math cimport isfinite
+
+from ._gate cimport Gate, highest
+from ._scalars cimport apply, cut, power
+from ._tape cimport Node, Tape
+from ._traced cimport Element, Traced, wrap, wrap_number
+from ._ways cimport (
+    ADD, COS, DIVIDE, EXP, INDEX, LOG, MATMUL, MULTIPLY, NEGATIVE, NO_WAY, POWER, PULLS, SAME, SIN, SQRT, SQUARE,
+    SUBTRACT, TANH, TOTAL, Way,
+)
+
+import numpy as np
+
+from ._gate import broadcast_axes, cast, check_result, shrink
+
+cnp.import_array()
+
+cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray
+
+cdef dict WAYS = {
+    np.positive: SAME, np.negative: NEGATIVE, np.add: ADD, np.subtract: SUBTRACT, np.multiply: MULTIPLY,
+    np.divide: DIVIDE, np.square: SQUARE, np.exp: EXP, np.log: LOG, np.sqrt: SQRT, np.sin: SIN, np.cos: COS,
+    np.tanh: TANH, np.power: POWER,
+}
+
+
+cdef double NEARLY_ONE = 0.999  # near 1, little is left of 1 - tanh(x)^2: its row does without
+
+
+cdef struct Number:
+    double value
+    bint single
+    bint weak  # one of Python's, which takes the dtype of the other
+
+
+cdef bint read(object x, Number* number) except -1:
+    cdef int overflow
+    cdef long whole
+    number.single = number.weak = False
+    if type(x) is Traced:
+        number.value, number.single = (<Traced> x).number, (<Traced> x).single
+        return (<Traced> x).is_number
+    if type(x) is float:
+        number.value, number.weak = PyFloat_AS_DOUBLE(x), True
+        return True
+    if type(x) is int:
+        whole = PyLong_AsLongAndOverflow(x, &overflow)
+        number.value, number.weak = <double> whole, True
+        return overflow == 0 and -(2**53) <= whole <= 2**53
+    if type(x) is float64 or type(x) is float32:
+        number.value, number.single = <double> x, type(x) is float32
+        return True
+    return False
+
+
+cdef Traced square_of_root(object ans, Traced x, Node node):
+    # Its derivative is 1 at 0 too, where that of the root is infinite.
+    node.way, node.a = SAME, x.node_.a
+    return wrap(ans, x.tape_, node)
+
+
+cdef bint is_two(object y) noexcept:
+    return (type(y) is int or type(y) is float) and y == 2
+
+
+cdef tuple bend_of(object x, object ans):
+    # What the gradient by an argument needs beside its formula: None, or the axes to sum over, how many are left if
+    # the sum lacks axes of length 1, the shape, and the dtype.
+    if type(x) is ndarray and type(ans) is ndarray:
+        if (
+            cnp.PyArray_SAMESHAPE(<cnp.ndarray> x, <cnp.ndarray> ans)
+            and cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.PyArray_TYPE(<cnp.ndarray> ans)
+        ):
+            return None
+    shape, dtype = x.shape, x.dtype
+    axes = kept = None
+    if shape != ans.shape:
+        axes, kept = broadcast_axes(ans.shape, shape)
+    if dtype is ans.dtype:
+        if axes is None:
+            return None
+        dtype = None
+    return axes, kept, shape, dtype
+
+
+@cython.final
+cdef class Elementwise(Element):
+    """The way of one or two arguments through an element-wise gate, whose vjps need not care for broadcasting.
+
+    ``function`` is what the gate computes: its ufunc, or the operator that is the same.
+    """
+
+    cdef readonly Gate gate
+    cdef object function
+    cdef Way way
+    cdef bint arithmetic  # one of the four operations, or a power by the operator: in C, of numbers
+
+    def __init__(self, Gate gate not None, function):
+        self.gate, self.function = gate, function
+        self.way = WAYS.get(gate.forward, NO_WAY)
+        if self.way == POWER and function is gate.forward:
+            self.way = NO_WAY  # a ufunc of its own bits; the operator has those of pow
+        self.arithmetic = self.way in (ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER)
+
+    def __repr__(self):
+        return repr(self.gate)
+
+    def __call__(self, x, *more):
+        if more:
+            (y,) = more
+            return self.two(x, y) if type(x) is Traced or type(y) is Traced else self.function(x, y)
+        return self.one(x) if type(x) is Traced else self.function(x)
+
+    cdef object one(self, Traced x):
+        cdef Node node = Node.__new__(Node)
+        cdef double ans
+        node.gate, node.way, node.a = self.gate, self.way, x.node_
+        if x.is_number and self.way != NO_WAY and not (self.way == SQUARE and x.node_.way == SQRT):
+            if self.way == NEGATIVE:
+                ans = -x.number
+            elif self.way == SQUARE:
+                ans = cut(x.number * x.number, x.single)
+            elif self.way == SAME:
+                ans = x.number
+            else:
+                ans = apply(self.way, x.number, x.single)
+            if isfinite(ans) and not (self.way == TANH and abs(ans) > NEARLY_ONE):
+                node.scalar, node.p, node.r = True, x.number, ans
+                return wrap_number(ans, x.single, x.tape_, node)
+        if self.way == SQUARE and x.node_.way == SQRT:
+            return square_of_root(self.function(x.get()), x, node)
+        value = x.get()
+        if self.gate.saving is not None:
+            plain = type(value) is not Traced
+            ans_, saved = self.gate.saving(value) if plain else (self.function(value), None)
+            node.way = PULLS
+            node.links = ((x.node_, self.gate.vjps[0](ans_, value, saved=saved)),)
+            return wrap(ans_, x.tape_, node)
+        ans_ = self.function(value)
+        if self.way == NO_WAY or self.way == TANH:
+            node.way = PULLS
+            node.links = ((x.node_, self.gate.vjps[0](ans_, value)),)
+        elif self.way == EXP or self.way == SQRT:
+            node.x = ans_
+        elif self.way not in (SAME, NEGATIVE):
+            node.x = value
+        return wrap(ans_, x.tape_, node)
+
+    cdef object two(self, object x, object y):
+        cdef Tape tape
+        cdef Node a = None, b = None, node
+        if type(x) is Traced:
+            tape = (<Traced> x).tape_
+            if type(y) is not Traced:
+                a = (<Traced> x).node_
+            elif (<Traced> y).tape_ is tape:
+                a, b = (<Traced> x).node_, (<Traced> y).node_
+            elif (<Traced> y).tape_.level < tape.level:
+                a = (<Traced> x).node_
+            else:
+                tape, b = (<Traced> y).tape_, (<Traced> y).node_
+        else:
+            tape, b = (<Traced> y).tape_, (<Traced> y).node_
+        node = Node.__new__(Node)
+        node.gate, node.a, node.b = self.gate, a, b
+        if self.way == POWER and b is None and a is not None and a.way == SQRT and is_two(y):
+            return square_of_root(self.function((<Traced> x).get(), y), x, node)
+        if self.arithmetic:
+            made = self.two_numbers(x, y, tape, node)
+            if made is not None:
+                return made
+        if a is not None:
+            x = (<Traced> x).get()
+        elif type(x) is list or type(x) is tuple:
+            x = np.asarray(x)
+        if b is not None:
+            y = (<Traced> y).get()
+        elif type(y) is list or type(y) is tuple:
+            y = np.asarray(y)
+        ans = self.function(x, y)
+        if type(ans) is not ndarray and type(ans) is not float64 or ans.dtype.char not in "fd":
+            check_result(self.gate, ans)
+        if self.way == NO_WAY or (self.way == POWER and not (type(y) is float or type(y) is int)):
+            node.way = PULLS
+            node.links = self.pulls(x, y, ans, a, b)
+            node.a = node.b = None
+            return wrap(ans, tape, node)
+        node.way = self.way
+        if a is not None:
+            node.bend_a = bend_of(x, ans)
+        if b is not None:
+            node.bend_b = bend_of(y, ans)
+        if self.way == MULTIPLY or self.way == POWER:
+            if b is not None or self.way == POWER:
+                node.x = x
+            if a is not None:
+                node.y = y
+        elif self.way == DIVIDE:
+            node.y = y
+            if b is not None:
+                node.x = ans
+        return wrap(ans, tape, node)
+
+    cdef tuple pulls(self, object x, object y, object ans, Node a, Node b):
+        cdef tuple links = ()
+        vjp_x, vjp_y = self.gate.vjps
+        for node, vjp, value in ((a, vjp_x, x), (b, vjp_y, y)):
+            if node is not None:
+                pull = vjp(ans, x, y)
+                if value.shape != ans.shape:
+                    pull = shrink(pull, ans.shape, value.shape)
+                if value.dtype is not ans.dtype:
+                    pull = cast(pull, value.dtype)
+                links = (*links, (node, pull))
+        return links
+
+    cdef object two_numbers(self, object x, object y, Tape tape, Node node):
+        # The traced result, if both are numbers and it is finite: NumPy warns of others.
+        cdef Number p, q
+        cdef double ans
+        cdef bint single
+        if not read(x, &p) or not read(y, &q):
+            return None
+        if (type(x) is Traced and node.a is None) or (type(y) is Traced and node.b is None):
+            return None  # a constant here, but not for a lower level
+        single = (p.single or p.weak) and (q.single or q.weak)
+        if p.weak:
+            p.value = cut(p.value, single)
+        if q.weak:
+            q.value = cut(q.value, single)
+        if self.way == ADD:
+            ans = p.value + q.value
+        elif self.way == SUBTRACT:
+            ans = p.value - q.value
+        elif self.way == MULTIPLY:
+            ans = p.value * q.value
+        elif self.way == DIVIDE:
+            ans = p.value / q.value
+        elif q.weak and (q.value == 2 or q.value == 3 or (p.value > 0)):
+            ans = power(p.value, q.value, single)
+        else:
+            return None
+        ans = cut(ans, single)
+        if not (isfinite(ans) and isfinite(p.value) and isfinite(q.value)):
+            return None
+        node.way, node.scalar, node.p, node.q, node.r = self.way, True, p.value, q.value, ans
+        return wrap_number(ans, single, tape, node)
+
+
+@cython.final
+cdef class Matmul:
+    """The way of two arguments, one or both traced, through a product of matrices or stacks of them."""
+
+    cdef readonly Gate gate
+
+    def __init__(self, Gate gate not None):
+        self.gate = gate
+
+    def __call__(self, x, y):
+        cdef Tape tape = highest((x, y))
+        cdef Node a = None, b = None, node
+        if type(x) is Traced and (<Traced> x).tape_ is tape:
+            a, x = (<Traced> x).node_, (<Traced> x).get()
+        if type(y) is Traced and (<Traced> y).tape_ is tape:
+            b, y = (<Traced> y).node_, (<Traced> y).get()
+        ans = x @ y
+        if type(ans) is not ndarray or ans.dtype.char not in "fd":
+            check_result(self.gate, ans)
+        if x.ndim == 2 == y.ndim:
+            node = Node.__new__(Node)
+            node.gate, node.way, node.a, node.b = self.gate, MATMUL, a, b
+            if a is not None:
+                node.y = y
+                node.bend_a = None if x.dtype is ans.dtype else (None, None, None, x.dtype)
+            if b is not None:
+                node.x = x
+                node.bend_b = None if y.dtype is ans.dtype else (None, None, None, y.dtype)
+            return wrap(ans, tape, node)
+        links = []
+        for i, of, value in ((0, a, x), (1, b, y)):
+            if of is not None:
+                pull = self.gate.vjps[i](ans, x, y)
+                links.append((of, pull if value.dtype is ans.dtype else cast(pull, value.dtype)))
+        return wrap(ans, tape, Node(self.gate, tuple(links)))
+
+
+@cython.final
+cdef class Index:
+    """The way of a traced value through ``x[index]``."""
+
+    cdef readonly Gate gate
+    cdef object plain  # brings an index into its plain form, a tuple, and says whether it may name an element twice
+
+    def __init__(self, Gate gate not None, plain):
+        self.gate, self.plain = gate, plain
+
+    def __call__(self, Traced x not None, at):
+        cdef Node node = Node.__new__(Node)
+        cdef object value = x.get()
+        cdef bint repeated = False
+        if type(at) is not int and type(at) is not slice:
+            at, repeated = self.plain(at)
+        ans = value[at]
+        node.gate, node.way, node.a = self.gate, INDEX, x.node_
+        node.x = at if type(at) is tuple else (at,)
+        node.y = (value.shape, ans.ndim, repeated)
+        return wrap(ans, x.tape_, node)
+
+
+@cython.final
+cdef class Total:
+    """The way of a traced value through the sum or the mean of all its elements; other calls go another way."""
+
+    cdef readonly Gate gate
+    cdef object other
+    cdef bint mean
+
+    def __init__(self, Gate gate not None, other, *, bint mean):
+        self.gate, self.other, self.mean = gate, other, mean
+
+    def __call__(self, x, *more, **options):
+        cdef Node node
+        if more or options or type(x) is not Traced:
+            return self.other(x, *more, **options)
+        value = (<Traced> x).get()
+        ans = self.gate.forward(value)
+        node = Node.__new__(Node)
+        node.gate, node.way, node.a = self.gate, TOTAL, (<Traced> x).node_
+        node.x, node.y = value.size if self.mean else None, value.shape
+        return wrap(ans, (<Traced> x).tape_, node)

@@ -1,0 +1,70 @@
+"""What is refused of functions that meet traced values, in words."""
+
+from typing import Any, Final, NoReturn
+
+import numpy as np
+
+REFUSED: Final = {
+    "out": "traced values cannot be written to; use the returned value",
+    "where": "np.where(condition, x, 0) selects elements",
+    "initial": "np.maximum or + joins a further value",
+    "dtype": ".astype(np.float64) changes the dtype",
+    "casting": ".astype(np.float64) changes the dtype",
+    "subok": "traced values have no subclass",
+}
+_DEFAULTS: Final[dict[str, Any]] = {"where": True, "casting": "same_kind", "subok": True, "initial": np._NoValue}
+
+
+def refuse_by_name(name: str, option: str) -> NoReturn:
+    """Raise the TypeError for a traced value that is given by name."""
+    raise TypeError(f"{name}: {option}: expected a traced array as a positional argument, got one by name")
+
+
+def refuse_options(name: str, kwargs: dict[str, Any]) -> None:
+    """Raise TypeError for an option that no gate has; drop what is default."""
+    for option in list(kwargs):
+        value = kwargs[option]
+        if option in REFUSED:
+            if value is not None and value is not _DEFAULTS.get(option, None) and value is not np._NoValue:
+                raise TypeError(
+                    f"{name}: {option}: expected no such option with a traced array, got one; {REFUSED[option]}"
+                )
+            del kwargs[option]
+
+
+WRITING: Final = {np.copyto, np.put, np.place, np.putmask, np.fill_diagonal, np.put_along_axis}
+"""Functions of NumPy that write to an argument: no gate of them could work."""
+
+
+def refuse_function(function: Any) -> NoReturn:
+    """Raise the TypeError for a function that has no gate, or can have none."""
+    if function in WRITING:
+        raise TypeError(
+            f"{name_of(function)}: expected no writing to arrays, as a traced value would lose its gradient, "
+            f"got a traced one; np.where, np.stack and np.concatenate make a new array"
+        )
+    no_gate(name_of(function))
+
+
+def no_gate(name: str) -> NoReturn:
+    """Raise the TypeError for a function that has no gate."""
+    raise TypeError(
+        f"{name}: expected a function that has a gate, got none for it; register one with "
+        f"gd.gate({name}, lambda ans, x: lambda g: ...), or take it out of the derivative with gd.stop_gradient(x)"
+    )
+
+
+def name_of(function: Any) -> str:
+    """Return how a function is written in code: ``np.linalg.inv``."""
+    name: str = getattr(function, "__name__", repr(function))
+    if isinstance(function, np.ufunc):
+        return f"np.{name}" if getattr(np, name, None) is function else name
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, np.ufunc):
+        return f"{name_of(owner)}.{name}"
+    if function is np.ndarray.astype:
+        return "astype"
+    module = (getattr(function, "__module__", None) or "").split(".")
+    if module[0] == "numpy":
+        return ".".join(["np", *module[1:], name])
+    return f"gd.{name}" if module[0] == "gdcore" else name

@@ -1,0 +1,208 @@
+"""What every optimizer does, whatever its rule: it steps parameters, and keeps state for them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import rules
+from .arguments import is_array
+from .engine import Engine, check_among
+from .groups import Group, Tree, split
+from .trees import Structure, flatten
+
+MAX_STEPS = 2**63 - 1
+
+OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_state", "_structure"})
+"""The attributes of every optimizer."""
+
+
+class Optimizer:
+    """Steps parameters in place by one update rule. Made through its named declarations, such as ``Adam``."""
+
+    rule: ClassVar[rules.Rule]
+
+    def __init__(self, params: Tree, **values: Any) -> None:
+        given, self._grouped = split(params, self.rule)
+        grouped = self._grouped
+        tree = [group["params"] for group in given] if grouped else params
+        self._structure = Structure(tree, "params")
+        groups: list[Group] = []
+        leaves: list[Any] = []
+        members: list[int] = []
+        for index, group in enumerate(given):
+            arrays = flatten(group["params"])
+            if not arrays:
+                raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
+            leaves += arrays
+            members += [index] * len(arrays)
+            dtypes = {getattr(array, "dtype", None) for array in arrays}
+            groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes))
+        self._engine = Engine(self._structure, tree, leaves, members, groups)
+        self._groups, self._members = tuple(groups), members
+        self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
+
+    def step(self, grads: Tree) -> None:
+        """Update the parameters in place: step ``t + 1``.
+
+        ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
+        shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
+        its state stay as they are, while ``t`` counts on for all.
+
+        Raises TypeError or ValueError, before anything is written, for a gradient of another dtype or shape, a
+        tree of another structure, a gradient that overlaps a parameter or the state, and where the tree ``params``
+        now holds another array: its values are to be changed in place.
+        """
+        self._engine.step(grads)
+
+    def check_params(self, params: Tree) -> None:
+        """Raise ValueError unless each array that is stepped is, or is a view of, one of the arrays of ``params``.
+
+        There may be others: what no optimizer steps is frozen.
+        """
+        check_among(self._structure.labels, self._engine.params, flatten(params))
+
+    @property
+    def t(self) -> int:
+        """The number of steps taken so far."""
+        return self._engine.t
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of all groups; assignment validates, and sets it for all of them."""
+        rates = {group["lr"] for group in self._groups}
+        if len(rates) > 1:
+            raise ValueError(f"lr: expected groups of one learning rate, got {sorted(rates)}; read opt.groups")
+        rate: float = rates.pop()
+        return rate
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        ordered = [group.with_lr(value) for group in self._groups]
+        for group, values in zip(self._groups, ordered, strict=True):
+            group.ordered = values
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups, each a mapping of ``"params"`` and of its hyperparameters, which can be assigned."""
+        return self._groups
+
+    @property
+    def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
+        """The state arrays by parameter name and slot; views of what the next step reads and writes."""
+        if self._state is None:
+            slots = (MappingProxyType(slots) for slots in self._engine.slots)
+            self._state = MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))
+        return self._state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of all that a resumed run needs beside the parameters, by name.
+
+        ``{"rule": "adam", "t": 3, "groups": [{"params": [names], "lr": ...}], "state": {name: {slot: array}}}``
+        """
+        t, slots, ordered = self._engine.snapshot()
+        return {
+            "rule": self.rule.name,
+            "t": t,
+            "groups": [
+                {"params": names, **dict(zip(self.rule.hyperparameters, values, strict=True))}
+                for names, values in zip(self._names_of_groups(), ordered, strict=True)
+            ],
+            "state": dict(zip(self._structure.names, slots, strict=True)),
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on from where ``state_dict`` was taken: step count, hyperparameters and state are replaced.
+
+        Raises TypeError or ValueError, before anything is replaced, if it is of another rule or of other
+        parameters, or if a value in it is out of range.
+        """
+        self.prepare_load(state_dict)()
+
+    def prepare_load(self, state_dict: Mapping[str, Any]) -> Callable[[], None]:
+        """Return what replaces the state, and cannot fail for what ``state_dict`` holds: that is checked here.
+
+        Raises as :meth:`load_state_dict` does.
+        """
+        expect_keys("state_dict", state_dict, ("rule", "t", "groups", "state"))
+        if state_dict["rule"] != self.rule.name:
+            raise ValueError(f"state_dict['rule']: expected {self.rule.name!r}, got {state_dict['rule']!r}")
+        t = state_dict["t"]
+        if isinstance(t, bool) or not isinstance(t, int | np.integer):
+            raise TypeError(f"state_dict['t']: expected an integer, got {t!r}")
+        if not 0 <= t <= MAX_STEPS:
+            raise ValueError(f"state_dict['t']: expected a number of steps in [0, 2**63), got {t}")
+        ordered = self._validated_groups(state_dict["groups"])
+        slots = self._validated_slots(state_dict["state"])
+        return partial(self._engine.restore, int(t), slots, ordered)
+
+    def _names_of_groups(self) -> list[list[str]]:
+        names: list[list[str]] = [[] for _ in self._groups]
+        for name, member in zip(self._structure.names, self._members, strict=True):
+            names[member].append(name)
+        return names
+
+    def _validated_groups(self, given: Any) -> list[tuple[Any, ...]]:
+        if not isinstance(given, list | tuple):
+            raise TypeError(f"state_dict['groups']: expected a list, got {type(given).__name__}")
+        if len(given) != len(self._groups):
+            raise ValueError(f"state_dict['groups']: expected {len(self._groups)} groups, got {len(given)}")
+        ordered = []
+        for index, (group, names, new) in enumerate(zip(self._groups, self._names_of_groups(), given, strict=True)):
+            place = f"state_dict['groups'][{index}]"
+            expect_keys(place, new, ("params", *self.rule.hyperparameters))
+            if not isinstance(new["params"], list | tuple) or list(new["params"]) != names:
+                raise ValueError(f"{place}['params']: expected {names}, got {new['params']}")
+            ordered.append(group.validated(new))
+        return ordered
+
+    def _validated_slots(self, given: Any) -> list[dict[str, Any]]:
+        names = self._structure.names
+        expect_keys("state_dict['state']", given, names)
+        validated = []
+        for name, slots, (shape, dtype, _) in zip(names, self._engine.slots, self._engine.specs, strict=True):
+            place = f"state_dict['state'][{name!r}]"
+            expect_keys(place, given[name], tuple(slots))
+            taken = {}
+            for slot in slots:
+                new = given[name][slot]
+                if not is_array(new):
+                    raise TypeError(f"{place}[{slot!r}]: expected a NumPy array, got {type(new).__name__}")
+                taken[slot] = new = np.asarray(new)  # what a subclass says of itself may be something else
+                if new.dtype != dtype or new.shape != shape:
+                    raise ValueError(f"{place}[{slot!r}]: expected {dtype} {shape}, got {new.dtype} {new.shape}")
+            validated.append(taken)
+        return validated
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Copying and pickling make the parameters anew too; those copied beside the optimizer stay shared with it.
+        groups = [dict(group) for group in self._groups]
+        params = groups if self._grouped else groups[0]["params"]
+        values = {name: groups[0][name] for name in self.rule.hyperparameters}
+        added = {name: value for name, value in vars(self).items() if name not in OWN}  # by a subclass
+        return _remake, (type(self), params, values, self.state_dict()), added or None
+
+    def __repr__(self) -> str:
+        values = [{name: value for name, value in group.items() if name != "params"} for group in self._groups]
+        return f"{type(self).__name__}({len(self._structure.names)} arrays, t={self.t}, groups={values})"
+
+
+def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_dict: dict[str, Any]) -> Optimizer:
+    optimizer = kind.__new__(kind)
+    Optimizer.__init__(optimizer, params, **values)
+    optimizer.load_state_dict(state_dict)
+    return optimizer
+
+
+def expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:
+    """Raise TypeError or ValueError unless ``mapping`` has just these keys; ``place`` is what errors call it."""
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"{place}: expected a dict, got {type(mapping).__name__}")
+    known = set(keys)
+    missing = [key for key in keys if key not in mapping]
+    unknown = [key for key in mapping if key not in known]
+    if missing or unknown:
+        got = f"none of {missing[0]!r}" if missing else f"also {unknown[0]!r}"
+        raise ValueError(f"{place}: expected the keys {', '.join(map(repr, keys)) or '(none)'}; got {got}")

@@ -1,0 +1,92 @@
+"""What CFLAGS and LDFLAGS say when gdcore is installed changes no bit of it and nothing beside it."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+FLAGS = {
+    "usual": ("", ""),
+    "fast_math": ("-O3 -ffast-math", ""),
+    "fast_math_linked": ("", "-ffast-math"),
+    "fast": ("-Ofast", "-Ofast"),
+    "unsafe": ("-funsafe-math-optimizations", "-funsafe-math-optimizations"),
+    "finite": ("-ffinite-math-only -fno-signed-zeros", ""),
+    "associative": ("-fassociative-math -freciprocal-math -fno-signed-zeros -fno-trapping-math", ""),
+    "native": ("-march=native -ffp-contract=fast -ffast-math", "-march=native -ffast-math"),
+}
+
+PROBE = """
+#include <Python.h>
+static PyObject *probe(PyObject *self, PyObject *args) {
+    double nan, one, small, zero, three, x, y, z;
+    if (!PyArg_ParseTuple(args, "dddddddd", &nan, &one, &small, &zero, &three, &x, &y, &z)) return NULL;
+    int newer = 0;
+#if defined(__x86_64__) && defined(__SSE3__)
+    newer = 1;
+#endif
+    return Py_BuildValue("iddddi", nan != nan, (one + small) - one, zero + 0.0, three / 10.0, x * y + z, newer);
+}
+static PyMethodDef methods[] = {{"probe", probe, METH_VARARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "NAME", "", -1, methods};
+PyMODINIT_FUNC PyInit_NAME(void) { return PyModule_Create(&module); }
+"""
+
+BUILD = """
+import os, runpy, sys
+import Cython.Build, setuptools
+
+root, probe, flags = sys.argv[1], open("probe.c").read(), eval(sys.argv[2])
+found = []
+cythonize, setup = Cython.Build.cythonize, setuptools.setup
+Cython.Build.cythonize = lambda extensions, **_: extensions
+setuptools.setup = lambda **options: found.extend(options["ext_modules"])
+runpy.run_path(f"{root}/setup.py")
+for name, (cflags, ldflags) in flags.items():
+    with open(f"{name}.c", "w") as file:
+        file.write(probe.replace("NAME", name))
+    os.environ.update(CFLAGS=cflags, LDFLAGS=ldflags)
+    like = next(extension for extension in found if extension.name == "gdcore._kernels")
+    arguments = {key: getattr(like, key) for key in ("extra_compile_args", "extra_link_args")}
+    extension = setuptools.Extension(name, [f"{name}.c"], **arguments)
+    setup(name=name, ext_modules=[extension], py_modules=[], script_args=["-q", "build_ext", "--inplace"])
+"""
+
+RUN = """
+import sys
+from importlib import import_module
+for name in sys.argv[1:]:
+    found = import_module(name).probe(float("nan"), 1.0, 1e-20, -0.0, 3.0, 1.0 + 2**-30, 1.0 + 2**-30, -1.0)
+    print(name, found, sys.float_info.min / 2 > 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32" or not shutil.which("cc"), reason="needs a C compiler like gcc")
+def test_flags_of_the_environment_change_no_bit(tmp_path):
+    (tmp_path / "probe.c").write_text(PROBE)
+    for code, *arguments in [(BUILD, str(ROOT), repr(FLAGS)), (RUN, *FLAGS)]:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    expected = (1, 0.0, 0.0, 0.3, (1.0 + 2**-30) * (1.0 + 2**-30) - 1.0, 0)
+    assert said == dict.fromkeys(FLAGS, f"{expected} True")
+
+
+def test_importing_gdcore_leaves_floating_point_as_it_is():
+    code = """
+import sys
+import numpy
+before = sys.float_info.min / 2, numpy.float32(2.0**-126) / 2
+import gdcore.engine, gdcore.training, gdcore.models
+assert before == (sys.float_info.min / 2, numpy.float32(2.0**-126) / 2) and before[0] > 0
+for path in {module.__file__ for name, module in sys.modules.items() if name.startswith("gdcore.")}:
+    assert b"set_fast_math" not in open(path, "rb").read(), path
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
