@@ -77,7 +77,10 @@ extensions = [
 ]
 
 setup(
-    options={"build": {"build_base": f"build/{kind}"}},  # what one kind of build made is not fresh for another
+    options={
+        "build": {"build_base": f"build/{kind}"},  # what one kind of build made is not fresh for another
+        "build_ext": {"parallel": os.cpu_count()},
+    },
     ext_modules=cythonize(
         extensions,
         build_dir=f"build/{kind}/cython",

@@ -38,10 +38,10 @@ def diabetes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
-    """200,000 rows of eight columns in units from a millionth to a billion, two of them nearly parallel."""
+    """20,000 rows of eight columns in units from a millionth to a billion, two of them nearly parallel."""
     path = tmp_path_factory.mktemp("generated") / "generated.csv"
     rng = np.random.default_rng(0)
-    z = rng.standard_normal((200_000, 8))
+    z = rng.standard_normal((20_000, 8))
     z[:, 3] = 0.9 * z[:, 2] + 0.3 * z[:, 3]
     y = z @ np.array([1, -2, 3, -1, 0.5, 0, 4, -0.25]) + 30 + rng.standard_normal(len(z))
     x = (z + 5) * 10.0 ** np.array([-6, -3, -1, 0, 1, 3, 6, 9])
@@ -109,7 +109,7 @@ def test_diabetes_is_fitted_as_by_least_squares(gdc, diabetes, tmp_path, optimiz
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_large_table_is_fitted_as_by_least_squares(gdc, generated, generated_solution, tmp_path, optimizer):
     saved = tmp_path / "model.npz"
-    fewer = () if optimizer == "adam" else ("--epochs", 5)
+    fewer = () if optimizer == "adam" else ("--epochs", 20)
     status, _, err = gdc("train", generated, "--target", "y", "--optimizer", optimizer, *fewer, "--output", saved)
     assert (status, err) == (0, "")
     _, y, best = generated_solution

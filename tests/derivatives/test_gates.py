@@ -107,10 +107,17 @@ def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, example, 
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
-# Other libraries. Ours has to give a gradient; where theirs lacks the function or one of its forms, or gives nan,
-# there is nothing to compare with, and the case is skipped: finite differences have judged it above.
+# Other libraries. Ours has to give a gradient; where theirs lacks one of the function's forms, or gives nan, there
+# is nothing to compare with: finite differences have judged that example above.
 
 
+NOT_IN_AUTOGRAD = {
+    f"np.{name}"
+    for name in (
+        *("cbrt", "copy", "diagonal", "flip", "fmod", "linalg.matrix_transpose", "matrix_transpose", "pad"),
+        *("positive", "take", "take_along_axis", "vdot"),
+    )
+}
 REFUSALS = (AttributeError, NotImplementedError, TypeError, ValueError, AssertionError, IndexError, ArithmeticError)
 
 
@@ -127,16 +134,17 @@ def scalar_of(function, args, kwargs, at, np_):
     return total, shape
 
 
-def peer_cases(most):
+def peer_cases():
     for row in TABLE:
-        if row.of is row.function and name_of(row.function).startswith("np."):
-            for number, example in enumerate(row.examples(drawer(name_of(row.function)))[:most]):
-                args, _ = split(example)
-                if all(not isinstance(x, list) for x in args):
-                    yield pytest.param(row, example, id=f"{name_of(row.function)}-{number}")
+        name = name_of(row.function)
+        if row.of is row.function and name.startswith("np."):
+            examples = [x for x in row.examples(drawer(name)) if not any(isinstance(y, list) for y in split(x)[0])]
+            if examples:
+                yield pytest.param(row, examples, id=name)
 
 
 def compared_with(gradient, numpy, row, example):
+    """Hold our gradient against theirs, and return whether there was one."""
     args, kwargs = split(example)
     at = [i for i, x in enumerate(args) if is_parameter(x)]
     params = tuple(args[i] for i in at)
@@ -147,26 +155,31 @@ def compared_with(gradient, numpy, row, example):
         function = reduce(getattr, name_of(row.function).split(".")[1:], numpy)
         theirs, _ = scalar_of(function, args, kwargs, at, numpy)
         expected = gradient(theirs)(params, weights)
-    except REFUSALS as error:
-        pytest.skip(f"{numpy.__name__} refuses: {type(error).__name__}: {error}")
+    except REFUSALS:
+        return False
     if not all(np.isfinite(np.asarray(b)).all() for b in expected):
-        pytest.skip(f"{numpy.__name__} gives nan")
+        return False
     for a, b in zip(got, expected, strict=True):
         np.testing.assert_allclose(a, np.asarray(b), rtol=1e-8, atol=1e-10)
+    return True
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("row", "example"), list(peer_cases(100)))
-def test_gate_agrees_with_autograd(row, example):
-    autograd = pytest.importorskip("autograd")
-    numpy = pytest.importorskip("autograd.numpy")
-    compared_with(autograd.grad, numpy, row, example)
+@pytest.mark.parametrize(("row", "examples"), list(peer_cases()))
+def test_gate_agrees_with_autograd(row, examples):
+    from autograd import grad, numpy
+
+    compared = [compared_with(grad, numpy, row, example) for example in examples]
+    assert any(compared) != (name_of(row.function) in NOT_IN_AUTOGRAD)
 
 
+@pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("row", "example"), list(peer_cases(3)))  # jax compiles each
-def test_gate_agrees_with_jax(row, example):
-    jax = pytest.importorskip("jax")
+@pytest.mark.parametrize(("row", "examples"), list(peer_cases()))
+def test_gate_agrees_with_jax(row, examples):
+    import jax
+
     jax.config.update("jax_enable_x64", True)
     with jax.default_device(jax.devices("cpu")[0]):
-        compared_with(jax.grad, jax.numpy, row, example)
+        compared = [compared_with(jax.grad, jax.numpy, row, example) for example in examples[:3]]  # compiles each
+    assert any(compared)
