@@ -124,7 +124,7 @@ cdef class Traced:
         return self.get().dtype
 
     def __array_ufunc__(self, ufunc, str method, *args, **kwargs):
-        if kwargs:
+        if kwargs and method == "__call__":
             check_options(name_of(ufunc), kwargs)
         if method == "at":
             self._refuse_writing()

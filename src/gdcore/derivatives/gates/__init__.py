@@ -5,7 +5,21 @@ All are registered here, together, before anything can be differentiated or a us
 gate sees all.
 """
 
-from . import arithmetic, determinants, indexing, linalg, nets, reductions, shapes  # noqa: F401  # their rows
+from . import (  # noqa: F401  # their rows
+    arithmetic,
+    decompositions,
+    determinants,
+    indexing,
+    linalg,
+    matrices,
+    moves,
+    nets,
+    reductions,
+    sequences,
+    shapes,
+    statistics,
+    ufuncs,
+)
 
 from . import registry  # isort: skip  # when all rows are there
 from .registry import register as register
