@@ -32,6 +32,10 @@ class Traced:
     @property
     def dtype(self) -> Any: ...
     @property
+    def real(self) -> Any: ...
+    @property
+    def imag(self) -> Any: ...
+    @property
     def T(self) -> Any: ...  # noqa: N802
     @property
     def mT(self) -> Any: ...  # noqa: N802
@@ -75,20 +79,22 @@ class Traced:
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any: ...
     def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any: ...
     def reshape(self, *shape: Any, **options: Any) -> Any: ...
+    def compress(self, condition: Any, *args: Any, **kwargs: Any) -> Any: ...
     def transpose(self, *axes: Any) -> Any: ...
     all: _Method
     any: _Method
     argmax: _Method
     argmin: _Method
     argsort: _Method
+    choose: _Method
     clip: _Method
+    conj: _Method
+    conjugate: _Method
     copy: _Method
+    cumprod: _Method
     cumsum: _Method
     diagonal: _Method
     dot: _Method
-    max: _Method
-    mean: _Method
-    min: _Method
     nonzero: _Method
     prod: _Method
     ravel: _Method
@@ -97,11 +103,14 @@ class Traced:
     searchsorted: _Method
     squeeze: _Method
     std: _Method
-    sum: _Method
     swapaxes: _Method
     take: _Method
     trace: _Method
     var: _Method
+    max: _Method
+    mean: _Method
+    min: _Method
+    sum: _Method
     astype: _Method
     flatten: _Method
     item: Callable[..., NoReturn]

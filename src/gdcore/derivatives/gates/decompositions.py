@@ -14,7 +14,7 @@ import numpy as np
 from .._gate import Gate
 from .._tape import Pull
 from .._traced import Traced, real
-from .arrays import array
+from ..joining import array
 from .determinants import square_examples
 from .table import derived
 

@@ -16,7 +16,7 @@ from .._gate import Gate, shrink
 from .._tape import Pull
 from .._traced import real
 from .._usual import Matmul
-from .arrays import array
+from ..joining import array, is_sparse
 from .determinants import square_examples
 from .lengths import along, in_range, power_of_two
 from .table import TABLE, Row, derived, row
@@ -70,8 +70,20 @@ _matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=
 _apply_matmul = Matmul(_matmul)
 
 
+_sparse_product: Gate = Gate(
+    "scipy.sparse @",
+    lambda w, x: x @ w,
+    (lambda ans, w, x: lambda g: _sparse_product(g, x.T), None),
+)
+
+
 def matmul(x: Any, y: Any) -> Any:
     """Return ``x @ y``, one or both of them traced."""
+    if is_sparse(x):
+        return _sparse_product(array(y), x)
+    if is_sparse(y):
+        x = array(x)
+        return _sparse_product(x, y.T) if x.ndim == 1 else _sparse_product(x.T, y.T).T
     return _apply_matmul(array(x), array(y))  # the vjps ask a constant for its axes too
 
 

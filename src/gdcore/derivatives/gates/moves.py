@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from numpy.lib.stride_tricks import sliding_window_view
 
 from .._traced import real
-from .arrays import array
+from ..joining import array
 from .indexing import scatter
 from .shapes import weighted_parts
 from .table import derived

@@ -13,8 +13,8 @@ from .._gate import Gate
 from .._tape import Pull
 from .._traced import real
 from .._usual import Total
+from ..joining import array
 from ..refusals import name_of, refuse_options
-from .arrays import array
 from .lengths import along, in_range, moderate, power_of_two
 from .products import others
 from .table import TABLE, Row

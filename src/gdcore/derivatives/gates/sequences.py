@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from .._gate import Gate
 from .._tape import Pull
 from .._traced import Traced, real
-from .arrays import array
+from ..joining import array
 from .lengths import moderate
 from .products import others
 from .table import derived

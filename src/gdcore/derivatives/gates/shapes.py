@@ -7,7 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from .._gate import Gate, shrink
 from .._tape import Pull
-from .arrays import array
+from ..joining import array
 from .reductions import axes_of
 from .table import TABLE, Row, derived, row
 

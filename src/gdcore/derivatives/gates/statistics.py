@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._traced import Traced, real
-from .arrays import array
+from ..joining import array
 from .reductions import elements_of
 from .table import derived
 
@@ -57,7 +57,8 @@ def _axes_back(ans: Any, shape: Any, axis: Any, new: int) -> Any:
 
 
 def _dtype_of(dtype: Any, q: Any) -> Any:
-    return np.quantile(np.zeros(1, dtype), q * 0 + 0.5 if np.isscalar(q) else np.full(np.shape(q), 0.5)).dtype
+    half: Any = np.full(np.shape(q), 0.5) if isinstance(q, list | tuple | np.ndarray) else q * 0 + 0.5
+    return np.quantile(np.zeros(1, dtype), half).dtype
 
 
 def _quantile_of(name: str, part: float, between: Any = _between) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 from .._gate import Gate
 from .._tape import Pull
 from .._traced import real
+from ..joining import array
 from .arithmetic import same
-from .arrays import array
 from .reductions import grower
 from .table import CONSTANTS, TABLE, Row, derived, elementwise, usual_binary, usual_unary
 
