@@ -80,8 +80,8 @@ def no_gate(name: str) -> NoReturn:
     """Raise the TypeError for a function that has no gate."""
     raise TypeError(
         f"{name}: expected a function that has a gate, got none for it; register one with "
-        f"gd.gate({name}, lambda ans, x: lambda g: ...), or take it out of the derivative with gd.stop_gradient(x); "
-        f"docs/differentiated.md lists those that have one"
+        f"gd.gate({name}, lambda ans, x: lambda g: ...), or take it out of the derivative with "
+        f"gd.stop_gradient(x); docs/differentiated.md lists those that have one"
     )
 
 

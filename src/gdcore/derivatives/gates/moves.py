@@ -41,6 +41,13 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return a
 
 
+for _function in (np.fft.fftshift, np.fft.ifftshift):
+
+    @derived(_function, examples=lambda draw: [(draw(5),), (draw(2, 3),), (draw(2, 3), 1), (draw(3, 3), (0, 1))])
+    def _shift(x: Any, axes: Any = None, *, _function: Any = _function) -> Any:
+        return moved(x, lambda at: _function(at, axes))
+
+
 @derived(np.fliplr, examples=lambda draw: [(draw(2, 3),)])
 def _fliplr(m: Any) -> Any:
     return np.flip(m, 1)
