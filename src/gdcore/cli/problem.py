@@ -57,11 +57,11 @@ def posed(options: Options, table: Table) -> Problem:
     table, warnings = _without_missing(options, table, account)
     rng = np.random.default_rng(options.seed)
     asked = _held(len(table), options)
-    if options.validation and not asked:
-        warnings += [f"no row is held out: {options.validation:g} of {len(table)} rows is less than one"]
     chosen = held_out(len(table), asked, rng, Target.kinds(table, options.target, account.target))
     # Held out, then the others, each in the order of the table: memory is read in order too.
     order, held = np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)]), int(chosen.sum())
+    if options.validation and not asked:
+        warnings += [f"no row is held out: {options.validation:g} of {len(table)} rows is less than one"]
     columns, x = Columns.of(table, account, order, held, fill=options.missing == "fill")
     target, y = Target.of(table, options.target, account.target, order, held)
     unknown = columns.unknown(table, order[:held]).items()
