@@ -546,16 +546,17 @@ def test_no_reference_cycles(layers):
         lambda: gd.hessian(everything)(layers),
         lambda: gd.hvp(everything)(layers, layers),
     ]
-    for derivative in run:
-        derivative()
-        while gc.collect():  # what other tests left may be freed by turns
-            pass
-        gc.disable()
-        try:
+    gc.freeze()  # what other tests left is not to be counted
+    gc.disable()
+    try:
+        for derivative in run:
+            derivative()
+            gc.collect()
             derivative()
             assert gc.collect() == 0
-        finally:
-            gc.enable()
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def test_the_circuit_is_freed_as_the_backward_pass_goes():

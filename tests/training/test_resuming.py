@@ -292,8 +292,8 @@ def test_kill_9_at_random_moments_changes_nothing(tmp_path, least):
     table = np.column_stack([x, x @ [1.0, -2.0, 0.5] + 0.1 * rng.standard_normal(300)])
     np.savetxt(tmp_path / "data.csv", table, delimiter=",", header="a,b,c,y", comments="")
     command = [
-        sys.executable, "-m", "gdcore", "train", "data.csv", "--target", "y", "--hidden", "8", "--epochs", "400",
-        "--batch-size", "8", "--patience", "300", "--schedule", "cosine",
+        sys.executable, "-m", "gdcore", "train", "data.csv", "--target", "y", "--hidden", "8", "--epochs", "100",
+        "--batch-size", "8", "--patience", "75", "--schedule", "cosine",
     ]  # fmt: skip
 
     def start(*more):
