@@ -40,7 +40,9 @@ if kind == "sanitize":
     link_args += sanitizers
 
 modules: dict[str, list[str]] = {"_kernels": []}
-modules |= {f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "engine")}
+modules |= {
+    f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "norm", "stages", "update", "engine")
+}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
 if platform.machine() in {"x86_64", "AMD64"} and not universal:

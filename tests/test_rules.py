@@ -15,7 +15,7 @@ from rules_table import KINDS, every_rule
 from rules_table import RULES as TABLE
 
 import gdcore as gd
-from gdcore import powers, reference, rules
+from gdcore import powers, reference, rules, stages
 from gdcore.engine import _plan
 from gdcore.models.choices import OPTIMIZERS
 
@@ -131,7 +131,7 @@ def test_rule_has_a_kernel_a_reference_and_an_update_of_one_signature(rule):
 
 
 def test_no_kernel_is_without_a_rule():
-    assert _plan.kernel_names() == [*rules.RULES, "stream"]
+    assert _plan.kernel_names() == [*rules.RULES, "stream", *stages.STAGES, *stages.LOOKS]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in TABLE if rule.has_gradient], ids=lambda rule: rule.name)

@@ -41,17 +41,46 @@ class Optimizer:
         self._engine = Engine(self._structure, leaves, members, self._groups)
         self._members = members
 
-    def step(self, grads: Tree) -> None:
-        """Update the parameters in place: step ``t + 1``.
+    def step(
+        self,
+        grads: Tree,
+        *,
+        scale: float = 1.0,
+        max_norm: float | None = None,
+        max_value: float | None = None,
+        skip_nonfinite: bool = False,
+        zero: bool = False,
+    ) -> float | None:
+        """Update the parameters in place: step ``t + 1``, all of it in one pass over memory.
 
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
         shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
         its state stay as they are, while ``t`` counts on for all.
 
+        Arguments:
+            grads: the gradients.
+            scale: multiplies the gradients first; a finite number. ``1 / n`` makes a sum of n gradients their mean,
+                -1 climbs, the inverse of a loss scale takes it out.
+            max_norm: the largest global norm, > 0: then ``g = g * min(1, max_norm / norm)``, as in
+                :func:`gdcore.clip_by_global_norm`. The norm is one pass more over the gradients; inf only asks for it.
+            max_value: the largest magnitude of an element, > 0; this comes before the norm.
+            skip_nonfinite: a step whose scaled gradients are not all finite changes neither parameters nor state nor
+                ``t``; ``opt.skipped`` counts it.
+            zero: set the gradients to 0 as the step passes, of a skipped step too.
+
+        Returns the norm of the scaled gradients before it is limited if ``max_norm`` is given, else None.
+
         Raises TypeError or ValueError, before anything is written, for a gradient of another dtype or shape, a
-        tree of another structure, and a gradient that overlaps a parameter or the state.
+        tree of another structure, a gradient that overlaps a parameter or the state, an argument out of its range,
+        and, with ``zero``, gradients that are read-only or overlap; FloatingPointError for a norm that is not
+        finite, without ``skip_nonfinite``.
         """
-        self._engine.step(grads)
+        return self._engine.step(grads, scale, max_norm, max_value, skip_nonfinite, zero)
+
+    @property
+    def skipped(self) -> int:
+        """The number of steps that ``skip_nonfinite`` kept from being made, by this object."""
+        return self._engine.skipped
 
     @property
     def t(self) -> int:

@@ -12,19 +12,21 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_like, is_plain, view
-from ._coefficients cimport Coefficients, put, round_off
-from ._drive cimport LINE, OPERANDS
-from ._drive cimport Entry, Group, Plan, c_assert
+from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_like, view
+from ._coefficients cimport Coefficients
+from ._drive cimport LINE
+from ._drive cimport Entry, Group, Plan
 from ._leaves cimport take
 from ._plan cimport drive_plan, find
+from ._stages cimport Stages
+from ._update cimport check_operand
 
 import os
 from weakref import WeakSet
 
 import numpy as np
 
-from .arrays import check_disjoint, check_like, check_unmasked, check_writable, refuse_overlap, shares_memory
+from .arrays import check_disjoint, check_writable, refuse_overlap, shares_memory
 
 cnp.import_array()
 
@@ -39,66 +41,6 @@ cdef enum:
     PAGE = 4096  # bytes: a store makes loads wait that are a multiple of it away
     STAGGER = 1088  # bytes by which the beginnings of large slots differ within pages: 17 cache lines
     STAGGERED = 65536  # bytes of a slot that is worth it
-
-cdef int check_operand(str where, object array, const Entry* e, object param) except -1:
-    # A gradient, or a slot that the caller holds: of the parameter's dtype and shape.
-    if is_like(array, e):
-        if not cnp.PyArray_CheckExact(array):
-            check_unmasked(where, array)
-        return 0
-    check_like(where, array, param)
-    raise TypeError(f"{where}: expected an array that is what its attributes say, got {type(array).__name__}")
-
-
-def update(str rule, tuple coefficients, tuple names, tuple arrays):
-    """Make one step of a rule on arrays that the caller holds.
-
-    ``arrays`` are the parameter, the gradient and the slots in the order of the kernel; ``names`` are what errors
-    call them, None for an array that this rule goes without.
-    """
-    cdef Entry e
-    cdef Group group
-    cdef Py_ssize_t i, j
-    cdef uintptr_t[OPERANDS] begin
-    cdef uintptr_t[OPERANDS] end
-    cdef Py_ssize_t[2] starts
-    cdef Plan plan
-    cdef bint near = False
-    c_assert(len(arrays) <= OPERANDS)
-    group.kernel = find(rule)
-    if not is_plain(arrays[0]):
-        check_writable(names[0], arrays[0])
-    enter(&e, arrays[0])
-    if e.size:
-        find_extent(arrays[0], &begin[0], &end[0])
-    for j in range(1, OPERANDS):
-        e.x[j].data = NULL
-        if j >= len(arrays) or names[j] is None:
-            continue
-        check_operand(names[j], arrays[j], &e, arrays[0])
-        if j > 1 and not is_plain(arrays[j]):
-            check_writable(names[j], arrays[j])
-        view(&e.x[j], &e, arrays[j])
-        if j > 1:
-            e.width += e.itemsize
-        if e.size:
-            find_extent(arrays[j], &begin[j], &end[j])
-            for i in range(j):
-                near = near or (e.x[i].data != NULL and begin[i] < end[j] and begin[j] < end[i])
-    group.single = e.itemsize == sizeof(float)
-    put(&group, coefficients)
-    round_off(&group)
-    if e.size == 0:
-        return
-    if near:
-        present = [i for i in range(len(arrays)) if names[i] is not None]
-        check_disjoint([names[i] for i in present], [arrays[i] for i in present])
-    e.group = 0
-    starts[0] = 0
-    starts[1] = e.size
-    plan.entries, plan.groups, plan.starts, plan.count = &e, &group, starts, 1
-    drive_plan(&plan, e.size * e.width)
-
 
 @cython.final
 cdef class Engine:
@@ -125,6 +67,8 @@ cdef class Engine:
     cdef list params, labels, owners, layout
     cdef list coefficients  # one Coefficients a group
     cdef list grads  # of the step that is being made
+    cdef Stages stages  # beside its rule
+    cdef readonly int64_t skipped  # steps that were not made
     cdef readonly list specs  # shape, dtype and order of each parameter, and so of its slots
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
@@ -140,6 +84,8 @@ cdef class Engine:
         check_disjoint([f"params{label}" for label in labels], params)
         self.structure, self.params, self.labels, self.owners = structure, params, labels, groups
         self.grads = [None] * len(params)
+        self.stages = Stages()
+        self.stages.single = any([group.single for group in groups])
         self.specs = [
             (param.shape, param.dtype, "C" if param.flags.c_contiguous or not param.flags.f_contiguous else "F")
             for param in map(np.asarray, params)
@@ -283,14 +229,19 @@ cdef class Engine:
         # Whether this very thread is in a step: in Python code that the step called, before its first write.
         return self.holder == PyThread_get_thread_ident()
 
-    def step(self, grads):
-        """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip."""
+    def step(self, grads, scale, max_norm, max_value, skip_nonfinite, zero):
+        """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip.
+
+        Returns the norm of the gradients where ``max_norm`` is given.
+        """
         if self.is_mine():
             raise RuntimeError("step: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
             self.holder = PyThread_get_thread_ident()
             try:
+                self.stages.check(scale, max_norm, max_value, skip_nonfinite, zero)
                 self.make_step(grads)
+                return self.stages.norm
             finally:
                 self.holder = 0
                 for i in range(self.count):
@@ -308,6 +259,15 @@ cdef class Engine:
             size = self.bind(i)
             total += size * self.entries[i].width
             self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+        self.plan.program = NULL
+        if not self.stages.bare:
+            self.stages.begin(self.labels, self.grads)
+            self.plan.program = &self.stages.program
+            if self.stages.skipped:
+                self.skipped += 1
+                if self.stages.program.zero:
+                    drive_plan(&self.plan, total)
+                return 0
         drive_plan(&self.plan, total)
         self.steps += 1
         return 0
