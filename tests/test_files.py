@@ -3,10 +3,13 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
-from gdcore.files import replacing
+from gdcore import files
+from gdcore.files import remove_leftovers, replacing
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
@@ -101,3 +104,59 @@ def test_only_a_file_system_that_cannot_flush_directories_is_excused(tmp_path, m
 def test_a_place_for_no_file_is_refused(tmp_path, place):
     with pytest.raises(OSError, match="expected"), replacing(tmp_path / place):
         pass
+
+
+def test_a_file_that_is_being_written_is_no_leftover(tmp_path):
+    path = tmp_path / "file"
+    with replacing(path) as file:
+        file.write(b"new")
+        (left,) = tmp_path.iterdir()
+        remove_leftovers(path)
+        assert list(tmp_path.iterdir()) == [left]
+    assert path.read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be removed elsewhere")
+def test_a_file_that_another_process_is_writing_is_no_leftover_until_it_is_gone(tmp_path):
+    path = tmp_path / "file"
+    program = "import sys; from gdcore import files\nwith files.replacing(sys.argv[1]): print(flush=True), input()"
+    writer = subprocess.Popen(
+        [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    writer.stdout.readline()
+    remove_leftovers(path)
+    assert len(list(tmp_path.iterdir())) == 1
+    writer.kill()
+    writer.communicate()
+    remove_leftovers(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="an open file cannot be removed elsewhere")
+def test_a_file_that_is_taken_for_a_leftover_before_it_is_held_is_made_again(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    flock, calls = files.fcntl.flock, []
+
+    def removing_first(file, how):
+        calls.append(how)
+        if len(calls) == 1:
+            (left,) = tmp_path.iterdir()
+            left.unlink()
+        flock(file, how)
+
+    monkeypatch.setattr(files.fcntl, "flock", removing_first)
+    with replacing(path) as file:
+        file.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert (len(calls), list(tmp_path.iterdir())) == (2, [path])
+
+
+def test_files_are_replaced_where_there_are_no_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "fcntl", None)
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"new")
+    remove_leftovers(path)
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]

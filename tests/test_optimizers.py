@@ -413,3 +413,39 @@ def test_repr_says_what_it_is():
     assert repr(gd.SGD({"w": np.zeros(2)}, lr=0.5)) == (
         "SGD(1 arrays, t=0, groups=[{'lr': 0.5, 'weight_decay': 0.0, 'l2': 0.0}])"
     )
+
+
+def test_a_step_after_an_array_was_replaced_is_refused():
+    def step(params, change, grads=None):
+        opt = gd.SGD(params, lr=0.1)
+        grads = like(params, np.random.default_rng(0))
+        change(params)
+        before = opt.t
+        with pytest.raises(
+            ValueError, match=r"expected the array that the optimizer was made for.*\[...\] = values"
+        ):
+            opt.step(grads)
+        assert opt.t == before
+
+    step({"w": np.ones(2)}, lambda p: p.update(w=np.ones(2)))
+    step({"a": np.ones(1), "w": np.ones(2)}, lambda p: p.update(w=p["w"] / 2))
+    step([np.ones(2), [np.ones(3)]], lambda p: p[1].__setitem__(0, np.ones(3)))
+    step({"net": {"layers": [{"w": np.ones(2)}]}}, lambda p: p["net"]["layers"][0].update(w=np.ones(2)))
+    step({"net": {"layers": [{"w": np.ones(2)}]}}, lambda p: p["net"]["layers"].__setitem__(0, {"w": np.ones(2)}))
+    step({"w": np.ones(2), "b": np.ones(1)}, lambda p: p.update(w=p.pop("w").copy()))  # in another order
+    step({"w": np.ones(2), "b": np.ones(2)}, lambda p: p.update(w=p["b"], b=p["w"]))
+    step({"w": np.ones(2)}, lambda p: p.update(w=p["w"][::-1]))
+    step({"w": np.ones(2)}, lambda p: p.update(w="w"))
+
+
+def test_a_tree_that_has_grown_or_lost_a_branch_is_no_array_that_was_replaced():
+    w, b = np.zeros(2), np.zeros(1)
+    params = {"w": w, "b": b}
+    opt = gd.SGD(params, lr=1.0)
+    params["more"] = np.zeros(1)
+    opt.step({"w": np.ones(2), "b": np.ones(1)})
+    del params["w"]
+    opt.step({"w": np.ones(2), "b": np.ones(1)})
+    params["w"] = w[:]  # a view is as good as the array
+    opt.step({"w": np.ones(2), "b": np.ones(1)})
+    assert (w.tolist(), b.tolist()) == ([-3, -3], [-3])

@@ -141,7 +141,7 @@ def test_rule_has_an_optimizer_with_its_hyperparameters_and_defaults(rule):
     for kind in kinds.values():
         parameters = dict(inspect.signature(kind).parameters)
         assert next(iter(parameters)) == "params"
-        assert list(parameters)[1:] == list(rule.hyperparameters)
+        assert list(parameters)[1:] == [*rule.hyperparameters, "keep"]
         if kind is not gd.AdamW:
             for name, default in rule.hyperparameters.items():
                 expected = inspect.Parameter.empty if default is rules.REQUIRED else default

@@ -27,7 +27,13 @@ class Silent:
     """A communicator that sends nothing in a step: what is left is the work of the rank itself."""
 
     def __getattr__(self, name: str) -> Any:
-        return (lambda *_: Done()) if name in {"Ialltoallv", "Iallgatherv"} else getattr(COMM, name)
+        return (lambda *_: Done()) if name == "Iallgatherv" else getattr(COMM, name)
+
+    def Ialltoallv(self, send: Any, receive: Any) -> Done:  # noqa: N802
+        """Bring the number of the step, which is compared, and nothing else."""
+        (whole, (counts, starts)), pieces = send, receive[0]
+        pieces[:, -1] = whole[starts[RANK] + counts[RANK] - 1]
+        return Done()
 
 
 class Kept:

@@ -272,6 +272,16 @@ cdef void clip(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
             out[i] = bounded(g[i], limit)
 
 
+cdef void average(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] is read, a[n] is read and written. This form stands still at w whatever the rounding of the gain.
+    cdef const floating* w = <const floating*> x[0]
+    cdef floating* a = <floating*> x[5]
+    cdef floating gain = c[0]
+    cdef Py_ssize_t i
+    for i in range(n):
+        a[i] = flush(a[i] + gain * (w[i] - a[i]))
+
+
 cdef void zero(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     # grad[n] is written.
     cdef floating* grad = <floating*> x[1]
@@ -346,6 +356,7 @@ cdef Kernel* kernels = [
     Kernel("stream", stream[float], stream[double]),
     Kernel("scale", scale[float], scale[double]),
     Kernel("clip", clip[float], clip[double]),
+    Kernel("average", average[float], average[double]),
     Kernel("zero", zero[float], zero[double]),
     Kernel("squares", squares[float], squares[double]),
     Kernel("largest", largest[float], largest[double]),

@@ -93,12 +93,6 @@ class Limits:
         return grads
 
 
-def sum_of_squares(array: Array) -> float:
-    """Return the sum of the squares of all elements, worked out in double; inf where that overflows."""
-    found = norm([array])
-    return found * found
-
-
 def _taken_apart(grads: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     leaves, put_back = take_apart(grads)
     for grad in leaves:

@@ -4,11 +4,17 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # on Windows, which removes no file that is open
+    fcntl = None  # type: ignore[assignment]
 
 
 def check_destination(path: str | Path) -> None:
@@ -24,6 +30,14 @@ def check_destination(path: str | Path) -> None:
         raise PermissionError(f"{path}: expected a directory that can be written, got {str(target.parent)!r}")
 
 
+def check_regular(path: str | Path) -> None:
+    """Raise OSError for what would be waited for without end, as a pipe; what is not there is left to others."""
+    with suppress(FileNotFoundError):
+        mode = os.stat(path).st_mode  # noqa: PTH116  # which does not wait, as opening does
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise OSError(f"{path}: expected a regular file, got a device or a pipe")
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     """Open a file that takes the place of ``path`` when the block ends, and leaves no trace when it raises.
@@ -36,13 +50,14 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f"{_prefix(target)}{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("x+b") as file:
+        with _held(temporary) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():
-            shutil.copymode(target, temporary)
-        temporary.replace(target)
+            file.close()  # Windows moves no file that is open
+            if target.exists():
+                shutil.copymode(target, temporary)
+            temporary.replace(target)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename in (None, str(temporary)):
@@ -52,10 +67,36 @@ def replacing(path: str | Path) -> Iterator[IO[bytes]]:
 
 
 def remove_leftovers(path: str | Path) -> None:
-    """Remove the unfinished files of writers of ``path`` that were killed. Nobody may be writing it."""
+    """Remove the unfinished files of writers of ``path`` that were killed; those of others are left alone."""
     target = Path(os.path.realpath(path))
     for left in target.parent.glob(f"{_prefix(target)}{'[0-9a-f]' * 16}.tmp"):
-        left.unlink(missing_ok=True)
+        with suppress(OSError):  # it is held, or gone
+            if fcntl is None:
+                left.unlink()
+                continue
+            with left.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[IO[bytes]]:
+    """Make a file that nobody takes for a leftover, in the block, though it be closed meanwhile."""
+    if fcntl is None:
+        with path.open("x+b") as file:
+            yield file
+        return
+    while True:
+        with path.open("x+b") as file:
+            held = os.dup(file.fileno())
+            try:
+                with suppress(OSError):  # a file system without locks, which lets nobody else have one either
+                    fcntl.flock(held, fcntl.LOCK_EX)
+                if path.exists():  # it may have been taken for one until now
+                    yield file
+                    return
+            finally:
+                os.close(held)
 
 
 def _prefix(target: Path) -> str:

@@ -14,6 +14,11 @@ CHUNK = 8192
 """Samples that a metric sees at once: as many as keep the intermediate results in cache."""
 
 
+def _quiet() -> Any:
+    # A run that diverges shows in its numbers, and what is right may underflow on the way.
+    return np.errstate(over="ignore", under="ignore", invalid="ignore")
+
+
 @dataclass(frozen=True)
 class Metric:
     """The mean of a number that each sample has, and what becomes of that mean.
@@ -63,9 +68,9 @@ def rmse(outputs: Outputs) -> Metric:
         out = np.asarray(outputs(params, x))
         if out.shape != y.shape:
             raise ValueError(f"outputs: expected the shape of y, {y.shape}, got {out.shape}")
-        with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges shows in its numbers
+        with _quiet():
             squares = np.square(out - y, dtype=np.float64)
-        mean: Array = squares.reshape(len(y), -1).mean(axis=1)
+            mean: Array = squares.reshape(len(y), -1).mean(axis=1)
         return mean
 
     return Metric(each, _root)
@@ -104,12 +109,13 @@ def cross_entropy(outputs: Outputs) -> Metric:
 
     def each(params: Any, x: Array, y: Array) -> Array:
         out = np.asarray(outputs(params, x))
-        if out.ndim == 1:
-            losses: Array = np.logaddexp(out, 0) - out * y
-            return losses
-        below = out - out.max(axis=1, keepdims=True)
-        chosen: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y]
-        return chosen
+        with _quiet():
+            if out.ndim == 1:
+                losses: Array = np.logaddexp(out, 0) - out * y
+                return losses
+            below = out - out.max(axis=1, keepdims=True)
+            chosen: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y]
+            return chosen
 
     return Metric(each)
 

@@ -10,7 +10,7 @@ Slots hold no subnormal numbers: what is smaller than the smallest normal number
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -223,7 +223,7 @@ def lion(
     m[...] = _flushed(beta2 * m + gain2 * g)
 
 
-# The stages of a step that are no rule: what ``opt.step`` does with its arguments -----------------------------------
+# The stages of a step that are no rule: what ``opt.step`` does with its arguments ---------------------------------
 
 
 @_ieee
@@ -239,6 +239,13 @@ def clip(grad: Array, limit: float) -> Array:
     return np.asarray(np.where(grad < -limit, -limit, np.where(grad > limit, limit, grad)))
 
 
+@_ieee
+def average(param: Array, average: Array, gain: float) -> None:
+    """Take the weights after a step into their average: ``a = a + gain * (w - a)``."""
+    gain, a = average.dtype.type(gain), average
+    a[...] = _flushed(a + gain * (param - a))
+
+
 def zero(grad: Array) -> None:
     """Set ``g`` to 0."""
     grad[...] = 0
@@ -248,9 +255,9 @@ def zero(grad: Array) -> None:
 def norm(grads: Sequence[Array]) -> float:
     """Return the root of the sum of all squares, worked out in double.
 
-    Each array is cut into parts of 65,536 elements in the order of its memory (Fortran order if it is contiguous in
-    that order alone, else C order). Within a part sums are pairwise; the sums of parts are added in their order, and
-    then those of arrays. Where squares are out of range, those of ``g`` divided by its largest magnitude are summed.
+    Each array is cut into parts of 65,536 elements in the order of its memory (Fortran order if it is contiguous
+    in that order alone, else C order). Within a part sums are pairwise; the sums of parts are added in their order,
+    and then those of arrays. Where squares are out of range, ``g`` is divided by its largest magnitude before.
     """
     squares = _sum_of_squares(grads, 1.0)
     if 1e-280 < squares < math.inf:
@@ -264,7 +271,7 @@ def norm(grads: Sequence[Array]) -> float:
 def _sum_of_squares(grads: Sequence[Array], divisor: float) -> float:
     total = 0.0
     for grad in grads:
-        order = "C" if grad.flags.c_contiguous or not grad.flags.f_contiguous else "F"
+        order: Literal["C", "F"] = "C" if grad.flags.c_contiguous or not grad.flags.f_contiguous else "F"
         squares = np.square(np.divide(grad.ravel(order), divisor, dtype=np.float64))
         parts = [_pairwise(squares[start : start + 65536]) for start in range(0, grad.size, 65536)]
         of_array = 0.0

@@ -1,27 +1,57 @@
 """What a step does beside its rule, as a table: each stage one row.
 
 The arithmetic on elements stands in two other places: in reference.py as plain NumPy, and in _kernels.pyx as
-compiled loops. A step runs its stages one after the other on a strip of memory that stays in the L1 cache, and leaves
-the bits that they leave one after the other.
+compiled loops. A step runs its stages one after the other on a strip of memory that stays in the L1 cache, and
+leaves the bits that they leave one after the other.
 """
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from .arguments import checked_number, flag, real_number
+from .powers import one_minus_power
 from .rules import ROUNDING
 
 BEFORE: Final = True
 AFTER: Final = False
 
-STAGES: Final = {"scale": BEFORE, "clip": BEFORE, "zero": AFTER}
+STAGES: Final = {"scale": BEFORE, "clip": BEFORE, "average": AFTER, "zero": AFTER}
 """The stages, and whether they are for the gradient before the rule, or come after it."""
 
 LOOKS: Final = ("squares", "largest")
 """What is found of all gradients before a step."""
+
+
+class Average(NamedTuple):
+    """The average of the weights that an optimizer keeps beside them.
+
+    ``a = a + gain * (w - a)`` after each step. Uncorrected, ``gain`` is ``1 - decay`` and ``a`` starts at the first
+    weights. Corrected, it is ``(1 - decay) / (1 - decay^t)``, so that ``a`` is the average of the weights after the
+    steps alone, in which step i counts ``decay^(t - i)``.
+    """
+
+    decay: float
+    corrected: bool
+
+    def gain(self, t: int) -> float:
+        """Return the gain of step ``t``."""
+        return (1.0 - self.decay) / (one_minus_power(self.decay, t) if self.corrected else 1.0)
+
+
+def checked_average(decay: Any, corrected: Any) -> Average | None:
+    """Return what an optimizer's ``average`` and ``average_corrected`` ask for. Raises TypeError or ValueError."""
+    corrected = flag("average_corrected", corrected)
+    if decay is None:
+        if corrected:
+            raise ValueError("average_corrected: expected False without average, got True")
+        return None
+    number = real_number("average", decay, "None or a number in [0, 1)")
+    if not 0.0 <= number < 1.0:
+        raise ValueError(f"average: expected None or a number in [0, 1), got {decay}")
+    return Average(number, corrected)
 
 
 def checked_limit(name: str, value: Any) -> float | None:

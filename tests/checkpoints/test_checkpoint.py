@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 import sys
 from collections import OrderedDict, namedtuple
 
@@ -468,7 +469,7 @@ def test_a_checkpoint_of_another_optimizer_or_generator_touches_nothing(tmp_path
         (gd.Adam(params["layers"], lr=0.1), rng, r"state_dict\['groups'\]"),
         ("adam", rng, r"optimizer: expected an optimizer, got str"),
     ]
-    gd.save(path, like(params, rng), gd.AdamW(params, lr=0.01), rng=np.random.default_rng(1))
+    gd.save(path, like(params, rng), gd.AdamW(params, lr=0.01).state_dict(), rng=np.random.default_rng(1))
     before = everything(params, opt, rng)
     for wrong_opt, wrong_rng, match in refused:
         with pytest.raises((TypeError, ValueError), match=match):
@@ -565,3 +566,38 @@ def test_an_interrupt_at_any_line_of_save_leaves_the_old_file_or_the_new(tmp_pat
         seen.add((again, loaded.epoch))
     assert {(True, 0), (False, 1)} <= seen
     assert at > 50
+
+
+@in_both
+def test_parameters_that_are_not_the_optimizers_are_neither_saved_nor_set(tmp_path, suffix):
+    path = tmp_path / f"run{suffix}"
+    p, q = {"w": np.zeros(2), "b": np.zeros(1)}, {"w": np.ones(2), "b": np.ones(1)}
+    opt = gd.Adam(p)
+    said = r"params\['w'\]: expected the array that the optimizer was made for, got another"
+    with pytest.raises(ValueError, match=said):
+        gd.save(path, q, opt)
+    assert not path.exists()
+    gd.save(path, q, opt.state_dict())  # who means it
+    gd.save(path, {"model": p, "average": q}, opt)
+    gd.save(path, p, opt)
+    with pytest.raises(ValueError, match=said):
+        gd.load(path, q, opt)
+    assert q["w"].tolist() == [1, 1]
+    gd.load(path, p, opt)
+    frozen = gd.Adam({"w": p["w"]})
+    gd.save(path, p, frozen)
+    gd.load(path, p, frozen)
+    p["w"] = np.ones(2)
+    with pytest.raises(ValueError, match=said):
+        gd.save(path, p, frozen)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@in_both
+def test_what_would_be_waited_for_is_no_checkpoint(tmp_path, suffix):
+    pipe, device = tmp_path / f"pipe{suffix}", tmp_path / f"device{suffix}"
+    os.mkfifo(pipe)
+    device.symlink_to("/dev/zero")
+    for path in (pipe, device):
+        with pytest.raises(OSError, match="expected a regular file, got a device or a pipe"):
+            gd.load(path)

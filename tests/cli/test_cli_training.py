@@ -341,6 +341,22 @@ def test_a_run_is_resumed_where_it_stood(gdc):
     assert gdc("predict", "resumed.npz", data) == gdc("predict", "whole.npz", data)
 
 
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_run_is_prolonged_where_its_schedule_allows_it_and_told_the_way_out_otherwise(gdc, schedule):
+    argv = ("train", written(houses(40)), "--target", "price", "--schedule", schedule, "--batch-size", 16)
+    argv = (*argv, "--checkpoint", "run.npz")
+    assert gdc(*argv, "--epochs", 4)[0] == 0
+    status, _, err = gdc(*argv, "--epochs", 8, "--resume")
+    if schedule == "constant":
+        assert status == 0
+    else:
+        assert (status, err.count("\n")) == (1, 1)
+        assert (
+            " and other rates in its 8 steps in run.npz; give the --schedule, --lr and --epochs that it was" in err
+        )
+    assert gdc(*argv, "--epochs", 8 if schedule == "constant" else 4, "--resume")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

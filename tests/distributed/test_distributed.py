@@ -125,6 +125,37 @@ def test_a_rank_with_other_parameters_ends_the_job_with_the_reason():
     assert "rank 1: expected params of float64 (3,) in C order, as on ranks 0, 2, got params of" in done.stderr
 
 
+OUT_OF_STEP = {
+    "swallow": ("rank 1: expected call 4 of step, as on ranks 0, 2, got call 5 of step", 300),
+    "retry": ("rank 1: expected call 4 of step, as on ranks 0, 2, got call 5 of step", 300),
+    "more": ("at call 6 of step, longer than timeout=0.5 s: rank 0 does not answer; rank 2 does not answer", 0.5),
+    "save": ("at call 4 of step, longer than timeout=0.5 s: rank 1 is at save", 0.5),
+    "construct": ("longer than timeout=0.5 s: rank 1 is at the construction of ShardedOptimizer", 0.5),
+    "stop": ("ends the job: waited for other ranks at call 4 of step, longer than timeout=0.5 s: rank 1 does", 0.5),
+}
+
+
+@under_mpiexec
+@pytest.mark.parametrize("case", OUT_OF_STEP)
+def test_ranks_that_are_out_of_step_end_the_job_and_say_where_they_are(case):
+    said, timeout = OUT_OF_STEP[case]
+    done = run(3, "out_of_step.py", case, timeout)
+    assert done.returncode not in (0, 124), done.stderr
+    assert said in done.stderr
+
+
+@under_mpiexec
+def test_ranks_that_are_together_may_take_longer_than_the_timeout():
+    done = run(3, "out_of_step.py", "patient", 0.3)
+    assert (done.returncode, done.stdout.split()) == (0, ["survived"] * 3), done.stderr
+
+
+@under_mpiexec
+def test_a_parameter_that_was_changed_is_refused_as_by_one_process():
+    done = launch(2, "-W", "ignore::DeprecationWarning", HERE / "out_of_step.py", "changed", 300)
+    assert (done.returncode, done.stdout.split()) == (0, ["survived"] * 2), done.stderr
+
+
 def alone_of_4(*args, **environment):
     # One of the jobs of one rank that another MPI's launcher started, as it has set its variables for each.
     return subprocess.run(
@@ -174,7 +205,7 @@ def test_every_launcher_is_known_by_its_variable(name, monkeypatch):
 def test_without_mpi4py_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(ImportError, match=re.escape("pip install 'gdcore[mpi]'")):
-        ranks.joined()
+        ranks.communicator()
 
 
 def test_mpi4py_without_an_mpi_is_told_as_a_missing_package(monkeypatch):
@@ -185,7 +216,7 @@ def test_mpi4py_without_an_mpi_is_told_as_a_missing_package(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "mpi4py", WithoutMPI())
     with pytest.raises(ImportError, match="cannot load MPI library"):
-        ranks.joined()
+        ranks.communicator()
 
 
 def test_room_on_disk_needs_nothing_that_linux_alone_has(monkeypatch, tmp_path):

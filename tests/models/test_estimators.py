@@ -191,6 +191,29 @@ def test_parameters_of_another_type_are_named(changed, error, said):
         gd.GDRegressor(**changed).fit(np.ones((4, 1)), np.arange(4.0))
 
 
+@pytest.mark.parametrize("kind", BOTH)
+@pytest.mark.parametrize("hidden", [(), (3,)])
+def test_ctrl_c_ends_what_called_fit_and_leaves_the_estimator_whole(kind, hidden):
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    y = (X[:, 0] > 0).astype(int)
+
+    def interrupting(step):
+        if step == 25:
+            raise KeyboardInterrupt
+        return 0.01
+
+    estimator = kind(hidden=hidden, schedule=interrupting, batch_size=4, random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        estimator.fit(X, y)
+    assert (estimator.history_.stopped, estimator.n_iter_) == ("interrupted", 2)
+    assert estimator.predict(X).shape == (40,)
+    assert np.isfinite(estimator.score(X, y))
+    search = GridSearchCV(estimator, {"lr": [0.1, 0.2]}, cv=2, error_score="raise")
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(X, y)
+    assert not hasattr(search, "cv_results_")
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_comes_to_the_least_squares_at_its_own_rate(optimizer):
     rng = np.random.default_rng(0)

@@ -120,6 +120,43 @@ def test_patience_stops_and_puts_the_best_parameters_back():
     assert w.tolist() != seen[-1][1].tolist()
 
 
+@pytest.mark.parametrize("size", [5, 23])
+@pytest.mark.parametrize("monitor", [None, "loss"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda w: gd.Momentum(w, lr=0.4, beta=0.9, dampening=0.0),
+        lambda w: gd.SGD(w, lr=1.02),
+        lambda w: gd.SGD(w, lr=100.0),
+    ],
+    ids=["overshoots", "grows", "diverges"],
+)
+def test_what_patience_puts_back_has_the_monitored_value(make, monitor, size):
+    w = np.zeros(2)
+    try:
+        history = run(w, make(w), epochs=30, batch_size=size, patience=30, monitor=monitor)
+    except gd.DivergenceError as error:
+        history = error.history
+    assert history.monitor == "loss"
+    assert history.best["loss"] == pytest.approx(value_and_grad(w, X, Y)[0], rel=1e-12)
+
+
+def test_with_patience_by_the_loss_it_is_that_after_the_epoch_beside_the_one_met_in_it():
+    w, other = np.zeros(2), np.zeros(2)
+    seen = []
+    after = run(w, patience=9, callback=lambda record, w: seen.append(value_and_grad(w, X, Y)[0]))
+    met = run(other)
+    np.testing.assert_allclose(after.to_dict()["loss"], seen, rtol=1e-12)
+    assert after.to_dict()["running_loss"] == met.to_dict()["loss"]
+    assert w.tolist() == other.tolist()  # the last epoch is the best
+
+
+def test_patience_compares_nothing_that_is_met_on_the_way():
+    said = "monitor: expected a value of the parameters after an epoch .* 'running_rmse', .*; 'rmse' is one"
+    with pytest.raises(ValueError, match=said):
+        run(np.zeros(2), metrics={"rmse": metrics.rmse(line)}, running=True, monitor="running_rmse", patience=2)
+
+
 def test_without_patience_the_last_parameters_stay():
     w = np.zeros(2)
     seen = []
@@ -181,6 +218,26 @@ def test_an_interrupt_at_any_call_leaves_whole_steps_and_the_history():
         for x, y in itertools.islice(batches, stop - 1):
             other.step(value_and_grad(by_hand, x, y)[1])
         np.testing.assert_array_equal(w, by_hand)
+
+
+# Floating point
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "classes"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_underflows_and_is_right_raises_nothing(task, dtype):
+    rng = np.random.default_rng(0)
+    for scale in (1e-30, 1e3):
+        x = (rng.standard_normal((40, 3)) * scale).astype(dtype)
+        y = x[:, 0] if task == "regression" else (x[:, 0] > 0).astype(np.int64)
+        for activation in ("relu", "tanh", "sigmoid"):
+            net = gd.models.MLP((3, 4, 2 if task == "classes" else 1), task=task, activation=activation, rng=rng,
+                                dtype=dtype)  # fmt: skip
+            with np.errstate(all="raise"):
+                history = gd.fit(net.value_and_grad, net.params, (x, y), gd.Adam(net.groups()), epochs=2,
+                                 batch_size=20, rng=rng, metrics=net.metrics, running=True, validation=(x, y),
+                                 patience=5)  # fmt: skip
+            assert len(history) == 2
 
 
 # Schedules and clipping
@@ -327,15 +384,6 @@ def test_a_loss_that_grows_without_end_is_divergence_long_before_it_is_infinite(
     assert opt.t < 60
 
 
-def test_growth_may_be_allowed_and_a_peak_is_none():
-    losses = itertools.chain([1.0] * 10, itertools.cycle([1e9] * 9 + [1.0]))
-    grads = np.zeros(2)
-    w = np.zeros(2)
-    assert len(run(w, gd.SGD(w, 0.1), loss=lambda *_: (next(losses), grads), epochs=20)) == 20
-    tall = itertools.chain([1.0] * 10, itertools.repeat(1e9))
-    assert len(run(w, gd.SGD(w, 0.1), loss=lambda *_: (next(tall), grads), epochs=20, divergence=None)) == 20
-
-
 def test_a_start_at_the_optimum_is_no_divergence():
     w = np.array([3.0, -2.0])
     assert len(run(w, gd.Adam(w, lr=0.05), epochs=30)) == 30
@@ -358,6 +406,81 @@ def test_a_divergence_survives_the_way_between_processes():
     error = gd.DivergenceError("loss: too large", 2, 3, gd.History([{"epoch": 1}]))
     copy = pickle.loads(pickle.dumps(error))
     assert (str(copy), copy.epoch, copy.step, len(copy.history)) == ("loss: too large", 2, 3, 1)
+
+
+# The arrays that are stepped
+
+
+def tree_loss(p, x, y):
+    value, (slope, offset) = value_and_grad([p["w"][0], p["b"][0]], x, y)
+    return value, {"w": np.array([slope]), "b": np.array([offset])}
+
+
+def tree():
+    return {"w": np.zeros(1), "b": np.zeros(1)}
+
+
+REPLACED = r"params\['w'\]: expected the array that the optimizer was made for, got another .* p\['w'\]\[...\] = "
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_an_optimizer_of_other_arrays_is_refused_before_any_step(grouped, tmp_path):
+    p, q = tree(), tree()
+    opt = gd.SGD([{"params": {"w": q["w"]}}, {"params": {"b": q["b"]}}] if grouped else q, lr=0.1)
+    label = r"\['0.w'\]" if grouped else r"\['w'\]"
+    with pytest.raises(ValueError, match=rf"params{label}: expected the array that the optimizer was made for"):
+        run(p, opt, loss=tree_loss)
+    with pytest.raises(ValueError, match=rf"params{label}: expected the array that the optimizer was made for"):
+        run(p, opt, loss=tree_loss, checkpoint=tmp_path / "run.npz")
+    assert (opt.t, p, q, list(tmp_path.iterdir())) == (0, tree(), tree(), [])
+
+
+def test_an_array_that_was_replaced_before_the_run_or_in_a_callback_is_an_error():
+    p = tree()
+    opt = gd.SGD(p, lr=0.1)
+    p["w"] = np.ones(1)
+    with pytest.raises(ValueError, match=REPLACED):
+        run(p, opt, loss=tree_loss)
+    p = tree()
+    opt = gd.SGD({"w": p["w"], "b": p["b"]}, lr=0.1)  # a tree of its own
+    with pytest.raises(ValueError, match=REPLACED):
+        run(p, opt, loss=tree_loss, callback=lambda _, p: p.update(w=np.clip(p["w"], -1, 1)))
+    assert opt.t == 5
+
+
+def test_an_array_that_is_replaced_within_a_run_is_an_error_at_the_next_step():
+    p = tree()
+    opt = gd.SGD(p, lr=0.1)
+
+    def normalising(p, x, y):
+        if opt.t == 7:
+            p["w"] = p["w"] / 2
+        return tree_loss(p, x, y)
+
+    with pytest.raises(ValueError, match=REPLACED):
+        run(p, opt, loss=normalising)
+    assert opt.t == 7
+
+
+def test_frozen_arrays_views_and_values_written_in_place_are_in_order():
+    p = tree() | {"frozen": np.ones(3)}
+    opt = gd.SGD({"w": p["w"], "b": p["b"]}, lr=0.1)
+    run(p, opt, loss=tree_loss, callback=lambda _, p: p["w"].__setitem__(..., np.clip(p["w"], -1, 1)))
+    assert (opt.t, -1 <= p["w"] <= 1) == (30, True)
+    # One vector is stepped, of which the model has views; and the other way round.
+    flat, both = np.zeros(2), np.zeros(2)
+    run(
+        {"w": flat[:1], "b": flat[1:]},
+        gd.SGD(flat, lr=0.1),
+        loss=lambda p, *a: value_and_grad([*p["w"], *p["b"]], *a),
+    )
+
+    def halves(w, *batch):
+        value, grads = value_and_grad(w, *batch)
+        return value, [grads[:1], grads[1:]]
+
+    run(both, gd.SGD([both[:1], both[1:]], lr=0.1), loss=halves)
+    assert flat.tolist() == both.tolist() != [0, 0]
 
 
 # What is refused

@@ -193,27 +193,39 @@ def test_a_run_with_a_schedule_goes_on_in_the_process_that_began_it(tmp_path):
     assert here.outcome(here.fit()) == whole.outcome(whole.fit())
 
 
-def test_divergence_is_found_at_the_same_step_whether_or_not_the_run_was_broken_off(tmp_path):
-    data = (np.zeros(60),)
-    losses = [1.0] * 10 + [1e9] * 50
+HELD_RATE = gd.schedules.piecewise({0: 0.1})
+LONGER = {
+    "drops where the run ended": gd.schedules.piecewise({0: 0.1, 2 * STEPS: 0.01}),
+    "says the same otherwise": gd.schedules.join({0: gd.schedules.constant(0.1)}),
+}
 
-    def fit(until):
-        w = np.zeros(1)
-        opt = gd.SGD(w, lr=0.0)
 
-        def value_and_grad(w, x):
-            if opt.t == until:
-                raise PowerCutError
-            return losses[opt.t], np.zeros(1)
+@pytest.mark.parametrize("longer", LONGER)
+def test_a_run_is_prolonged_where_its_rates_so_far_are_the_same(tmp_path, longer):
+    Run(gd.Adam, tmp_path, schedule=HELD_RATE, epochs=2).fit()
+    with pytest.raises(PowerCutError):
+        Run(gd.Adam, tmp_path, schedule=LONGER[longer], epochs=4).fit(until=STEPS)
+    after = Run(gd.Adam, tmp_path, schedule=LONGER[longer], epochs=4)
+    whole = Run(gd.Adam, tmp_path, schedule=LONGER[longer], epochs=4, checkpoint=None, resume=False)
+    assert after.outcome(after.fit()) == whole.outcome(whole.fit())
+    # The past is now another one than that of the schedule it began with, where the rate has dropped since.
+    again = Run(gd.Adam, tmp_path, schedule=HELD_RATE, epochs=4)
+    if LONGER[longer](2 * STEPS) == 0.1:
+        again.fit(until=0)
+    else:
+        with pytest.raises(ValueError, match="and other rates in its 16 steps"):
+            again.fit()
 
-        gd.fit(value_and_grad, w, data, opt, epochs=1, batch_size=1, rng=None, shuffle=False,
-               checkpoint=tmp_path / "run.npz", checkpoint_every=0, resume=True)  # fmt: skip
 
-    for until in (5, 12, 17):
-        with pytest.raises(PowerCutError):
-            fit(until)
-    with pytest.raises(gd.DivergenceError, match="at step 20 of epoch 1"):
-        fit(None)
+def test_a_schedule_over_all_of_a_longer_run_is_refused_and_says_why(tmp_path):
+    Run(gd.Adam, tmp_path, schedule=gd.schedules.cosine(0.1, 2 * STEPS), epochs=2).fit()
+    longer = Run(gd.Adam, tmp_path, schedule=gd.schedules.cosine(0.1, 4 * STEPS), epochs=4)
+    said = (
+        r"expected a run with schedule cosine\(lr=0.1, steps=16, .*got one with cosine\(.*and other rates in its 8"
+    )
+    with pytest.raises(ValueError, match=said):
+        longer.fit()
+    assert longer.opt.t == 0
 
 
 def test_other_samples_or_hyperparameters_are_another_run(tmp_path, monkeypatch):

@@ -59,7 +59,7 @@ def save(
         path: a file named ``*.npz`` or ``*.safetensors``. A file that is there is replaced once the new one is on
             disk.
         params: an array, or nested dicts, lists and tuples of arrays; keys are text or integers.
-        optimizer: an optimizer, or its ``state_dict()``.
+        optimizer: an optimizer that steps these very arrays or some of them, or, for others, its ``state_dict()``.
         rng: a generator whose bits come from one of NumPy's own. The children it may ``spawn`` are not part of it.
         epoch: an int >= 0.
         metadata: None, bools, integers, floats, text, NumPy scalars and arrays, alone or in nested dicts, lists and
@@ -92,6 +92,7 @@ def save(
         "metadata": encode(metadata, "metadata", arrays),
     }
     _check_leaves(params)
+    _check_stepped(optimizer, params)
     containers.write(path, content, arrays)
 
 
@@ -103,7 +104,8 @@ def load(
     Arguments:
         path: a file named ``*.npz`` or ``*.safetensors``.
         params: a tree of arrays of the same keys, shapes and dtypes as saved, which are overwritten in place.
-        optimizer: an optimizer of the same rule, for such parameters; it takes the state saved.
+        optimizer: an optimizer of the same rule, for such parameters; it takes the state saved. With
+            ``params``, one that steps these very arrays or some of them.
         rng: a generator with bits of the same kind; it takes the state saved.
 
     Returns all that is in the file, in arrays of its own.
@@ -141,6 +143,8 @@ def restore(
         *_restoring_rng(rng, checkpoint.rng, path),
         *_restoring_params(params, checkpoint.params, path),
     ]
+    if params is not None:
+        _check_stepped(optimizer, params)
     deque(map(operator.call, actions), maxlen=0)
 
 
@@ -162,6 +166,11 @@ def _state_dict(optimizer: Any) -> Any:
             f"gd.distributed.save, on all of them"
         )
     return optimizer.state_dict()
+
+
+def _check_stepped(optimizer: Any, params: Any) -> None:
+    if callable(getattr(optimizer, "check_params", None)):
+        optimizer.check_params(params)
 
 
 def _check_leaves(params: Any) -> None:

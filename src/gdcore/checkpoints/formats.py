@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from ..arguments import describe
-from ..files import replacing
+from ..files import check_regular, replacing
 from ..trees import where
 from .container import CHUNK, DIGITS, FORMAT, Array, CheckpointError, Choose, Container
 from .npz import NPZ
@@ -69,6 +69,7 @@ def reading(path: str | Path, mapped: Choose = lambda _: False) -> Iterator[tupl
     and CheckpointError for one that :func:`write` did not make: what the block raises is taken to mean that too.
     """
     container = container_of(path)
+    check_regular(path)
     with Path(path).open("rb") as file:
         try:
             _check_seal(container, file)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..checkpoints import CheckpointError
 from ..models import OPTIMIZERS
 from ..tables import TableModel
-from ..training import DivergenceError, History, fit
+from ..training import DivergenceError, History, ScheduleError, fit
 from .errors import INTERRUPTED, SUCCESS, CommandError
 from .options import LEAST_EPOCHS, LEAST_STEPS, SCHEDULES
 from .report import (
@@ -150,6 +150,11 @@ class Job:
             )
         except DivergenceError as error:
             raise CommandError(f"the run diverged: {error} than {options.lr:g}") from error
+        except ScheduleError as error:
+            raise CommandError(
+                f"--resume: {str(error).removeprefix('checkpoint: ')}; give the --schedule, --lr and --epochs that "
+                f"it was begun with, or begin anew with another --checkpoint"
+            ) from error
         except (CheckpointError, ValueError) as error:
             if options.checkpoint is None:
                 raise

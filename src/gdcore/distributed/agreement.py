@@ -3,73 +3,59 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from itertools import accumulate
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-Comm = Any
-"""A communicator of mpi4py."""
-
+from .launch import Comm, RankError
+from .waiting import TIMEOUT, Waiting
 
 DIGEST: Final = 16
 """Bytes in which ranks compare what they hold."""
-
-
-FAILED: Final = "\0"
-"""What the text of a rank that could not describe itself begins with."""
-
 
 TOLD: Final = "(the other ranks have been told)"
 """The note of an error that other ranks raise too, or know of by a RankError."""
 
 
-class RankError(RuntimeError):
-    """The ranks disagree, or what another one did failed; its message is the same on all that raise it."""
-
-
-def agree(comm: Comm, describe: Callable[[], Sequence[str]]) -> None:
-    """Raise on all ranks unless ``describe()`` returns the same lines on all: who disagrees, and in what.
+def agree(
+    comm: Comm, lines_of: Callable[[], Sequence[str]], what: str = "an agreement", timeout: float | None = TIMEOUT
+) -> None:
+    """Raise on all ranks unless ``lines_of()`` returns the same lines on all: who disagrees, and in what.
 
     If it raises on some rank, it raises there, and RankError on the others. Sends DIGEST bytes to each rank, and
-    the lines only where they differ: ranks of whatever state come to an end.
+    the lines only where they differ: ranks of whatever state come to an end. ``what`` they are at, and the seconds
+    that they wait for each other, are as for :class:`Waiting`.
     """
-    failed = None
-    try:
-        lines = list(describe())
-    except BaseException as error:  # a SystemExit too would leave the others waiting
-        failed, lines = error, [f"{FAILED}{type(error).__name__}: {error}"]
-    text = "\n".join(line.replace("\n", " ") for line in lines).encode()
-    digests = np.empty((comm.Get_size(), DIGEST), np.uint8)
-    comm.Allgather(np.frombuffer(blake2b(text, digest_size=DIGEST).digest(), np.uint8), digests)
-    differ = bool((digests != digests[0]).any())
-    texts = _all_texts(comm, text) if differ else []
+    failed: BaseException | None = None
+    lines: list[str] = []
+    with Waiting(comm, what, timeout):
+        try:
+            lines = [line.replace("\n", " ") for line in lines_of()]
+        except BaseException as error:  # a SystemExit too would leave the others waiting
+            failed = error
+        fault = None if failed is None else f"{type(failed).__name__}: {failed}".replace("\n", " ")
+        digest = blake2b(repr((what, fault, lines)).encode(), digest_size=DIGEST).digest()
+        digests = np.empty((comm.Get_size(), DIGEST), np.uint8)
+        comm.Allgather(np.frombuffer(digest, np.uint8), digests)
+        differ = bool((digests != digests[0]).any())
+        said = comm.allgather((fault, (what, *lines))) if differ else []
     if failed is not None:
         if comm.Get_size() > 1:
             failed.add_note(TOLD)
         raise failed
+    for rank, (other, _) in enumerate(said):
+        if other is not None:
+            raise RankError(f"rank {rank}: {other}")
     if differ:
-        raise RankError(_difference(texts))
+        raise RankError(difference([each for _, each in said]))
 
 
-def _all_texts(comm: Comm, text: bytes) -> list[str]:
-    lengths = np.empty(comm.Get_size(), np.int64)
-    comm.Allgather(np.array([len(text)], np.int64), lengths)
-    ends = list(accumulate(lengths.tolist()))
-    starts = [0, *ends[:-1]]
-    joined = np.empty(ends[-1], np.uint8)
-    comm.Allgatherv(np.frombuffer(text, np.uint8), [joined, (lengths.tolist(), starts)])
-    return [joined[start:end].tobytes().decode() for start, end in zip(starts, ends, strict=True)]
-
-
-def _difference(texts: list[str]) -> str:
-    for rank, text in enumerate(texts):
-        if text.startswith(FAILED):
-            return f"rank {rank}: {text.removeprefix(FAILED)}"
-    common, _ = Counter(texts).most_common(1)[0]  # of equally many, the first rank's
-    rank = next(rank for rank, text in enumerate(texts) if text != common)
-    others = ", ".join(str(other) for other, text in enumerate(texts) if text == common)
-    expected, got = common.split("\n"), texts[rank].split("\n")
+def difference(said: Sequence[Sequence[str]]) -> str:
+    """Return the words for the first rank that says something else than most do, given the lines of each."""
+    common, _ = Counter(map(tuple, said)).most_common(1)[0]  # of equally many, the first rank's
+    rank = next(rank for rank, lines in enumerate(said) if tuple(lines) != common)
+    others = ", ".join(str(other) for other, lines in enumerate(said) if tuple(lines) == common)
+    expected, got = [*common], [*said[rank]]
     width = max(len(expected), len(got))
     pairs = zip(expected + ["nothing"] * width, got + ["nothing"] * width, strict=False)
     first, second = next(pair for pair in pairs if pair[0] != pair[1])

@@ -2,28 +2,44 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from .. import checkpoints
+from ..arguments import Array
 from ..checkpoints import Checkpoint, check_path
-from .agreement import Comm, agree
+from .agreement import agree
 from .interrupts import uninterrupted
-from .launch import joined
+from .launch import Comm, communicator
+from .waiting import TIMEOUT
 
-if TYPE_CHECKING:
-    from .optimizer import ShardedOptimizer
 
-Array = np.ndarray[Any, Any]
+@runtime_checkable
+class Sharded(Protocol):
+    """An optimizer whose state is divided among ranks: what checkpoints need of it."""
+
+    comm: Comm
+    timeout: float | None
+
+    @property
+    def state_nbytes(self) -> int:
+        """The bytes of the state of all ranks together."""
+
+    def gathered_state_dict(self, make: Callable[[Array], Array | None]) -> dict[str, Any]:
+        """Return the state dict with the state of all ranks in arrays that ``make(param)`` returns."""
+
+    def check_params(self, params: Any) -> None:
+        """Raise ValueError unless ``params`` hold the arrays that are stepped."""
 
 
 def save(
     path: str | Path,
     params: Any,
-    optimizer: "ShardedOptimizer",
+    optimizer: Sharded,
     *,
     rng: np.random.Generator | None = None,
     epoch: int | None = None,
@@ -46,6 +62,7 @@ def save(
         def prepare() -> list[str]:
             if writes:
                 check_path(path)
+                optimizer.check_params(params)
                 scratch.append(stack.enter_context(Scratch(Path(path).resolve().parent, optimizer.state_nbytes)))
             return []
 
@@ -54,15 +71,15 @@ def save(
                 checkpoints.save(path, params, state, rng=rng, epoch=epoch, metadata=metadata)
             return []
 
-        agree(optimizer.comm, prepare)
+        agree(optimizer.comm, prepare, "save", optimizer.timeout)
         state = optimizer.gathered_state_dict(scratch[0].like if writes else lambda _: None)
-        agree(optimizer.comm, write)
+        agree(optimizer.comm, write, "the end of save", optimizer.timeout)
 
 
 def load(
     path: str | Path,
     params: Any = None,
-    optimizer: "ShardedOptimizer | None" = None,
+    optimizer: Sharded | None = None,
     rng: np.random.Generator | None = None,
     *,
     comm: Comm = None,
@@ -78,27 +95,35 @@ def load(
     The state in what is returned stays on disk, in arrays that cannot be written. Raises as :func:`gdcore.load`
     does, and RuntimeError on the other ranks then.
     """
-    if optimizer is not None:
+    if optimizer is None:
+        found = read(path, communicator(comm))
+    else:
         _check_sharded(optimizer)
-    comm = joined(comm) if optimizer is None else optimizer.comm
-    found: Checkpoint | None = None
-
-    def read() -> list[str]:
-        nonlocal found
-        found = checkpoints.read(path, mapped=lambda name: name.startswith("optimizer."))
-        return [f"epoch {found.epoch} of {Path(path).name}"]
-
-    agree(comm, read)
-    assert found is not None
-    with uninterrupted():
-        checkpoints.restore(found, path, params, optimizer, rng)
+        found = read(path, optimizer.comm, optimizer.timeout)
+    restore(found, path, params, optimizer, rng)
     return found
 
 
-def _check_sharded(optimizer: Any) -> None:
-    from .optimizer import ShardedOptimizer  # noqa: PLC0415
+def read(path: str | Path, comm: Comm, timeout: float | None = TIMEOUT) -> Checkpoint:
+    """Return what is in a file, on all ranks; the state of an optimizer stays there until it is used."""
+    found: list[Checkpoint] = []
 
-    if not isinstance(optimizer, ShardedOptimizer):
+    def lines() -> list[str]:
+        found.append(checkpoints.read(path, mapped=lambda name: name.startswith("optimizer.")))
+        return [f"epoch {found[0].epoch} of {Path(path).name}"]
+
+    agree(comm, lines, "load", timeout)
+    return found[0]
+
+
+def restore(found: Checkpoint, path: str | Path, params: Any, optimizer: Sharded | None, rng: Any) -> None:
+    """Set parameters, optimizer and generator of all ranks to what they were."""
+    with uninterrupted():
+        checkpoints.restore(found, path, params, optimizer, rng)
+
+
+def _check_sharded(optimizer: Any) -> None:
+    if not isinstance(optimizer, Sharded):
         raise TypeError(
             f"optimizer: expected a gd.distributed.ShardedOptimizer, got {type(optimizer).__name__}; gd.save and "
             f"gd.load are for that"

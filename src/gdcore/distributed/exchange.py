@@ -1,15 +1,14 @@
 """What goes between the ranks in a step: gradients to their owners, and parameters back to everyone."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .agreement import Comm
+from ..arguments import Array
+from .agreement import difference
+from .launch import Comm, RankError
 from .partition import Bucket
-
-Array = np.ndarray[Any, Any]
 
 LANES: Final = 2
 """Buckets under way at once: one is exchanged while another is stepped."""
@@ -58,18 +57,22 @@ class _Lane:
         self.request: Any = None
         self.bringing: Bucket | None = None
 
-    def buffers(self, bucket: Bucket, rank: int) -> tuple[Array, Array]:
-        """Return one for a bucket, and one for what every rank sends to ``rank``: shape (ranks, its elements)."""
-        ranks, own = len(bucket.counts), bucket.counts[rank]
+    def buffers(self, bucket: Bucket, rank: int, more: int = 0) -> tuple[Array, Array]:
+        """Return one for a bucket, and one for what every rank sends to ``rank``: shape (ranks, its elements).
+
+        Both have room for ``more`` elements behind those of each rank.
+        """
+        ranks, own = len(bucket.counts), bucket.counts[rank] + more
         whole, pieces = (memory.view(bucket.dtype) for memory in self._memory)
-        return whole[: bucket.size], pieces[: ranks * own].reshape(ranks, own)
+        return whole[: bucket.size + ranks * more], pieces[: ranks * own].reshape(ranks, own)
 
 
 class Exchange:
     """The buckets of ``params``, flat and contiguous arrays, and the buffers in which they go between ranks.
 
     The sum over ranks is made here, in their order: that of an MPI library depends on the library, the size and the
-    number of ranks. An all-to-all and a sum send what a reduce-scatter does. ``labels`` are what errors call the
+    number of ranks. An all-to-all and a sum send what a reduce-scatter does. Behind the gradients for a rank
+    goes the number of the call, so that no two steps are taken for one. ``labels`` are what errors call the
     parameters.
     """
 
@@ -77,20 +80,21 @@ class Exchange:
         self._comm, self._buckets, self._params, self._labels = comm, buckets, params, labels
         self._rank, self._ranks = comm.Get_rank(), comm.Get_size()
         self._mine = [bucket.own(self._rank) for bucket in buckets]
-        largest = max((max(b.counts) * self._ranks * b.dtype.itemsize for b in buckets), default=0)
+        largest = max(((max(b.counts) + 1) * self._ranks * b.dtype.itemsize for b in buckets), default=0)
         self._lanes = [_Lane(largest) for _ in buckets[:LANES]]
 
-    def means(self, grads: list[Any], weight: float) -> Iterator[Mean]:
+    def means(self, grads: list[Any], weight: float, number: int) -> Iterator[Mean]:
         """Send the gradients of all buckets, and return the average for this rank's part of each in turn.
 
         It is in a buffer that is free again when the next is asked for, or when ``gather`` begins. The bucket
-        behind it is on its way meanwhile. Raises ValueError where only some ranks have None for a parameter.
+        behind it is on its way meanwhile. Raises ValueError where only some ranks have None for a parameter, and
+        RankError where ranks give other numbers.
         """
         for index in range(len(self._buckets) + 1):
             if index < len(self._buckets):
-                self._scatter(index, grads, weight)
+                self._scatter(index, grads, weight, number)
             if index:
-                yield self._mean(index - 1)
+                yield self._mean(index - 1, number)
 
     def gather(self, index: int) -> None:
         """Begin to bring everybody the parameters of bucket ``index`` from their owners."""
@@ -119,35 +123,49 @@ class Exchange:
                     self._params[s.leaf][s.part] = whole[s.place]
         return lane
 
-    def _scatter(self, index: int, grads: list[Any], weight: float) -> None:
+    def _scatter(self, index: int, grads: list[Any], weight: float, number: int) -> None:
         bucket, lane = self._buckets[index], self._free(index)
-        whole, pieces = lane.buffers(bucket, self._rank)
+        whole, pieces = lane.buffers(bucket, self._rank, 1)
         none = NONE[bucket.dtype]
-        for s in chain.from_iterable(bucket.segments):
-            grad = grads[s.leaf]
-            if grad is None:
-                whole.view(none.dtype)[s.place] = none
-            else:
-                weigh(grad[s.part], weight, whole[s.place])
-        own = bucket.counts[self._rank]
+        bits = whole.view(none.dtype)
+        for rank, segments in enumerate(bucket.segments):
+            for s in segments:
+                grad, place = grads[s.leaf], slice(s.place.start + rank, s.place.stop + rank)
+                if grad is None:
+                    bits[place] = none
+                else:
+                    weigh(grad[s.part], weight, whole[place])
+        counts = [count + 1 for count in bucket.counts]
+        starts = [start + rank for rank, start in enumerate(bucket.starts)]
+        bits[[start + count - 1 for start, count in zip(starts, counts, strict=True)]] = _cropped(number)
+        own = counts[self._rank]
         lane.request = self._comm.Ialltoallv(
-            [whole, (bucket.counts, bucket.starts)],
+            [whole, (counts, starts)],
             [pieces, ([own] * self._ranks, [own * rank for rank in range(self._ranks)])],
         )
 
-    def _mean(self, index: int) -> Mean:
+    def _mean(self, index: int, number: int) -> Mean:
         bucket, lane = self._buckets[index], self._lanes[index % LANES]
-        _, pieces = lane.buffers(bucket, self._rank)
+        _, pieces = lane.buffers(bucket, self._rank, 1)
         lane.request.Wait()
         none, mine = NONE[bucket.dtype], self._mine[index]
-        absent = pieces.view(none.dtype)[:, [s.at for s in mine]] == none
+        bits = pieces.view(none.dtype)
+        numbers = bits[:, -1].tolist()
+        if numbers.count(_cropped(number)) != self._ranks:
+            self.finish()
+            raise RankError(difference([[f"call {other} of step"] for other in numbers]))
+        absent = bits[:, [s.at for s in mine]] == none
         for rank, which in np.argwhere(absent != absent[0])[:1]:
             expected, got = ("None", "a gradient") if absent[0, which] else ("a gradient", "None")
             self.finish()
             where = f"grads{self._labels[mine[which].leaf]}"
             raise ValueError(f"{where}: expected {expected} on rank {rank}, as on rank 0, got {got}")
-        mean = pieces[0]
-        for piece in pieces[1:]:
+        mean = pieces[0, :-1]
+        for piece in pieces[1:, :-1]:
             mean += piece
         mean /= self._ranks
         return Mean(mean, absent[0].tolist())
+
+
+def _cropped(number: int) -> int:
+    return number % 2**32  # what the smallest element has room for

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
-from .agreement import Comm, RankError
+Comm = Any
+"""A communicator of mpi4py."""
 
 LAUNCHERS: Final = {
     "OMPI_COMM_WORLD_SIZE": "OMPI_COMM_WORLD_RANK",
@@ -32,7 +33,11 @@ PATIENCE: Final = 5.0
 """Seconds that a rank which has nothing to say waits for rank 0 to say it and to end the job."""
 
 
-def joined(comm: Comm = None) -> Comm:
+class RankError(RuntimeError):
+    """The ranks disagree, or what another one did failed; its message is the same on all that raise it."""
+
+
+def communicator(comm: Comm = None) -> Comm:
     """Return a communicator, by default that of all ranks. A rank that ends by an exception now ends the job.
 
     Raises ImportError without mpi4py or an MPI, and RankError where it is that of all ranks, and the launcher
@@ -68,7 +73,7 @@ def launched() -> tuple[str, int]:
 
 def started() -> Comm:
     """Return the communicator of all ranks if a launcher started several, else None."""
-    return joined() if launched()[1] > 1 else None
+    return communicator() if launched()[1] > 1 else None
 
 
 def is_first() -> bool:

@@ -5,26 +5,27 @@ Every rank holds all parameters and 1/N of the optimizer's state, as in ZeRO, st
 
 import math
 import zlib
-from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
-from ..arguments import checked_int
-from ..clipping import Limits, sum_of_squares
-from ..engine import check_disjoint, check_like, check_writable, refuse_overlap, shares_memory
+from .. import rules
+from ..arguments import Array, checked_int, checked_number, nonnegative
+from ..clipping import Limits
+from ..engine import Engine, check_among, check_like, multiply, norm
 from ..groups import Group, Tree, split
 from ..stepping import Optimizer, expect_keys
+from ..training import Callback, ValueAndGrad
 from ..trees import Structure, flatten, rebuild
-from .agreement import Comm, agree
-from .exchange import BUFFERS, Exchange, flat, weigh
+from .agreement import agree
+from .exchange import BUFFERS, Exchange, flat
 from .interrupts import uninterrupted
-from .launch import joined
+from .launch import Comm, communicator
 from .partition import cut
 from .share import Share, members_of
-
-Array = np.ndarray[Any, Any]
+from .team import Ranks
+from .waiting import TIMEOUT, Waiting
 
 
 class ShardedOptimizer:
@@ -43,11 +44,14 @@ class ShardedOptimizer:
             ``g``. The norm is over all parameters; its last bits may depend on N.
         check_every: compare all ranks after so many steps, an int >= 1; None compares only at construction.
         bucket_bytes: size of all buffers together, an int >= 1. At least one element a rank is exchanged at once.
+        timeout: seconds, > 0, that a rank waits for the others in a call that all of them have to make. If one has
+            not come by then, the job ends and says which. None waits without end.
         **values: the hyperparameters of ``kind``.
 
     Ranks are compared at construction, every ``check_every`` steps and when a state is loaded: structure, shapes,
     dtypes, hyperparameters, ``t``, and the parameters' bytes. Construction, ``step``, ``state_dict`` and
-    ``load_state_dict`` are collective: every rank calls them in the same order.
+    ``load_state_dict`` are collective: every rank calls them in the same order, and calls ``step`` as often as the
+    others. A call of ``step`` that raises counts too.
 
     From the first one of several ranks on, a rank that ends with an exception prints it and ends the job. A sharded
     optimizer can neither be copied nor pickled.
@@ -73,11 +77,13 @@ class ShardedOptimizer:
         max_value: float | None = None,
         check_every: int | None = 100,
         bucket_bytes: int = 1 << 24,
+        timeout: float | None = TIMEOUT,
         **values: Any,
     ) -> None:
-        self.comm = joined(comm)
+        self.comm = communicator(comm)
+        self.timeout = None if timeout is None else checked_number("timeout", timeout, 0, above=True)
         self._ranks = self.comm.Get_size()
-        self._t = self._since = 0
+        self._t = self._since = self._calls = 0
 
         def make() -> list[str]:
             if not isinstance(kind, type) or not issubclass(kind, Optimizer):
@@ -88,29 +94,30 @@ class ShardedOptimizer:
             self._divide(kind, params, values)
             return self._description()
 
-        agree(self.comm, make)
+        agree(self.comm, make, f"the construction of {type(self).__name__}", self.timeout)
 
     def _divide(self, kind: type[Optimizer], params: Tree, values: Mapping[str, Any]) -> None:
         given, grouped = split(params, kind.rule)
+        self._grouped = grouped
         trees = [group["params"] for group in given]
-        self._structure = Structure(trees if grouped else params, "params")
-        self._params = [leaf for tree in trees for leaf in flatten(tree)]
+        tree = trees if grouped else params
+        self._structure = Structure(tree, "params")
+        self._params = [leaf for each in trees for leaf in flatten(each)]
+        # What checks parameters and gradients: the engine of a rule that keeps no state.
+        group = Group(rules.SGD, tree, {"lr": 0.0, "weight_decay": 0.0, "l2": 0.0}, set())
+        self._door = Engine(self._structure, tree, self._params, [0] * len(self._params), [group])
         if self._ranks == 1:
             self._whole = kind(params, **values)
             return
-        self._check_params()
+        self._check_contiguous()
         # The whole optimizer steps arrays of no element: it knows the structure and checks hyperparameters, and has
         # no state. Those that step are in the share.
         empty = iter([np.empty(0, param.dtype) for param in self._params])
-        for group in given:
-            group["params"] = rebuild(group["params"], empty)
+        for each in given:
+            each["params"] = rebuild(each["params"], empty)
         self._whole = kind(given if grouped else given[0]["params"], **values)
-        for whole, tree in zip(self._whole.groups, trees, strict=True):
-            whole.params = tree
-        self._bounds = sorted(
-            (*np.lib.array_utils.byte_bounds(param), leaf) for leaf, param in enumerate(self._params) if param.size
-        )
-        self._ends = [high for _, high, _ in self._bounds]
+        for whole, part in zip(self._whole.groups, trees, strict=True):
+            whole.params = part
         slots = [self._whole.groups[member].used_slots for member in members_of(self._whole.groups)]
         kinds = [(param.dtype, used) for param, used in zip(self._params, slots, strict=True)]
         nbytes = self._bucket_bytes // (BUFFERS * self._ranks)
@@ -119,16 +126,13 @@ class ShardedOptimizer:
         self._exchange = Exchange(self.comm, buckets, flat_params, self._structure.labels)
         self._share = Share(self._whole, self._params, buckets, self.comm)
 
-    def _check_params(self) -> None:
-        wheres = [f"params{label}" for label in self._structure.labels]
-        for where, param in zip(wheres, self._params, strict=True):
-            check_writable(where, param)
+    def _check_contiguous(self) -> None:
+        for label, param in zip(self._structure.labels, self._params, strict=True):
             if not param.flags.c_contiguous and not param.flags.f_contiguous:
                 raise ValueError(
-                    f"{where}: expected a contiguous array, in C or Fortran order, got strides {param.strides} for "
-                    f"shape {param.shape}; pass a copy"
+                    f"params{label}: expected a contiguous array, in C or Fortran order, got strides "
+                    f"{param.strides} for shape {param.shape}; pass a copy"
                 )
-        check_disjoint(wheres, self._params)
 
     def _description(self) -> list[str]:
         # What all ranks have in common, a line each; the first that differs is told.
@@ -139,6 +143,7 @@ class ShardedOptimizer:
             order = "C" if param.flags.c_contiguous else "Fortran"
             lines.append(f"params{label} of {param.dtype} {param.shape} in {order} order")
         options = {**vars(self.limits), "check_every": self._check_every, "bucket_bytes": self._bucket_bytes}
+        options["timeout"] = self.timeout
         lines += [f"{name}={value!r}" for name, value in options.items()]
         lines.append(f"t={self.t}")
         for index, group in enumerate(self._whole.groups):
@@ -195,16 +200,19 @@ class ShardedOptimizer:
 
         Raises TypeError or ValueError before anything is sent or written, for gradients as the ``step`` of any
         optimizer does, and for a weight out of its range; ValueError where only some ranks have None for a
-        parameter, when the step may be half made; and RuntimeError as the constructor does.
+        parameter, when the step may be half made; and RuntimeError as the constructor does, and, before anything is
+        written, where the ranks have called ``step`` so often and so often.
         """
-        weight = _checked_weight(weight)
+        self._calls += 1
+        weight = nonnegative("weight", weight)
         if self._ranks == 1:
             self._step_alone(grads, weight)
             return
         flat_grads = self.flat_grads(grads)
         if self._since == self._check_every:
             self.check()
-        with uninterrupted(), np.errstate(all="ignore"):
+        waiting = Waiting(self.comm, f"call {self._calls} of step", self.timeout)
+        with waiting, uninterrupted(), np.errstate(all="ignore"):
             self._step_together(flat_grads, weight)
             self._t += 1
             self._since += 1
@@ -214,12 +222,25 @@ class ShardedOptimizer:
 
         Raises as ``step`` does for ``grads``.
         """
-        leaves = self._structure.leaves(grads, "grads")
-        return [self._flat_grad(leaf, grad) for leaf, grad in enumerate(leaves)]
+        leaves = zip(self._checked(grads), self._params, strict=True)
+        return [None if grad is None else flat(grad, param) for grad, param in leaves]
+
+    def check_params(self, params: Tree) -> None:
+        """Raise ValueError unless each array that is stepped is, or is a view of, one of those of ``params``."""
+        check_among(self._structure.labels, self._params, flatten(params))
+
+    def team(self, comm: Comm, value_and_grad: ValueAndGrad, callback: Callback, limits: Limits) -> Ranks:
+        """Return what :func:`gdcore.fit` does otherwise over several ranks."""
+        if comm is not self.comm:
+            raise ValueError("comm: expected the communicator of the optimizer, got another")
+        for name, limit in vars(limits).items():
+            if limit is not None:
+                raise ValueError(f"{name}: expected None with comm, got {limit}; give it to the ShardedOptimizer")
+        return Ranks(self, value_and_grad, callback)
 
     def check(self) -> None:
         """Compare the ranks now. Raises RuntimeError on all of them if they disagree."""
-        agree(self.comm, self._description)
+        agree(self.comm, self._description, "a comparison", self.timeout)
         self._since = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -237,8 +258,20 @@ class ShardedOptimizer:
             for leaf, (param, slots) in enumerate(zip(self._params, whole["state"].values(), strict=True)):
                 for slot in slots:
                     slots[slot] = make(param)
-                    self._share.collect(leaf, slot, slots[slot])
+                    with Waiting(self.comm, f"the state of params{self._structure.labels[leaf]}", self.timeout):
+                        self._share.collect(leaf, slot, slots[slot])
         return whole
+
+    def averages(self) -> Tree:
+        """Return the averages of the weights of all ranks, as ``averages`` of any optimizer. Collective."""
+        if self._ranks == 1:
+            return self._whole.averages()
+        self._whole.averages()  # raises where there are none
+        found = [np.empty_like(param) for param in self._params]
+        for leaf, average in enumerate(found):
+            self._share.collect(leaf, "average", average)
+        trees = [group.params for group in self._whole.groups]
+        return rebuild(trees if self._grouped else trees[0], iter(found))
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where ``state_dict`` was taken, with any number of ranks or without ranks.
@@ -251,7 +284,7 @@ class ShardedOptimizer:
             return
         before, t = self._whole.state_dict(), self._t
         try:
-            agree(self.comm, lambda: self._load_all_but_state(state_dict))
+            agree(self.comm, lambda: self._load_all_but_state(state_dict), "load_state_dict", self.timeout)
         except BaseException:
             self._whole.load_state_dict(before)
             self._t = t
@@ -278,44 +311,17 @@ class ShardedOptimizer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
 
-    def _like_param(self, leaf: int, grad: Any) -> Array | None:
-        if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
-            grad = np.asarray(grad)
-        if grad is not None:
-            check_like(f"grads{self._structure.labels[leaf]}", grad, self._params[leaf])
-        checked: Array | None = grad
-        return checked
-
-    def _flat_grad(self, leaf: int, grad: Any) -> Any:
-        param, where = self._params[leaf], f"grads{self._structure.labels[leaf]}"
-        grad = self._like_param(leaf, grad)
-        if grad is None:
-            return None
-        if grad.size:
-            low, high = np.lib.array_utils.byte_bounds(grad)
-            index = bisect_right(self._ends, low)
-            while index < len(self._bounds) and self._bounds[index][0] < high:
-                other = self._bounds[index][2]
-                if shares_memory(grad, self._params[other]):
-                    refuse_overlap(where, f"params{self._structure.labels[other]}")
-                index += 1
-        return flat(grad, param)
+    def _checked(self, grads: Tree) -> list[Array | None]:
+        return self._door.check(grads)
 
     def _step_alone(self, grads: Tree, weight: float) -> None:
-        if weight != 1 or self.limits.given:
-            leaves = self._structure.leaves(grads, "grads")
-            like = [self._like_param(leaf, grad) for leaf, grad in enumerate(leaves)]
-            own = [None if grad is None else np.array(grad, order="C") for grad in like]
-            pieces = [grad.reshape(-1) for grad in own if grad is not None]
-            with np.errstate(all="ignore"):
-                for piece in pieces:
-                    weigh(piece, weight, piece)
-                self._limit(pieces)
-            grads = rebuild(grads, iter(own))
-        self._whole.step(grads)
+        if weight == 0:  # what weighs nothing may be anything
+            nothing = (None if grad is None else np.zeros_like(grad) for grad in self._checked(grads))
+            grads, weight = rebuild(grads, nothing), 1.0
+        self._whole.step(grads, scale=weight, **vars(self.limits))
 
     def _step_together(self, grads: list[Any], weight: float) -> None:
-        means = enumerate(self._exchange.means(grads, weight))
+        means = enumerate(self._exchange.means(grads, weight, self._calls))
         if self.limits.given:
             kept = [mean._replace(values=mean.values.copy()) for _, mean in means]
             pieces = [piece for index, mean in enumerate(kept) for piece in self._share.of(index, mean)]
@@ -334,19 +340,10 @@ class ShardedOptimizer:
                 np.clip(grad, -largest, largest, out=grad)
         if max_norm is None:
             return
-        sums = np.empty(self._ranks)
-        self.comm.Allgather(np.array([sum(map(sum_of_squares, grads))], np.float64), sums)
-        norm = math.sqrt(sum(sums.tolist()))
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
-        if norm > max_norm:
-            for grad in grads:
-                np.multiply(grad, grad.dtype.type(max_norm / norm), out=grad)
-
-
-def _checked_weight(weight: Any) -> float:
-    if isinstance(weight, bool | np.bool_) or not isinstance(weight, int | float | np.integer | np.floating):
-        raise TypeError(f"weight: expected a number >= 0, got {weight!r} of type {type(weight).__name__}")
-    if not 0 <= weight < math.inf:
-        raise ValueError(f"weight: expected a finite number >= 0, got {weight!r}")
-    return float(weight)
+        norms = np.empty(self._ranks)
+        self.comm.Allgather(np.array([norm(grads)]), norms)
+        whole = norm([norms])
+        if not math.isfinite(whole):
+            raise FloatingPointError(f"grads: expected a finite norm, got {whole}")
+        if whole > max_norm:
+            multiply(grads, grads, max_norm / whole)

@@ -3,18 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from ..arguments import Array
 from ..groups import Group
 from ..stepping import Optimizer
 from ..trees import flatten
-from .agreement import Comm
 from .exchange import Mean, flat
+from .launch import Comm
 from .partition import Bucket, Segment
-
-Array = np.ndarray[Any, Any]
 
 
 class _Part(NamedTuple):
@@ -39,6 +38,8 @@ class Share:
         self._rank = comm.Get_rank()
         members = members_of(whole.groups)
         values = {name: value for name, value in whole.groups[0].items() if name != "params"}
+        if whole.average is not None:
+            values |= {"average": whole.average.decay, "average_corrected": whole.average.corrected}
         self._parts: list[_Part] = []
         for bucket in buckets:
             segments = bucket.own(self._rank)

@@ -23,7 +23,7 @@ cdef extern from *:
     void gd_prefetch(uintptr_t address) noexcept nogil
 
 cdef enum:
-    OPERANDS = 5  # the parameter, the gradient, at most three slots
+    OPERANDS = 6  # the parameter, the gradient, at most three slots, the average
     COEFFICIENTS = 12
     STAGES = 8  # of a program
     CHUNK = 512  # elements of a strided array that are copied together to the stack

@@ -16,23 +16,22 @@ from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_l
 from ._coefficients cimport Coefficients
 from ._drive cimport LINE
 from ._drive cimport Entry, Group, Plan
-from ._leaves cimport take
+from ._leaves cimport compare, take
 from ._plan cimport drive_plan, find
 from ._stages cimport Stages
 from ._update cimport check_operand
 
-import os
-from weakref import WeakSet
-
 import numpy as np
 
-from .arrays import check_disjoint, check_writable, refuse_overlap, shares_memory
+from .arrays import arena_in, check_disjoint, check_same_memory, check_writable, refuse_overlap, shares_memory
+from .forks import engines
 
 cnp.import_array()
 
 
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
+
 
 cdef int64_t MAX_STEPS = 2**63 - 1
 
@@ -42,13 +41,15 @@ cdef enum:
     STAGGER = 1088  # bytes by which the beginnings of large slots differ within pages: 17 cache lines
     STAGGERED = 65536  # bytes of a slot that is worth it
 
+
 @cython.final
 cdef class Engine:
     """The arrays of one optimizer: its parameters, the state it owns, and the step over all of them.
 
-    ``params`` are the leaves of a tree of the structure; ``members`` are the index of each one's group. A group has
-    ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
-    parameter is of float32) and ``ordered`` (its hyperparameters; another tuple when one is changed).
+    ``params`` are the leaves of ``tree``, of the structure; ``members`` are the index of each one's group. A group
+    has ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
+    parameter is of float32), ``average`` (the same for all) and ``ordered`` (its hyperparameters; another tuple when
+    one is changed). ``memory`` is a function of a number of bytes that returns a buffer for the state, or None.
     """
 
     cdef object __weakref__
@@ -63,17 +64,19 @@ cdef class Engine:
     cdef npy_intp* geometry  # shapes and strides of the parameters as they were at construction
     cdef uintptr_t* regions  # what steps write, as sorted pairs (begin, end)
     cdef Py_ssize_t region_count
-    cdef object structure
-    cdef list params, labels, owners, layout
+    cdef object structure, tree
+    cdef readonly list params
+    cdef list labels, owners, layout
     cdef list coefficients  # one Coefficients a group
     cdef list grads  # of the step that is being made
     cdef Stages stages  # beside its rule
     cdef readonly int64_t skipped  # steps that were not made
+    cdef public int away  # how often parameters have been replaced by their averages
     cdef readonly list specs  # shape, dtype and order of each parameter, and so of its slots
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
 
-    def __cinit__(self, object structure, list params, list members, list groups):
+    def __cinit__(self, object structure, object tree, list params, list members, list groups, object memory=None):
         cdef Py_ssize_t i, g
         cdef int k
         cdef npy_intp* geometry
@@ -82,7 +85,7 @@ cdef class Engine:
         for label, param in zip(labels, params, strict=True):
             check_writable(f"params{label}", param)
         check_disjoint([f"params{label}" for label in labels], params)
-        self.structure, self.params, self.labels, self.owners = structure, params, labels, groups
+        self.structure, self.tree, self.params, self.labels, self.owners = structure, tree, params, labels, groups
         self.grads = [None] * len(params)
         self.stages = Stages()
         self.stages.single = any([group.single for group in groups])
@@ -116,7 +119,7 @@ cdef class Engine:
             e.shape = geometry
             e.x[0].strides = geometry + e.ndim
             geometry += 2 * e.ndim
-        self.allocate_state()
+        self.allocate_state(memory)
         self.note_regions()
         engines.add(self)
 
@@ -127,7 +130,7 @@ cdef class Engine:
         free(self.geometry)
         free(self.regions)
 
-    cdef int allocate_state(self) except -1:
+    cdef int allocate_state(self, object memory) except -1:
         # One block for the slots of all parameters; each begins on a cache line. NumPy asks for huge pages.
         cdef Py_ssize_t i, size = 0
         cdef Entry* e
@@ -142,7 +145,7 @@ cdef class Engine:
                     offsets[name] = size
                     size += (e.size * e.itemsize + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
             self.layout.append(offsets)
-        self.arena = new_arena(size)
+        self.arena = new_arena(size) if memory is None else arena_in(memory, size + PAGE, self.params)[:size]
         self.slots = self.views(self.arena)
         for i in range(self.count):
             e = &self.entries[i]
@@ -150,6 +153,8 @@ cdef class Engine:
                 if name is not None:
                     view(&e.x[2 + <Py_ssize_t> j], e, self.slots[i][name])
                     e.width += e.itemsize
+            if self.owners[e.group].average is not None:
+                self.slots[i]["average"][...] = self.params[i]
         return 0
 
     cdef list views(self, cnp.ndarray arena):
@@ -229,6 +234,18 @@ cdef class Engine:
         # Whether this very thread is in a step: in Python code that the step called, before its first write.
         return self.holder == PyThread_get_thread_ident()
 
+    def check(self, grads):
+        """Return the leaves of ``grads``, if a step could be made with them."""
+        if self.is_mine():
+            raise RuntimeError("check: expected a call from outside, got one from within a step of this optimizer")
+        with self.lock:
+            self.holder = PyThread_get_thread_ident()
+            try:
+                self.take_in(grads)
+                return self.grads[:]
+            finally:
+                self.forget()
+
     def step(self, grads, scale, max_norm, max_value, skip_nonfinite, zero):
         """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip.
 
@@ -239,29 +256,30 @@ cdef class Engine:
         with self.lock:
             self.holder = PyThread_get_thread_ident()
             try:
-                self.stages.check(scale, max_norm, max_value, skip_nonfinite, zero)
+                self.stages.check(scale, max_norm, max_value, skip_nonfinite, zero, self.owners[0].average)
                 self.make_step(grads)
                 return self.stages.norm
             finally:
-                self.holder = 0
-                for i in range(self.count):
-                    self.grads[i] = None
+                self.forget()
+
+    cdef int forget(self) except -1:
+        self.holder = 0
+        for i in range(self.count):
+            self.grads[i] = None
+        return 0
 
     cdef int make_step(self, object grads) except -1:
-        cdef Py_ssize_t i, g, size, total = 0
+        cdef Py_ssize_t g, total
+        if self.away:
+            raise RuntimeError("step: expected a call outside of averaged(), got one within")
         if self.steps == MAX_STEPS:
             raise OverflowError(f"t: expected a step count below 2**63, got {self.steps} steps already")
-        if take(self.grads, self.structure.root, grads, 0) != self.count:
-            self.grads[:] = self.structure.leaves(grads, "grads")
         for g in range(len(self.owners)):
             (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
-        for i in range(self.count):
-            size = self.bind(i)
-            total += size * self.entries[i].width
-            self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+        total = self.take_in(grads)
         self.plan.program = NULL
         if not self.stages.bare:
-            self.stages.begin(self.labels, self.grads)
+            self.stages.begin(self.labels, self.grads, self.owners[0].average, self.steps + 1)
             self.plan.program = &self.stages.program
             if self.stages.skipped:
                 self.skipped += 1
@@ -271,6 +289,18 @@ cdef class Engine:
         drive_plan(&self.plan, total)
         self.steps += 1
         return 0
+
+    cdef Py_ssize_t take_in(self, object grads) except -1:
+        # Checks all parameters and gradients, enters these, and returns how many bytes the step goes through.
+        cdef Py_ssize_t i, size, total = 0
+        if take(self.grads, self.structure.root, grads, 0) != self.count:
+            self.grads[:] = self.structure.leaves(grads, "grads")
+        compare(self.params, self.structure.root, self.tree, 0, self.labels, check_same_memory)
+        for i in range(self.count):
+            size = self.bind(i)
+            total += size * self.entries[i].width
+            self.starts[i + 1] = self.starts[i] + (size + LINE - 1) // LINE * LINE
+        return total
 
     @property
     def t(self):
@@ -329,23 +359,3 @@ cdef cnp.ndarray new_arena(Py_ssize_t size):
     block = np.zeros(size + PAGE, np.uint8)
     start = -block.ctypes.data % PAGE
     return block[start : start + size]
-
-
-# A fork copies memory as it stands: it waits until no other thread is in a step.
-engines = WeakSet()
-held = []
-
-
-def before_fork():
-    """Wait for the steps that other threads are in, and keep others from beginning."""
-    held.extend([engine for engine in list(engines) if engine.hold()])
-
-
-def after_fork():
-    """Let steps begin again, in the parent and in the child."""
-    while held:
-        held.pop().let_go()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=before_fork, after_in_parent=after_fork, after_in_child=after_fork)

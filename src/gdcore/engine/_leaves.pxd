@@ -1,7 +1,7 @@
 # The leaves of a tree of known structure, taken without a call of Python code.
 
 cimport cython
-from cpython.dict cimport PyDict_CheckExact, PyDict_GetItemWithError
+from cpython.dict cimport PyDict_CheckExact, PyDict_GetItemWithError, PyDict_Next
 from cpython.list cimport PyList_CheckExact
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_CheckExact
@@ -38,4 +38,43 @@ cdef inline Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t 
         at = take(leaves, children[k], item, at)
         if at < 0:
             return -1
+    return at
+
+
+cdef inline Py_ssize_t compare(
+    list leaves, object branch, object tree, Py_ssize_t at, list labels, object replaced
+) except -2:
+    # Goes through the tree that an optimizer was made for, whose leaves these were, from at on, and returns where they
+    # end; -1 where keys are gone. Calls replaced(label, leaf, now) where another object is in a leaf's place.
+    cdef object item
+    cdef PyObject* key
+    cdef PyObject* found
+    cdef Py_ssize_t k, position = 0
+    cdef tuple keys, children
+    if branch is None:
+        return at + 1  # nothing can be put in its place
+    keys, children = (<tuple> branch)[1], (<tuple> branch)[2]
+    for k in range(len(keys)):
+        with cython.critical_section(tree):
+            found = NULL
+            if PyDict_CheckExact(tree):  # whose keys are mostly in the old order, which saves looking them up
+                if not PyDict_Next(tree, &position, &key, &found) or key != <PyObject*> keys[k]:
+                    found = PyDict_GetItemWithError(tree, keys[k])
+            elif PyList_CheckExact(tree) and k < len(<list> tree):
+                found = <PyObject*> (<list> tree)[k]
+            elif PyTuple_CheckExact(tree) and k < len(<tuple> tree):
+                found = <PyObject*> (<tuple> tree)[k]
+            if found == NULL:
+                return -1
+            if children[k] is None and <PyObject*> leaves[at] == found:
+                at += 1
+                continue
+            item = <object> found
+        if children[k] is None:
+            replaced(labels[at], leaves[at], item)
+            at += 1
+        else:
+            at = compare(leaves, children[k], item, at, labels, replaced)
+            if at < 0:
+                return at
     return at

@@ -1,8 +1,8 @@
 """What is found of all gradients before a step: their global norm, and whether all of them are finite.
 
-Squares are summed in double. Each array is cut into parts of PART elements in the order of its own memory; within a
-part sums are pairwise; parts are summed in their order, and then arrays in theirs. So the norm depends on the arrays
-alone: threads only say who works out which part.
+Squares are summed in double. Each array is cut into parts of PART elements in the order of its own memory; within
+a part sums are pairwise; parts are summed in their order, and then arrays in theirs. So the norm depends on the
+arrays alone: threads only share the parts out.
 """
 
 from libc.math cimport INFINITY, isfinite, isnan, sqrt
@@ -81,9 +81,8 @@ cdef void look_at_part(void* job, Py_ssize_t part) noexcept nogil:
     cdef const Search* search = <const Search*> job
     cdef Py_ssize_t i = find_entry(search.starts, search.count, part)
     cdef Py_ssize_t start = (part - search.starts[i]) * PART
-    look_pairwise(
-        search, &search.entries[i], start, min(<Py_ssize_t> PART, search.entries[i].size - start), &search.found[part]
-    )
+    cdef Py_ssize_t n = min(<Py_ssize_t> PART, search.entries[i].size - start)
+    look_pairwise(search, &search.entries[i], start, n, &search.found[part])
 
 
 cdef int look(Search* search, str kernel, Py_ssize_t size, Pair* pair) except -1:

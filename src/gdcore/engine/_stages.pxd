@@ -8,6 +8,8 @@ cdef class Stages:
     cdef tuple asked
     cdef bint bare  # nothing is asked for
 
-    cdef int check(self, object scale, object max_norm, object max_value, object skip_nonfinite, object zero) except -1
-    cdef int begin(self, list labels, list grads) except -1
+    cdef int check(
+        self, object scale, object max_norm, object max_value, object skip_nonfinite, object zero, object average
+    ) except -1
+    cdef int begin(self, list labels, list grads, object average, object t) except -1
     cdef int add(self, str name, double first, double second) except -1

@@ -25,11 +25,13 @@ cdef class Stages:
     complete, with ``norm`` and ``skipped``.
     """
 
-    cdef int check(self, object scale, object max_norm, object max_value, object skip_nonfinite, object zero) except -1:
+    cdef int check(
+        self, object scale, object max_norm, object max_value, object skip_nonfinite, object zero, object average
+    ) except -1:
         self.norm = None
         self.skipped = False
         self.bare = (
-            max_norm is None and max_value is None and skip_nonfinite is False and zero is False
+            max_norm is None and max_value is None and skip_nonfinite is False and zero is False and average is None
             and type(scale) is float and <double> scale == 1
         )
         if not self.bare:
@@ -37,7 +39,7 @@ cdef class Stages:
             self.asked = stages.checked(dtypes, scale, max_norm, max_value, skip_nonfinite, zero)
         return 0
 
-    cdef int begin(self, list labels, list grads) except -1:
+    cdef int begin(self, list labels, list grads, object average, object t) except -1:
         cdef double scale, norm
         cdef bint finite = True, skip, zero
         cdef int judged = -1
@@ -63,6 +65,8 @@ cdef class Stages:
         if self.skipped:
             memset(&self.program, 0, sizeof(Program))
             self.program.idle = True
+        elif average is not None:
+            self.add("average", average.gain(t), 0)
         if zero:
             self.add("zero", 0, 0)
             self.program.zero = True

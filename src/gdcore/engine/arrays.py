@@ -3,6 +3,9 @@
 The engine itself tests what is quick to test in C, and turns here when an array is unusual.
 """
 
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NoReturn
 
 import numpy as np
@@ -79,6 +82,42 @@ def refuse_overlap(where: str, other: str, same: bool = False) -> NoReturn:
     raise ValueError(f"{where}: expected memory of its own, got {got}")
 
 
+def check_among(labels: Sequence[str], arrays: Sequence[Any], leaves: Sequence[Any]) -> None:
+    """Raise ValueError unless each array is one of the leaves, or shares memory with one, as their views do.
+
+    Memory is compared by its bounds. ``labels`` are those of the arrays in their tree.
+    """
+    known = set(map(id, leaves))
+    others = [(label, array) for label, array in zip(labels, arrays, strict=True) if id(array) not in known]
+    if not others:
+        return
+    bounds = sorted(
+        np.lib.array_utils.byte_bounds(leaf) for leaf in leaves if isinstance(leaf, np.ndarray) and leaf.size
+    )
+    reach = list(accumulate((high for _, high in bounds), max))
+    for label, array in others:
+        low, high = np.lib.array_utils.byte_bounds(array)
+        index = bisect_left(bounds, (high,)) - 1  # the last that begins before the end
+        if array.size and (index < 0 or reach[index] <= low):
+            refuse_replaced(label)
+
+
+def check_same_memory(label: str, array: Any, now: Any) -> None:
+    """Raise ValueError unless what is now in the place of an array is a view of all of it."""
+    if not isinstance(now, np.ndarray) or any(
+        array.__array_interface__[name] != now.__array_interface__[name] for name in ("data", "shape", "strides")
+    ):
+        refuse_replaced(label)
+
+
+def refuse_replaced(label: str) -> NoReturn:
+    """Raise the ValueError for an array that is no longer where the optimizer's was."""
+    raise ValueError(
+        f"params{label}: expected the array that the optimizer was made for, got another in its place, which it "
+        f"does not step; write p{label}[...] = values to give an array new values, or make a new optimizer"
+    )
+
+
 def shares_memory(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     """Return whether two arrays share an element; True too where NumPy cannot tell in reasonable time."""
     try:
@@ -98,3 +137,22 @@ def overlaps_itself(array: np.ndarray[Any, Any]) -> bool:
             return True
         reach += stride * (length - 1)
     return False
+
+
+def arena_in(memory: Any, size: int, params: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Return ``size`` zeroed bytes of the buffer that ``memory(size)`` returns. Raises TypeError or ValueError."""
+    if not callable(memory):
+        raise TypeError(f"memory: expected a function of a number of bytes, got {type(memory).__name__}")
+    buffer = memory(size)
+    try:
+        view = memoryview(buffer)
+    except TypeError:
+        raise TypeError(f"memory: expected it to return a buffer, got {type(buffer).__name__}") from None
+    if view.readonly or not view.c_contiguous:
+        raise ValueError("memory: expected a writeable, contiguous buffer, got another")
+    if view.nbytes < size:
+        raise ValueError(f"memory: expected a buffer of {size} bytes or more, got {view.nbytes}")
+    arena = np.frombuffer(buffer, np.uint8, size)
+    check_disjoint(["params"] * len(params) + ["memory"], [*params, arena])
+    arena[...] = 0
+    return arena

@@ -101,6 +101,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         for name in ("coef_", "intercept_"):  # of an earlier fit that was linear
             self.__dict__.pop(name, None)
 
+    def _let_out(self) -> None:
+        """Raise KeyboardInterrupt, now that the estimator is whole, if Ctrl-C has ended the training."""
+        if self.history_.stopped == "interrupted":
+            raise KeyboardInterrupt
+
     def _optimizer(self, model: Network) -> Optimizer:
         if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
             raise ValueError(
@@ -158,7 +163,8 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     ``X`` (n, features) is trained on in float32 if it is of that dtype, else in float64; ``y`` is (n,) or (n, k).
     ``X`` of float32 is trained on in float32, and predictions have its precision: seven digits.
 
-    Ctrl-C ends the training early and keeps what was learned.
+    Ctrl-C ends the training early: the estimator keeps what was learned, and ``fit`` raises KeyboardInterrupt, so
+    that a search that called it ends too.
 
     >>> import numpy as np, gdcore as gd
     >>> X = np.random.default_rng(0).standard_normal((200, 2))
@@ -180,11 +186,13 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         one = targets.shape[1] == 1
         self._train(x, targets[:, 0] if one else targets, "regression", targets.shape[1])
         weights, biases = self.model_.params
-        weights[-1] *= scaling.scale
-        biases[-1][:] = biases[-1] * scaling.scale + scaling.center
+        with np.errstate(under="ignore"):
+            weights[-1] *= scaling.scale
+            biases[-1][:] = biases[-1] * scaling.scale + scaling.center
         if not self.hidden:
             self.coef_ = weights[0][:, 0].copy() if one else weights[0].T.copy()
             self.intercept_ = float(biases[0][0]) if one else biases[0].copy()
+        self._let_out()
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803
@@ -228,6 +236,7 @@ class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         if not self.hidden:
             (w,), (b,) = self.model_.params
             self.coef_, self.intercept_ = w.T.copy(), b.copy()
+        self._let_out()
         return self
 
     def predict(self, X: Any) -> Array:  # noqa: N803

@@ -112,14 +112,14 @@ class Network:
         weights, biases = params
         function = ACTIVATIONS[self.activation].function
         h = x
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for w, b in zip(weights[:-1], biases[:-1], strict=True):
                 h = function(h @ w + b)
             return self._squeezed(h @ weights[-1] + biases[-1])
 
     def loss(self, params: Any, x: Any, y: Array) -> Any:
         """Return the loss of the samples ``x``, (n, features), with the targets ``y``: one number."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return TASKS[self.task].loss(self.outputs(params, x), self._targets(x, y))
 
     def value_and_grad(self, params: Any, x: Array, y: Array) -> tuple[float, Params]:
@@ -147,7 +147,7 @@ class Network:
         activation = ACTIVATIONS[self.activation]
         n, last = len(x), len(weights) - 1
         inputs = [x]
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for w, b in zip(weights[:-1], biases[:-1], strict=True):
                 sums = inputs[-1] @ w
                 sums += b

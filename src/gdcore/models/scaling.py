@@ -34,7 +34,7 @@ class Scaling:
         array([[1., 0.]])
         """
         low, high = x.min(axis=0), x.max(axis=0)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             spread = high - low
         if not np.isfinite(spread).all():
             index = int(np.isfinite(spread).argmin())
@@ -45,16 +45,17 @@ class Scaling:
             )
         spread[spread == 0] = 1
         # In [0, 1] neither the sum nor the squares can leave the range of float64, whatever the column's unit.
-        mean = _sum_of(x, low, spread) / len(x)
-        variance = _sum_of(x, low, spread, mean) / len(x)
-        scale = np.sqrt(variance) * spread
+        with np.errstate(under="ignore"):
+            mean = _sum_of(x, low, spread) / len(x)
+            variance = _sum_of(x, low, spread, mean) / len(x)
+            scale = np.sqrt(variance) * spread
         constant = scale == 0
         scale[constant] = 1
         return cls(low + mean * spread, scale, constant)
 
     def standardised(self, x: Floats, out: Floats | None = None) -> Floats:
         """Return ``(x - center) / scale``, float64 (n, k), in ``out`` if given; inf where it leaves float64."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             z: Floats = np.subtract(x, self.center, out=out)
             z /= self.scale
         z[:, self.constant] = 0

@@ -3,7 +3,7 @@
 In go a function that gives loss and gradient, parameters, data and an optimizer; the parameters are trained in
 place, and out comes a ``History``. Start reading at ``fit`` in ``fit.py``, which checks what it is given, then
 ``loop.py``, the loop over epochs and batches; ``run.py`` is where a run stands, ``resume.py`` how it goes to a
-checkpoint and comes back.
+checkpoint and comes back; ``team.py`` says what is otherwise where several processes train together.
 """
 
 from .batches import minibatches
@@ -11,12 +11,14 @@ from .divergence import DivergenceError
 from .fit import fit
 from .history import History
 from .history import Record as Record
-from .loop import Loop as Loop
 from .loop import checked_loss as checked_loss
 from .loop import checked_pair as checked_pair
 from .progress import write as write
-from .resume import Saver as Saver
+from .resume import ScheduleError as ScheduleError
 from .resume import checksum as checksum
+from .team import Callback as Callback
+from .team import Team as Team
+from .team import ValueAndGrad as ValueAndGrad
 
 __all__ = ["DivergenceError", "History", "fit", "minibatches"]
 

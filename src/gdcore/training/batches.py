@@ -5,9 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import checked_int
-
-Array = np.ndarray[Any, Any]
+from ..arguments import Array, checked_int, flag
 
 
 def minibatches(
@@ -55,8 +53,7 @@ def _batches(first: int, arrays: Sequence[Array], size: int, order: Array | None
 
 def checked_batches(arrays: Sequence[Any], batch_size: Any, rng: Any, shuffle: Any, name: str = "arrays") -> int:
     """Return the batch size as an int; raise as :func:`minibatches` does."""
-    if not isinstance(shuffle, bool | np.bool_):
-        raise TypeError(f"shuffle: expected True or False, got {shuffle!r} of type {type(shuffle).__name__}")
+    flag("shuffle", shuffle)
     if not isinstance(rng, np.random.Generator) and not (rng is None and not shuffle):
         raise TypeError(
             f"rng: expected a numpy.random.Generator, such as np.random.default_rng(0), "

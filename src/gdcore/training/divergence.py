@@ -2,14 +2,16 @@
 
 import math
 import sys
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
+
+from ..trees import flatten
 from .history import History
 
 
 class DivergenceError(FloatingPointError):
-    """The loss or the gradient of a run is not finite, or the loss grows without end.
+    """The loss or the gradient of a run is not finite, or loss and weights grow without end.
 
     Attributes:
         epoch, step: where, both from 1; the step within its epoch.
@@ -27,41 +29,70 @@ class DivergenceError(FloatingPointError):
 
 
 class Watch:
-    """Finds the step at which a run diverges: a loss that is not finite, or that has grown out of all proportion.
+    """Finds the step at which a run diverges: a loss that is not finite, or loss and weights that grow without end.
 
-    It has grown if ten steps in a row have a loss above ``factor`` times the largest of the first ten. A start at
-    the optimum must not count, where these are rounding errors: they are taken to be at least ``LEAST``, and
-    geometric growth passes that a little later.
+    The loss has grown if ten steps in a row have one above ``factor`` times the largest of a whole epoch, in which
+    each sample is met, and the last of them is above the first. That epoch is the first in which the loss is worth
+    speaking of: above ``LEAST``, below which it may be the rounding error of 0. A loss may grow by itself, as one
+    whose terms are weighed anew; so the largest weight, too, has to be more than ``GROWTH`` times what it was after
+    that epoch.
 
     A loss in ``[-LARGEST, limit]`` is in order; any other is to be judged.
+
+    Attributes:
+        limit: the largest loss so far, until there is an epoch to compare with.
+        weight: the largest weight after that epoch; None until then.
+        above: the last steps in a row with a loss above the limit: index and loss of each.
     """
 
-    LARGEST = sys.float_info.max
-    LEAST = 1e-6
-    STEPS = 10
+    LARGEST: Final = sys.float_info.max
+    LEAST: Final = 1e-6
+    GROWTH: Final = 10.0
+    STEPS: Final = 10
 
     def __init__(self, factor: float | None) -> None:
         self.factor = math.inf if factor is None else factor
-        self.limit = -math.inf  # the first losses are all to be judged
-        self.first: list[float] = []
-        self.above: list[int] = []
+        self.limit = 0.0
+        self.weight: float | None = None
+        self.above: list[tuple[int, float]] = []
 
-    def judge(self, loss: float, index: int) -> None:
+    def judge(self, loss: float, index: int, params: Any) -> None:
         """Raise FloatingPointError if the loss of the step with this index shows that the run diverges."""
         if not math.isfinite(loss):
             raise FloatingPointError(f"loss: expected a finite number, got {loss}")
-        if len(self.first) < self.STEPS:
-            self.resume([*self.first, abs(loss)])
+        if self.weight is None:
+            self.limit = loss
             return
-        self.above = [*self.above, index] if index - 1 in self.above else [index]
-        if len(self.above) == self.STEPS:
-            raise FloatingPointError(
-                f"loss: expected a number that falls, got {loss:.3g}, the last of {self.STEPS} above "
-                f"{self.factor:g} times the first ones,"
-            )
+        before = [pair for pair in self.above if index - self.STEPS < pair[0] < index]  # a step may be done again
+        followed = bool(before) and before[-1][0] == index - 1
+        self.above = [*(before if followed else ()), (index, loss)]
+        if len(self.above) == self.STEPS and loss > self.above[0][1]:
+            weight = largest_weight(params)
+            if weight > self.GROWTH * self.weight:
+                raise FloatingPointError(
+                    f"loss: expected a number that falls, got {loss:.3g}, the last of {self.STEPS} more than "
+                    f"divergence={self.factor:g} times those of a whole epoch, with weights up to {weight:.3g}, "
+                    f"from {self.weight:.3g}"
+                )
 
-    def resume(self, first: list[float], above: Sequence[int] = ()) -> None:
-        """Take ``first`` for the first losses; the limit follows from them once they are all there."""
-        self.first, self.above = first, [*above]
-        if len(first) == self.STEPS:
-            self.limit = self.factor * max(self.LEAST, *first)
+    def end_epoch(self, loss: float, params: Any) -> None:
+        """Hear the mean loss of an epoch, after which the parameters are ``params``."""
+        if self.weight is None:
+            largest = max(self.limit, abs(loss))
+            if largest > self.LEAST:
+                self.limit, self.weight = self.factor * largest, largest_weight(params)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a run needs to go on, in plain values."""
+        return {"limit": self.limit, "weight": self.weight, "above": self.above}
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from where ``state`` was taken; the factor is that of this run."""
+        self.limit, self.weight, self.above = state["limit"], state["weight"], state["above"]
+
+
+def largest_weight(params: Any) -> float:
+    """Return the largest magnitude in a tree, 0 in one without numbers."""
+    arrays = (leaf for leaf in flatten(params) if isinstance(leaf, np.ndarray))
+    leaves = [leaf for leaf in arrays if leaf.size and leaf.dtype.kind == "f"]
+    return max((float(max(leaf.max(), -leaf.min())) for leaf in leaves), default=0.0)

@@ -5,14 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import describe
+from ..arguments import Array, describe, flag
 from ..metrics import CHUNK, Metric
 from .batches import check_arrays
 from .history import History, Record
 
-Array = np.ndarray[Any, Any]
-
-OWN = ("epoch", "loss", "lr", "seconds")
+RESERVED = ("epoch", "loss", "lr", "seconds")
 """The keys of a record that no metric may take."""
 
 
@@ -29,14 +27,15 @@ class Evaluation:
         data: Sequence[Array],
         validation: Sequence[Array] | None,
         running: bool,
+        patience: int | None,
     ) -> None:
         self.value_and_grad = value_and_grad
         self.metrics = _checked_metrics({} if metrics is None else metrics)
         self.data = data
         self.validation = validation
-        if not isinstance(running, bool | np.bool_):
-            raise TypeError(f"running: expected True or False, got {running!r} of type {type(running).__name__}")
-        self.running = tuple(self.metrics.items()) if running else ()
+        self.running = tuple(self.metrics.items()) if flag("running", running) else ()
+        self.patience = patience
+        self.loss_after = False
         if validation is not None:
             if not isinstance(validation, tuple | list):
                 raise TypeError(f"validation: expected a tuple of arrays, got {type(validation).__name__}")
@@ -46,6 +45,9 @@ class Evaluation:
 
     def history(self, monitor: str | None, *, open_ended: bool) -> History:
         """Return an empty history that compares epochs by ``monitor``.
+
+        Patience puts back the parameters after an epoch, so it compares what is theirs: the loss is then worked out
+        after the epoch.
 
         Raises TypeError or ValueError for one that no record will have; with ``open_ended`` a callback may add it.
         """
@@ -61,6 +63,12 @@ class Evaluation:
         if monitor is not None and monitor not in keys and not open_ended:
             raise ValueError(f"monitor: expected one of {', '.join(map(repr, keys))}, got {monitor!r}")
         key = default if monitor is None else monitor
+        if self.patience is not None and key.startswith("running_"):
+            raise ValueError(
+                f"monitor: expected a value of the parameters after an epoch with patience, which puts them back, "
+                f"got {key!r}, which is met during it; {key.removeprefix('running_')!r} is one"
+            )
+        self.loss_after = self.patience is not None and key == "loss"
         metric = self.metrics.get(key.removeprefix("validation_").removeprefix("running_"))
         return History([], key, larger_is_better=isinstance(metric, Metric) and metric.larger_is_better)
 
@@ -75,17 +83,19 @@ class Evaluation:
         """Return what is known after an epoch; ``sums`` are those over its samples: of the loss, and of ``met``."""
         n = len(self.data[0])
         record: Record = {"loss": sums[0] / n}
+        if self.loss_after:
+            record = {"loss": self._loss(params, self.data), "running_loss": record["loss"]}
         for (name, metric), total in zip(self.running, sums[1:], strict=True):
             record[f"running_{name}"] = metric.finish(total / n) if isinstance(metric, Metric) else total / n
         for name, metric in self.metrics.items():
             record[name] = _told(name, metric(params, *self.data))
         if self.validation is not None:
-            record["validation_loss"] = self._validation_loss(params, self.validation)
+            record["validation_loss"] = self._loss(params, self.validation)
             for name, metric in self.metrics.items():
                 record[f"validation_{name}"] = _told(name, metric(params, *self.validation))
         return record
 
-    def _validation_loss(self, params: Any, arrays: Sequence[Array]) -> float:
+    def _loss(self, params: Any, arrays: Sequence[Array]) -> float:
         total = 0.0
         for start in range(0, len(arrays[0]), CHUNK):
             batch = [array[start : start + CHUNK] for array in arrays]
@@ -105,7 +115,7 @@ def _checked_metrics(metrics: Any) -> dict[str, Callable[..., float]]:
     for name, metric in metrics.items():
         if not isinstance(name, str):
             raise TypeError(f"metrics: expected names of type str, got {name!r} of type {type(name).__name__}")
-        if name in OWN or name.startswith(("running_", "validation_")):
+        if name in RESERVED or name.startswith(("running_", "validation_")):
             raise ValueError(f"metrics: expected names that the record does not have already, got {name!r}")
         if not callable(metric):
             raise TypeError(f"metrics[{name!r}]: expected a callable, got {type(metric).__name__}")

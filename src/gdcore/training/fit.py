@@ -8,30 +8,26 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..arguments import checked_int, checked_number
+from ..arguments import Array, checked_int, checked_number, flag
 from ..clipping import Limits
-from ..schedules import Schedule
 from ..trees import flatten
 from .batches import checked_batches
 from .divergence import Watch
 from .evaluation import Evaluation
 from .history import History, Record
 from .loop import Loop
+from .resume import Saver, described
 from .run import Run
+from .team import Alone, Callback, Team, ValueAndGrad
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from ..distributed import Team
-    from .resume import Saver
-
-Array = np.ndarray[Any, Any]
 
 
 class Steps(Protocol):
     """What :func:`fit` needs of an optimizer."""
 
-    def step(self, grads: Any, /) -> None:
+    def step(self, grads: Any, /) -> object:
         """Update the parameters in place."""
 
 
@@ -71,7 +67,8 @@ def fit(
             that ``optimizer.step`` takes.
         params: what ``value_and_grad`` is given first: the parameters that ``optimizer`` steps in place.
         data: a tuple of arrays, as :func:`gdcore.minibatches` takes them.
-        optimizer: anything with ``step(grads)``, made for ``params``.
+        optimizer: anything with ``step(grads)``, made for ``params``. One of this package steps these very arrays,
+            views of them, or some of them: the others are frozen.
         epochs: how often to go through the data, an int >= 0.
         batch_size: samples a step, as for :func:`gdcore.minibatches`.
         rng: draws a new order for each epoch, as for :func:`gdcore.minibatches`.
@@ -80,24 +77,26 @@ def fit(
         running: also tell the metrics as met during the epoch, each batch before its step.
         validation: a tuple of arrays like ``data`` that no step sees.
         patience: stop after so many epochs without a better ``monitor``, an int >= 1. If given, the parameters of
-            the best epoch are put back at the end, however the run ends.
+            the best epoch are put back at the end, however the run ends. Where ``monitor`` is the loss, that of the
+            parameters after the epoch is worked out for it, by a pass over ``data``.
         monitor: the key of the record by which epochs are compared. By default the first metric, over
             ``validation`` if that is given; without metrics, the loss.
         schedule: ``optimizer.lr = schedule(optimizer.t)`` before each step, as those of ``gd.schedules``.
         max_norm: largest global norm of the gradients, as in :func:`gdcore.clip_by_global_norm`, > 0.
         max_value: largest magnitude of an element, as in :func:`gdcore.clip_by_value`, > 0; this comes first.
-        divergence: how many times the largest of the first ten losses the loss may be for ten steps in a row, > 0.
-            None lets it grow.
+        divergence: how many times the largest loss of the first epoch the loss may be for ten steps in a row while
+            it and the weights grow, > 0. None lets them grow.
         checkpoint: a file, ``*.npz`` or ``*.safetensors``, that is written as by :func:`gdcore.save` in the course
             of the run, at its end, and at Ctrl-C.
         checkpoint_every: seconds from one writing to the next, >= 0; 0 writes after each step.
         resume: go on from ``checkpoint`` if it is there. Parameters, optimizer, generator and history are set to
             what they were, and the result is that of a run without a break, bit for bit.
         settings: what else the run depends on, such as the activation of a net: plain values by name. A checkpoint
-            of other settings is refused, as is one of other samples, hyperparameters, limits, metrics or schedule
-            (of ``gd.schedules``), or another ``batch_size``; ``epochs`` and ``patience`` may differ.
-        callback: called as ``callback(record, params)`` after each epoch. It may add keys to the record, and
-            stops the run by returning True.
+            of other settings is refused, as is one of other samples, hyperparameters, limits, metrics or another
+            ``batch_size``; ``epochs`` and ``patience`` may differ, and a schedule of ``gd.schedules`` that has the
+            same rates for the steps done.
+        callback: called as ``callback(record, params)`` after each epoch. It may add keys to the record, change
+            ``params`` in place, and stops the run by returning True.
         progress: show a bar of the steps (tqdm, the extra ``cli``). None means: if standard error is a terminal and
             tqdm is there.
         comm: a communicator of mpi4py, that of ``optimizer``, a :class:`gdcore.distributed.ShardedOptimizer`: its
@@ -108,17 +107,19 @@ def fit(
             ``callback`` adds only numbers and text. Limits on the gradients are given to the optimizer.
 
     A record has ``epoch``, from 1; ``loss``, the mean over the samples of the losses met during the epoch: each
-    batch's loss, before its step, weighted by the length of the batch; with ``running``, ``running_<name>`` for
-    each metric, alike; ``<name>`` for each metric, over all of ``data`` after the epoch; ``validation_loss`` and
+    batch's loss, before its step, weighted by the length of the batch; where patience compares by the loss, that is
+    ``running_loss``, and ``loss`` is the one over all of ``data`` after the epoch; with ``running``,
+    ``running_<name>`` for each metric, as met; ``<name>`` for each metric, over all of ``data`` after the epoch; ``validation_loss`` and
     ``validation_<name>``, over all of ``validation``; with a schedule ``lr``, that of the last step; and
     ``seconds``, the time of the steps.
 
     Ctrl-C ends the run after a whole step: ``stopped`` of the history is then ``"interrupted"``.
 
-    Raises TypeError or ValueError for an argument out of its range, before any step; FileExistsError for a
+    Raises TypeError or ValueError for an argument out of its range, before any step; ValueError for an optimizer of
+    other arrays, also when a callback has put others in their place; FileExistsError for a
     ``checkpoint`` that is there without ``resume``; TypeError for a loss that is no real number; and
-    :class:`gdcore.DivergenceError`, naming epoch and step, for a loss or gradient that is not finite and for a loss
-    that grows without end. In these, and when ``value_and_grad`` or the optimizer raises, the parameters stand
+    :class:`gdcore.DivergenceError`, naming epoch and step, for a loss or gradient that is not finite and for loss
+    and weights that grow without end. In these, and when ``value_and_grad`` or the optimizer raises, the parameters stand
     where the last whole step left them, or, with ``patience``, where the best epoch did. Where the loss is not
     finite, that is where it is not.
 
@@ -142,52 +143,76 @@ def fit(
     if not isinstance(data, tuple | list):
         raise TypeError(f"data: expected a tuple of arrays, got {type(data).__name__}")
     size = checked_batches(data, batch_size, rng, shuffle, "data")
-    evaluation = Evaluation(value_and_grad, metrics, data, validation, running)
-    history = evaluation.history(monitor, open_ended=callback is not None)
     patience = _checked_patience(patience, params)
+    evaluation = Evaluation(value_and_grad, metrics, data, validation, running, patience)
+    history = evaluation.history(monitor, open_ended=callback is not None)
     limits = Limits(max_norm, max_value)
     watch = Watch(None if divergence is None else checked_number("divergence", divergence, 0, above=True))
-    _check_progress(progress)
+    if progress is not None and not isinstance(progress, bool | np.bool_):
+        raise TypeError(
+            f"progress: expected True, False or None, got {progress!r} of type {type(progress).__name__}"
+        )
     if settings is not None and not isinstance(settings, Mapping):
         raise TypeError(f"settings: expected a dict or None, got {type(settings).__name__}")
-    team = None
-    if comm is not None:
-        from ..distributed import team as teamwork  # noqa: PLC0415
-
-        team = teamwork.Team(comm, optimizer, value_and_grad, callback, limits)
-    elif getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
-        raise TypeError("comm: expected that of the optimizer, which is one over several ranks, got None")
+    team = _team(optimizer, comm, value_and_grad, _heard(callback, optimizer), limits)
     sameness = {
         "batch_size": size,
-        **vars(limits if team is None else team.optimizer.limits),
-        "schedule": _described(schedule),
+        **vars(team.limits),
         "validation": evaluation.validation,
         "metrics": [*evaluation.metrics],
         "running": bool(running),
+        "loss_after": evaluation.loss_after,
         "monitor": history.monitor,
         "settings": {} if settings is None else dict(settings),
     }
-    if team is not None:
-        own = {
-            "epochs": epochs,
-            "shuffle": bool(shuffle),
-            "patience": patience,
-            "divergence": divergence,
-            "resume": resume,
-            "checkpoint": None if checkpoint is None else "given",
-            "validation": None if validation is None else "given",
-        }
-        samples = {"data": data, "validation": () if validation is None else validation}
-        team.agree({**sameness, **own}, samples, rng)
-        optimizer, value_and_grad, callback = team, team.value_and_grad, team.callback
+    own = {
+        "schedule": described(schedule),
+        "epochs": epochs,
+        "shuffle": bool(shuffle),
+        "divergence": divergence,
+        "resume": resume,
+        "checkpoint": None if checkpoint is None else "given",
+        "validation": None if validation is None else "given",
+    }
+    samples = {"data": data, "validation": () if validation is None else validation}
+    team.agree(params, {"patience": patience, **sameness, **own}, samples, rng)
     run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
-    saver = _saver(checkpoint, checkpoint_every, resume, run, data, sameness, team)
-    loop = Loop(run, value_and_grad, data, size, evaluation, limits, schedule, callback, patience, saver)
-    if team is None:
-        loop.go(epochs, progress)
-    else:
-        team.go(loop, epochs, progress)
+    saver = _saver(checkpoint, checkpoint_every, resume, run, data, schedule, sameness, team)
+    loop = Loop(run, team, data, size, evaluation, schedule, patience, saver)
+    clock = _never if saver is None else saver.is_due
+    team.go(lambda: loop.go(epochs, progress if team.leads else False), history, clock)
     return history
+
+
+def _team(optimizer: Any, comm: Any, value_and_grad: ValueAndGrad, callback: Callback, limits: Limits) -> Team:
+    """Return who makes the steps: with ``comm``, the optimizer says."""
+    if comm is None:
+        if getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
+            raise TypeError("comm: expected that of the optimizer, which is one over several ranks, got None")
+        return Alone(optimizer, value_and_grad, callback, limits)
+    if not callable(getattr(optimizer, "team", None)):
+        raise TypeError(
+            f"optimizer: expected a gd.distributed.ShardedOptimizer with comm, got {type(optimizer).__name__}"
+        )
+    team: Team = optimizer.team(comm, value_and_grad, callback, limits)
+    return team
+
+
+def _heard(callback: Callback | None, optimizer: Any) -> Callback:
+    """Return what hears of an epoch: the user, and then the optimizer of what has become of its arrays."""
+    check_params = getattr(optimizer, "check_params", None)
+
+    def heard(record: Record, params: Any) -> bool | None:
+        returned = None if callback is None else callback(record, params)
+        if check_params is not None:
+            check_params(params)
+        return returned
+
+    return heard
+
+
+def _never() -> bool:
+    return False
 
 
 def _saver(
@@ -196,22 +221,19 @@ def _saver(
     resume: Any,
     run: Run,
     data: Sequence[Array],
+    schedule: Callable[[int], float] | None,
     sameness: dict[str, Any],
-    team: "Team | None",
-) -> "Saver | None":
+    team: Team,
+) -> Saver | None:
     """Return what writes the checkpoints, after going on from the one that is there."""
-    if not isinstance(resume, bool | np.bool_):
-        raise TypeError(f"resume: expected True or False, got {resume!r} of type {type(resume).__name__}")
+    flag("resume", resume)
     if checkpoint is None:
         if resume:
             raise ValueError("checkpoint: expected a path to resume from, got None")
         return None
-    from .resume import Saver  # noqa: PLC0415
-
     _check_attributes(run.optimizer, "checkpoint", ("t", "state_dict", "load_state_dict"))
-    saver = Saver(checkpoint, every, run, data, sameness, team)
-    there = saver.path.exists()
-    if there if team is None else team.told(there):
+    saver = Saver(checkpoint, every, run, data, schedule, sameness, team)
+    if team.of_leader(saver.path.exists()):
         if not resume:
             raise FileExistsError(
                 f"checkpoint: expected a new file, or resume=True to go on from it, got {str(checkpoint)!r}, "
@@ -219,12 +241,6 @@ def _saver(
             )
         saver.resume()
     return saver
-
-
-def _described(schedule: Any) -> str | None:
-    if schedule is None:
-        return None
-    return repr(schedule) if isinstance(schedule, Schedule) else "a function"
 
 
 def _check_callables(value_and_grad: Any, optimizer: Any, callback: Any, schedule: Any) -> None:
@@ -254,10 +270,3 @@ def _checked_patience(patience: Any, params: Any) -> int | None:
         if not isinstance(leaf, np.ndarray):
             raise TypeError(f"params: expected NumPy arrays, as patience puts them back, got {type(leaf).__name__}")
     return checked_int("patience", patience, 1)
-
-
-def _check_progress(progress: Any) -> None:
-    if progress is not None and not isinstance(progress, bool | np.bool_):
-        raise TypeError(
-            f"progress: expected True, False or None, got {progress!r} of type {type(progress).__name__}"
-        )

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..arguments import Array
-from ..clipping import Limits
 from .divergence import DivergenceError
 from .evaluation import Evaluation
 from .history import Record
 from .progress import Count, counting
 from .run import Place, Run
+from .team import Team
 
 if TYPE_CHECKING:
     from .resume import Saver
@@ -28,13 +28,11 @@ class Loop:
     """One run of :func:`gdcore.fit`, whose arguments these are."""
 
     run: Run
-    value_and_grad: Callable[..., tuple[Any, Any]]
+    team: Team
     data: Sequence[Array]
     batch_size: int
     evaluation: Evaluation
-    limits: Limits
     schedule: Callable[[int], float] | None
-    callback: Callable[[Record, Any], bool | None] | None
     patience: int | None
     saver: "Saver | None"
 
@@ -65,8 +63,8 @@ class Loop:
     def _steps(self, count: Count | None) -> None:
         """Do the steps that are left of the epoch."""
         run, optimizer, schedule, saver = self.run, self.run.optimizer, self.schedule, self.saver
-        value_and_grad, params, watch = self.value_and_grad, run.params, run.watch
-        clipped, running = self.limits.given, bool(self.evaluation.running)
+        value_and_grad, make_step, due = self.team.value_and_grad, self.team.step, self.team.due
+        params, watch, running = run.params, run.watch, bool(self.evaluation.running)
         epoch, step, sums, order, drawn, best = run.at
         total, met = sums[0], sums[1:]
         largest = watch.LARGEST
@@ -83,24 +81,21 @@ class Loop:
             value, grads = returned if type(returned) is tuple and len(returned) == 2 else checked_pair(returned)
             loss = float(value) if isinstance(value, FLOATS) else checked_loss(value)
             step += 1
-            try:
-                if not -largest <= loss <= watch.limit:
-                    watch.judge(loss, (epoch - 1) * self.steps_an_epoch + step)
-                if clipped:
-                    grads = self.limits.applied(grads)
-            except FloatingPointError as error:
-                said = f"{error} at step {step} of epoch {epoch}; try a smaller lr"
-                raise DivergenceError(said, epoch, step, run.history) from error
             total += loss * len(batch[0])
             if running:
                 met = tuple(map(add, met, self.evaluation.met(params, batch)))
-            if saver is None:
-                optimizer.step(grads)
-            else:
+            if saver is not None:
                 run.ahead = Place(epoch, step, (total, *met), order, run.state(), best)
-                optimizer.step(grads)
+            try:
+                if not -largest <= loss <= watch.limit:
+                    watch.judge(loss, (epoch - 1) * self.steps_an_epoch + step, params)
+                make_step(grads)
+            except FloatingPointError as error:
+                said = f"{error} at step {step} of epoch {epoch}; try a smaller lr"
+                raise DivergenceError(said, epoch, step, run.history) from error
+            if saver is not None:
                 run.at = run.ahead
-                if time.perf_counter() >= saver.due:
+                if due():
                     run.seconds = time.perf_counter() - started
                     saver.save()
             if count is not None:
@@ -111,12 +106,13 @@ class Loop:
 
     def _end_epoch(self) -> None:
         run, history = self.run, self.run.history
+        run.watch.end_epoch(run.at.sums[0] / len(self.data[0]), run.params)
         record: Record = {"epoch": run.epoch, **self.evaluation.record(run.params, run.at.sums)}
         if self.schedule is not None:
             record["lr"] = run.optimizer.lr
         record["seconds"] = run.seconds
         history.records.append(record)
-        returned = None if self.callback is None else self.callback(record, run.params)
+        returned = self.team.callback(record, run.params)
         if history.monitor not in record:
             keys = ", ".join(map(repr, record))
             raise ValueError(f"monitor: expected a key of the record, one of {keys}, got {history.monitor!r}")

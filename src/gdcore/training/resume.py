@@ -2,27 +2,50 @@
 
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..arguments import checked_number
-from ..checkpoints import Checkpoint, CheckpointError, check_path, encode, load, save, state_of
+from ..arguments import Array, checked_number
+from ..checkpoints import CheckpointError, check_path, encode, state_of
 from ..files import remove_leftovers
+from ..schedules import Schedule
 from ..trees import flatten
 from .history import Record
 from .run import Place, Run
+from .team import Team
 
-Array = np.ndarray[Any, Any]
+
+class ScheduleError(ValueError):
+    """A checkpoint is of a run whose learning rates were others."""
+
+
+class Rates:
+    """The checksum of the rates that a schedule has given so far: what the past of two runs has in common.
+
+    None for what is no schedule of :mod:`gdcore.schedules`, which may give others when it is asked again.
+    """
+
+    def __init__(self, schedule: Callable[[int], float] | None, first: int) -> None:
+        self.schedule, self.first = schedule, first
+        self.count = 0
+        self.checksum = 0 if isinstance(schedule, Schedule) else None
+
+    def until(self, count: int) -> int | None:
+        """Return the checksum of the first ``count`` rates, at least as many as before."""
+        if self.schedule is not None and self.checksum is not None:
+            rates = [self.schedule(self.first + step) for step in range(self.count, count)]
+            self.count, self.checksum = count, zlib.crc32(np.array(rates, "<f8").tobytes(), self.checksum)
+        return self.checksum
 
 
 class Saver:
     """Writes the state of a run to a file every so many seconds, and reads it back.
 
     ``sameness`` is what a run must have in common with the one that wrote the file for its result to be the same.
-    ``team`` writes and reads it, where several ranks train together.
+    ``team`` writes and reads it.
     """
 
     def __init__(
@@ -31,21 +54,20 @@ class Saver:
         every: float,
         run: Run,
         data: Sequence[Array],
+        schedule: Callable[[int], float] | None,
         sameness: Mapping[str, Any],
-        team: Any = None,
+        team: Team,
     ) -> None:
         _check_path(path)
         self.every = checked_number("checkpoint_every", every, 0, above=False)
         remove_leftovers(path)
         self.path = Path(path)
-        self._save: Callable[..., None] = save if team is None else team.save
-        self._load: Callable[..., Checkpoint] = load if team is None else team.load
-        self.run = run
-        state = run.optimizer.state_dict()
-        groups = [{name: value for name, value in group.items() if name != "params"} for group in state["groups"]]
-        if sameness["schedule"] is not None:  # which sets the rates
+        self.run, self.team = run, team
+        own = team.hyperparameters()
+        groups = [{name: value for name, value in group.items() if name != "params"} for group in own["groups"]]
+        if schedule is not None:  # which sets the rates
             groups = [{**group, "lr": None} for group in groups]
-        optimizer = {"rule": state["rule"], "hyperparameters": groups}
+        optimizer = {"rule": own["rule"], "hyperparameters": groups}
         validation = sameness["validation"]
         self.sameness = {
             "data": checksum(data),
@@ -54,10 +76,16 @@ class Saver:
             "validation": None if validation is None else checksum(validation),
             "shuffle": run.shuffle,
         }
+        self.schedule = schedule
+        self.rates = Rates(schedule, run.optimizer.t)
         self._check_contents()
-        self.due = time.perf_counter() + self.every
+        self.next = time.perf_counter() + self.every
         self.steps_an_epoch: int = -(-len(data[0]) // sameness["batch_size"])
         self.steps_before: int = run.optimizer.t
+
+    def is_due(self) -> bool:
+        """Return whether it is time to write the file."""
+        return time.perf_counter() >= self.next
 
     def save_interrupted(self) -> None:
         """Write the file after an interrupt.
@@ -90,48 +118,77 @@ class Saver:
         best = None if kept is None else {"epoch": kept[0]["epoch"], "params": kept[1]}
         metadata = {
             "sameness": self.sameness,
+            "schedule": described(self.schedule),
+            "rates": self.rates.until(self._steps(run.at)),
             "step": step,
             "sums": sums,
             "order": order,
             "seconds": run.seconds,
-            "losses": {"first": run.watch.first, "above": run.watch.above},
+            "losses": run.watch.state(),
             "best": best,
             "records": run.history.records[: epoch - 1],
             "stopped": run.history.stopped,
         }
-        self._save(self.path, run.params, run.optimizer, rng=run.rng, epoch=epoch, metadata=metadata)
-        self.due = time.perf_counter() + self.every
+        self.team.save(self.path, run.params, rng=run.rng, epoch=epoch, metadata=metadata)
+        self.next = time.perf_counter() + self.every
 
     def resume(self) -> None:
         """Go on from the file. Raises as :func:`gdcore.load` does, and ValueError for the file of another run."""
         run = self.run
-        saved = self._load(self.path)
+        saved = self.team.read(self.path)
         metadata = saved.metadata
-        if not isinstance(metadata, dict) or "sameness" not in metadata or saved.epoch is None:
+        if not isinstance(metadata, dict) or "rates" not in metadata or saved.epoch is None:
             raise CheckpointError(f"checkpoint: expected one that gd.fit wrote, got another in {self.path}")
-        for name, ours in self.sameness.items():
-            theirs = metadata["sameness"].get(name)
-            if theirs != ours:
-                raise ValueError(
-                    f"checkpoint: expected a run with {name} {ours}, got one with {theirs} in {self.path}"
-                )
+        optimizer = {"rule", "hyperparameters"}  # whose rates are those of the schedule
+        self._check_same(metadata["sameness"], self.sameness.keys() - optimizer)
+        steps = (saved.epoch - 1) * self.steps_an_epoch + metadata["step"]
+        before = (0 if saved.optimizer is None else saved.optimizer["t"]) - steps
+        self._check_schedule(metadata["schedule"], metadata["rates"], before, steps)
+        self._check_same(metadata["sameness"], optimizer)
         best = metadata["best"]
         if best is not None:
             _check_like(best["params"], flatten(run.params), self.path)
-        self._load(self.path, params=run.params, optimizer=run.optimizer, rng=run.rng)
+        self.team.restore(saved, self.path, run.params, run.rng)
         records = metadata["records"]
         kept = None if best is None else (records[best["epoch"] - 1], best["params"])
         sums = tuple(metadata["sums"])
         run.at = run.ahead = Place(saved.epoch, metadata["step"], sums, metadata["order"], run.state(), kept)
-        self.steps_before = run.optimizer.t - self._steps(run.at)
+        self.steps_before = before
         run.seconds = metadata["seconds"]
-        run.watch.resume(**metadata["losses"])
+        run.watch.resume(metadata["losses"])
         run.history.records[:] = records
         if metadata["stopped"] == "callback":
             run.history.stopped = "callback"
 
+    def _check_same(self, sameness: Mapping[str, Any], names: Set[str]) -> None:
+        for name, ours in self.sameness.items():
+            theirs = sameness.get(name)
+            if name in names and theirs != ours:
+                raise ValueError(
+                    f"checkpoint: expected a run with {name} {ours}, got one with {theirs} in {self.path}"
+                )
+
+    def _check_schedule(self, theirs: str | None, rates: int | None, first: int, steps: int) -> None:
+        """Raise ScheduleError unless the steps of the file had the rates that they would have now."""
+        ours, now = described(self.schedule), Rates(self.schedule, first)
+        if theirs == ours:
+            now.count, now.checksum = steps, rates
+        elif rates is None or now.until(steps) != rates:
+            past = f" and other rates in its {steps} steps" if theirs and ours else ""
+            raise ScheduleError(
+                f"checkpoint: expected a run with schedule {ours}, got one with {theirs}{past} in {self.path}"
+            )
+        self.rates = now
+
     def _steps(self, at: Place) -> int:
         return (at.epoch - 1) * self.steps_an_epoch + at.step
+
+
+def described(schedule: Any) -> str | None:
+    """Return what errors say of a schedule."""
+    if schedule is None:
+        return None
+    return repr(schedule) if isinstance(schedule, Schedule) else "a function"
 
 
 def checksum(arrays: Sequence[Array]) -> str:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import Array
 from ..trees import flatten
 from .batches import batches_from
 from .divergence import Watch
 from .history import History, Record
 
-Array = np.ndarray[Any, Any]
 State = Mapping[str, Any] | None
 """The state of a generator, None where there is none."""
 
