@@ -20,7 +20,7 @@ lint:
 	ruff format --check .
 	cython-lint src
 	mypy
-	python -m mypy.stubtest gdcore._kernels $(addprefix gdcore.engine._, engine update stages plan norm coefficients cpu pool) \
+	python -m mypy.stubtest gdcore._kernels $(addprefix gdcore.engine._, engine update rows stages plan norm coefficients cpu pool) \
 		--concise --allowlist tests/stubtest-allowlist.txt
 
 bench:

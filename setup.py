@@ -41,7 +41,8 @@ if kind == "sanitize":
 
 modules: dict[str, list[str]] = {"_kernels": []}
 modules |= {
-    f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "norm", "stages", "update", "engine")
+    f"engine._{name}": []
+    for name in ("cpu", "pool", "coefficients", "plan", "norm", "rows", "stages", "update", "engine")
 }
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")

@@ -15,6 +15,7 @@ _NAMES = {
     "clipping": "clip_by_global_norm clip_by_value",
     "derivatives": "check_grads gate grad hessian hvp jacobian log_softmax relu rematerialise sigmoid softmax "
     "softmax_cross_entropy softplus squared_error stop_gradient tanh value_and_grad",
+    "rows": "Rows",
     "training": "DivergenceError History fit minibatches",
 }
 _LATE = {name: folder for folder, names in _NAMES.items() for name in names.split()}
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the same names, as type checkers find them; a test compares
     from .derivatives import *
     from .models import GDClassifier as GDClassifier
     from .models import GDRegressor as GDRegressor
+    from .rows import *
     from .training import *
 else:
 

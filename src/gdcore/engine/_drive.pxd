@@ -32,6 +32,7 @@ cdef enum:
     STRIP = 512  # bytes of each array that are stepped before the next are asked for
     SPAN = 512  # the same for a step that is more than its rule
     AHEAD = 2048  # bytes between what is stepped and what is asked for
+    ROWS_AHEAD = 4  # rows between the one that is stepped and the one that is asked for
     FAR = 3_000_000  # bytes; a step over more is not expected to find them in the caches next to the core
 
 cdef struct Operand:
@@ -42,6 +43,8 @@ cdef struct Operand:
 cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.pxd
     Operand[OPERANDS] x
     Py_ssize_t size
+    const npy_intp* rows  # along axis 0, which alone are stepped, the gradient being of these; NULL: all
+    Py_ssize_t stepped  # elements of this step
     Py_ssize_t itemsize
     Py_ssize_t width  # bytes an element of all arrays
     int group
@@ -228,12 +231,48 @@ cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
     bint far  # more than the caches next to a core hold
 
 
+cdef inline void drive_entry(
+    const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end, bint far
+) noexcept nogil:
+    if plan.program == NULL:
+        drive(e, &plan.groups[e.group], start, end, far)
+    else:
+        drive_program(e, &plan.groups[e.group], plan.program, start, end, far)
+
+
+cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    # The elements start ... end of the rows, each row as a parameter of its own.
+    cdef Entry row = e[0]
+    cdef Py_ssize_t width = e.size // e.shape[0], r = start // width, n, last = e.stepped // width, ahead
+    cdef int j, k
+    row.size = width
+    row.ndim -= 1
+    row.shape += 1
+    row.reversed = False
+    for j in range(OPERANDS):
+        row.x[j].flat = j == 1 or (e.x[j].flat and (not e.reversed or e.ndim == 1))
+        if e.x[j].data != NULL:
+            row.x[j].strides += 1
+    while start < end:
+        n = min(width - start % width, end - start)
+        ahead = min(r + ROWS_AHEAD, last - 1)
+        for j in range(OPERANDS):
+            if e.x[j].data != NULL:
+                row.x[j].data = e.x[j].data + (r * width * e.itemsize if j == 1 else e.rows[r] * e.x[j].strides[0])
+                if j != 1 and row.x[j].flat:
+                    for k in range(<int> min(width * e.itemsize, <Py_ssize_t> STRIP) // 64 + 1):
+                        gd_prefetch(<uintptr_t> e.x[j].data + e.rows[ahead] * e.x[j].strides[0] + 64 * k)
+        drive_entry(plan, &row, start % width, start % width + n, False)
+        start += n
+        r += 1
+
+
 cdef inline void drive_one(const Plan* plan, Py_ssize_t i, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
     cdef const Entry* e = &plan.entries[i]
-    if plan.program == NULL:
-        drive(e, &plan.groups[e.group], start, end, plan.far)
+    if e.rows == NULL:
+        drive_entry(plan, e, start, end, plan.far)
     else:
-        drive_program(e, &plan.groups[e.group], plan.program, start, end, plan.far)
+        drive_rows(plan, e, start, end)
 
 
 cdef inline Py_ssize_t find_entry(const Py_ssize_t* starts, Py_ssize_t count, Py_ssize_t begin) noexcept nogil:
@@ -258,7 +297,7 @@ cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
                 plan,
                 i,
                 max(begin - plan.starts[i], <Py_ssize_t> 0),
-                min(end - plan.starts[i], plan.entries[i].size),
+                min(end - plan.starts[i], plan.entries[i].stepped),
             )
         i += 1
 
@@ -267,4 +306,4 @@ cdef inline void drive_all(const Plan* plan) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(plan.count):
         if plan.starts[i] < plan.starts[i + 1]:
-            drive_one(plan, i, 0, plan.entries[i].size)
+            drive_one(plan, i, 0, plan.entries[i].stepped)

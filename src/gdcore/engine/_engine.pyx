@@ -24,6 +24,8 @@ from ._update cimport check_operand
 import numpy as np
 
 from .arrays import arena_in, check_disjoint, check_same_memory, check_writable, refuse_overlap, shares_memory
+from ..rows import Rows
+from ._rows import summed
 from .forks import engines
 
 cnp.import_array()
@@ -69,6 +71,7 @@ cdef class Engine:
     cdef list labels, owners, layout
     cdef list coefficients  # one Coefficients a group
     cdef list grads  # of the step that is being made
+    cdef list indices  # of its gradients by rows: which parameter, which rows
     cdef Stages stages  # beside its rule
     cdef readonly int64_t skipped  # steps that were not made
     cdef public int away  # how often parameters have been replaced by their averages
@@ -87,6 +90,7 @@ cdef class Engine:
         check_disjoint([f"params{label}" for label in labels], params)
         self.structure, self.tree, self.params, self.labels, self.owners = structure, tree, params, labels, groups
         self.grads = [None] * len(params)
+        self.indices = []
         self.stages = Stages()
         self.stages.single = any([group.single for group in groups])
         self.specs = [
@@ -217,6 +221,8 @@ cdef class Engine:
             raise ValueError(f"params{self.labels[i]}: expected a writeable array, got a read-only one")
         if grad is None:
             return 0
+        if isinstance(grad, Rows):
+            return self.bind_rows(i, grad)
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
             if isinstance(grad, np.floating):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
@@ -230,6 +236,17 @@ cdef class Engine:
             view(&e.x[1], e, grad)
         return e.size
 
+    cdef Py_ssize_t bind_rows(self, Py_ssize_t i, object grad) except -1:
+        # The same for a gradient by rows: of each row one, and in memory of its own.
+        cdef Entry* e = &self.entries[i]
+        index, values = summed(f"grads{self.labels[i]}", grad, self.params[i])
+        self.indices.append((i, index))
+        self.grads[i] = values
+        e.rows = <const npy_intp*> cnp.PyArray_DATA(<cnp.ndarray> index)
+        e.stepped = cnp.PyArray_SIZE(<cnp.ndarray> values)
+        view(&e.x[1], e, values)
+        return e.stepped
+
     cdef bint is_mine(self) noexcept:
         # Whether this very thread is in a step: in Python code that the step called, before its first write.
         return self.holder == PyThread_get_thread_ident()
@@ -242,6 +259,9 @@ cdef class Engine:
             self.holder = PyThread_get_thread_ident()
             try:
                 self.take_in(grads)
+                if self.indices:
+                    where = f"grads{self.labels[self.indices[0][0]]}"
+                    raise TypeError(f"{where}: expected an array, as ranks exchange whole gradients, got Rows")
                 return self.grads[:]
             finally:
                 self.forget()
@@ -257,7 +277,7 @@ cdef class Engine:
             self.holder = PyThread_get_thread_ident()
             try:
                 self.stages.check(scale, max_norm, max_value, skip_nonfinite, zero, self.owners[0].average)
-                self.make_step(grads)
+                self.make_step(grads, zero)
                 return self.stages.norm
             finally:
                 self.forget()
@@ -266,9 +286,13 @@ cdef class Engine:
         self.holder = 0
         for i in range(self.count):
             self.grads[i] = None
+        while self.indices:
+            i, _ = self.indices.pop()
+            self.entries[i].rows, self.entries[i].x[1].data = NULL, NULL
+            self.entries[i].stepped = self.entries[i].size
         return 0
 
-    cdef int make_step(self, object grads) except -1:
+    cdef int make_step(self, object grads, object zero) except -1:
         cdef Py_ssize_t g, total
         if self.away:
             raise RuntimeError("step: expected a call outside of averaged(), got one within")
@@ -277,6 +301,9 @@ cdef class Engine:
         for g in range(len(self.owners)):
             (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
         total = self.take_in(grads)
+        if self.indices and zero:
+            where = f"grads{self.labels[self.indices[0][0]]}"
+            raise ValueError(f"zero: expected False with gradients by rows, got True, and Rows as {where}")
         self.plan.program = NULL
         if not self.stages.bare:
             self.stages.begin(self.labels, self.grads, self.owners[0].average, self.steps + 1)
