@@ -42,6 +42,9 @@ class Optimizer:
         memory: Callable[[int], Any] | None = None,
         **values: Any,
     ) -> None:
+        for name in values:
+            if name not in self.rule.hyperparameters:
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         kept = checked_average(average, average_corrected)
         given, self._grouped = split(params, self.rule)
         grouped = self._grouped

@@ -79,7 +79,9 @@ cdef class Engine:
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
 
-    def __cinit__(self, object structure, object tree, list params, list members, list groups, object memory=None):
+    def __cinit__(
+        self, object structure, object tree, list params, list members, list groups, object memory=None
+    ):
         cdef Py_ssize_t i, g
         cdef int k
         cdef npy_intp* geometry
