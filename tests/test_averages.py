@@ -118,7 +118,8 @@ def test_parameters_are_back_after_an_error_within_averaged():
         with opt.averaged():
             raise KeyError
 
-    pytest.raises(KeyError, fail)
+    with pytest.raises(KeyError):
+        fail()
     assert w.tolist() == [0.5] * 3
 
 

@@ -226,14 +226,7 @@ class Optimizer:
             raise ValueError(f"state_dict['t']: expected a number of steps in [0, 2**63), got {t}")
         ordered = self._validated_groups(state_dict["groups"])
         slots = self._validated_slots(state_dict["state"])
-        return partial(self._restore, int(t), slots, ordered, average)
-
-    def _restore(
-        self, t: int, slots: list[dict[str, Any]], ordered: list[tuple[Any, ...]], average: Average | None
-    ) -> None:
-        self._engine.restore(t, slots, ordered)
-        for group in self._groups:
-            group.average = average
+        return partial(self._engine.restore, int(t), slots, ordered, average)
 
     def _names_of_groups(self) -> list[list[str]]:
         named = list(zip(self._structure.names, self._members, strict=True))

@@ -356,7 +356,7 @@ cdef class Engine:
             ordered[g] = self.owners[g].ordered
         return self.steps
 
-    def restore(self, int64_t t, list slots, list ordered):
+    def restore(self, int64_t t, list slots, list ordered, object average):
         """Replace what ``snapshot`` returns, all or nothing. The arrays must have the right names and shapes."""
         cdef cnp.ndarray image = new_arena(self.arena.size)
         cdef Py_ssize_t g
@@ -369,7 +369,7 @@ cdef class Engine:
             memcpy(cnp.PyArray_BYTES(self.arena), cnp.PyArray_BYTES(image), cnp.PyArray_SIZE(image))
             self.steps = t
             for g in range(len(ordered)):
-                self.owners[g].ordered = ordered[g]
+                self.owners[g].ordered, self.owners[g].average = ordered[g], average
 
     def hold(self):
         """Keep other threads out until ``let_go``, and return True; return False within a step of this thread."""
