@@ -51,7 +51,7 @@ cdef class Engine:
     ``params`` are the leaves of ``tree``, of the structure; ``members`` are the index of each one's group. A group
     has ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
     parameter is of float32), ``average`` (the same for all) and ``ordered`` (its hyperparameters; another tuple
-    when one is changed). ``memory`` is a function of a number of bytes that returns a buffer for the state, or None.
+    when one is changed). ``memory`` is a function of a number of bytes that returns a buffer, or None.
     """
 
     cdef object __weakref__
