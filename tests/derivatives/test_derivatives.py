@@ -635,5 +635,15 @@ def test_gates_import_no_optimizer():
     folder = os.path.dirname(gd.__file__)  # noqa: PTH120
     done = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[1] for name in done.stdout.split()}
-    of_engine = {"engine", "environment", "arguments", "corrections", "powers", "_version"}
+    of_engine = {
+        "engine",
+        "environment",
+        "arguments",
+        "_version",
+        "rules",
+        "corrections",
+        "powers",
+        "rows",
+        "stages",
+    }
     assert {name for name in loaded if not name.startswith("_kernels")} == {"derivatives", "trees", *of_engine}

@@ -29,8 +29,8 @@ BUCKETS = (1, 500, 1 << 20)
 
 GOLDEN = {
     1: "3ab3d06495d768ff",
-    2: "45b8df5e408cbfb3",
-    3: "fae6af6da57791ca",
+    2: "2338739d5bcd9a94",
+    3: "1fe5560432830930",
     4: "1c05c796929ca01a",
 }
 """Digests of a run that no MPI library, no processor and no number of threads may change."""
@@ -372,7 +372,7 @@ def test_a_step_sends_one_reduce_scatter_and_one_all_gather():
                 expected = {"Ialltoallv": size - sum(own) + numbers, "Iallgatherv": sum(own) * (RANKS - 1)}
                 if max_norm is not None:
                     expected["Allgather"] = 8 * (RANKS - 1)
-                assert comm.sent == (expected if RANKS > 1 else {k: 0 for k in expected if k == "Allgather"})
+                assert comm.sent == (expected if RANKS > 1 else {})
 
 
 def test_memory_is_the_share_of_state_and_a_bucket():
