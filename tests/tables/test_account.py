@@ -141,8 +141,10 @@ def test_numbers_that_do_not_count_the_rows_are_kept(gdc):
         ("", [1, 1, 2] * 20),
     ):
         table = frame(x=values).rename({"x": name})
-        assert trained(gdc, table)[0] == 0
+        status, _, err = trained(gdc, table)
+        assert status == 0
         assert TableModel.load("m.npz").columns.names == (name, "a")
+        assert ("column 't' counts the rows: if it means nothing, see --exclude" in err) == (name == "t")
 
 
 # Targets

@@ -277,3 +277,11 @@ def test_dates_are_no_target(gdc, table):
 def test_plain_numbers_are_read_by_no_form():
     texts = pl.Series(["1", "1e3", "-0.5", ".5", "1,5", "$1", ""])
     assert PLAIN.parsed(texts).to_list() == [1, 1000, -0.5, 0.5, None, None, None]
+
+
+def test_a_part_of_a_date_that_is_constant_is_no_warning_and_a_whole_date_is(gdc, table):
+    days = [f"2024-05-{1 + i % 28:02}" for i in range(ROWS)]
+    columns = {"x": [str(i % 7) for i in range(ROWS)], "y": [f"{i % 5}.5" for i in range(ROWS)]}
+    for when, said in ((days, False), (["2024-05-01"] * ROWS, True)):
+        status, _, err = gdc("train", table({"when": when, **columns}), "--target", "y", "--epochs", 1)
+        assert (status, "of no use: 'when'" in err, "'when:" in err) == (0, said, False)

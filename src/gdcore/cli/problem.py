@@ -1,7 +1,7 @@
 """What ``gdcore train`` makes of a table before it trains: features, a target, and the rows to hold out."""
 
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -168,8 +168,10 @@ def _held(rows: int, options: Options) -> int:
 
 def _constant(columns: Columns, target: Target, x: NDArray[Any], y: NDArray[Any]) -> list[str]:
     """Say what does not vary in the rows to train on, ``x`` and ``y``."""
-    constant = dict(zip(columns.measured, columns.scaling.constant.tolist(), strict=True))
-    ends = np.cumsum([len(constant), *map(len, columns.texts.values())])
+    same = iter(columns.scaling.constant.tolist())
+    constant = dict(zip(columns.numbers, same, strict=False))
+    constant |= {name: all(tuple(islice(same, len(dates.parts)))) for name, dates in columns.dates.items()}
+    ends = np.cumsum([len(columns.measured), *map(len, columns.texts.values())])
     for name, (start, stop) in zip(columns.texts, pairwise(ends), strict=True):
         constant[name] = bool((x[:, start:stop] == x[0, start:stop]).all())
     names = [name for name, same in constant.items() if same]

@@ -120,6 +120,7 @@ class _Reader:
                 self.account.left_out[name] = "counts the rows"
             else:
                 self._take(name, PLAIN)
+                self._suggest_counter(name)
         else:
             self._read_texts(name)
 
@@ -137,6 +138,15 @@ class _Reader:
         whole = len(values) > 1 and np.isfinite(values).all() and (values == np.floor(values)).all()
         steps = np.diff(values)
         return bool(whole and (steps >= 1).all() and (unnamed or (steps == 1).all()))
+
+    def _suggest_counter(self, name: str) -> None:
+        """Say that a column of another name counts the rows in their order: the time, or a number of no meaning."""
+        column = self.plain[name]
+        if name == self.wishes.target or self.wishes.features or column.missing or self.rows <= FEW:
+            return
+        values = column.values
+        if values[-1] - values[0] == self.rows - 1 and bool((np.diff(values.to_numpy()) == 1).all()):
+            self.account.asides.append(f"column {name!r} counts the rows: if it means nothing, see --exclude")
 
     def _read_dates(self, name: str, format_: str | None) -> None:
         texts = self.table.written(name).drop_nulls().unique()
