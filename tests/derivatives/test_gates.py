@@ -3,6 +3,8 @@
 from functools import reduce
 from zlib import crc32
 
+import autograd
+import autograd.numpy
 import numpy as np
 import pytest
 
@@ -125,13 +127,8 @@ def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, example, 
 # is nothing to compare with: finite differences have judged that example above.
 
 
-NOT_IN_AUTOGRAD = {
-    f"np.{name}"
-    for name in (
-        *("cbrt", "copy", "diagonal", "flip", "fmod", "linalg.matrix_transpose", "matrix_transpose", "pad"),
-        *("positive", "take", "take_along_axis", "vdot"),
-    )
-}
+# Those of which autograd takes none of our examples, although it has a rule for the function.
+NOT_IN_AUTOGRAD = {"np.diagonal", "np.pad"}
 REFUSALS = (AttributeError, NotImplementedError, TypeError, ValueError, AssertionError, IndexError, ArithmeticError)
 
 
@@ -152,10 +149,10 @@ LOST = {"where", "initial"}
 """Options that autograd takes and then leaves out of its gradients, as it does with all of np.full_like."""
 
 
-def peer_cases():
+def peer_cases(knows=lambda name: True):
     for row in TABLE:
         name = name_of(row.function)
-        if row.of is row.function and name.startswith("np.") and row.function is not np.full_like:
+        if row.of is row.function and name.startswith("np.") and row.function is not np.full_like and knows(name):
             cases = [(example, *split(example)) for example in row.examples(drawer(name))]
             examples = [
                 example
@@ -164,6 +161,16 @@ def peer_cases():
             ]
             if examples:
                 yield pytest.param(row, examples, id=name)
+
+
+def namesake(numpy, name):
+    return reduce(lambda x, part: getattr(x, part, None), name.split(".")[1:], numpy)
+
+
+def in_autograd(name):
+    function = namesake(autograd.numpy, name)
+    composed = function and not getattr(function, "_is_autograd_primitive", False)
+    return (composed or function in autograd.core.primitive_vjps) and name not in NOT_IN_AUTOGRAD
 
 
 def compared_with(gradient, numpy, row, example):
@@ -188,12 +195,9 @@ def compared_with(gradient, numpy, row, example):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("row", "examples"), list(peer_cases()))
+@pytest.mark.parametrize(("row", "examples"), list(peer_cases(in_autograd)))
 def test_gate_agrees_with_autograd(row, examples):
-    from autograd import grad, numpy
-
-    compared = [compared_with(grad, numpy, row, example) for example in examples]
-    assert any(compared) != (name_of(row.function) in NOT_IN_AUTOGRAD)
+    assert any([compared_with(autograd.grad, autograd.numpy, row, example) for example in examples])
 
 
 @pytest.mark.peers
@@ -205,4 +209,4 @@ def test_gate_agrees_with_jax(row, examples):
     jax.config.update("jax_enable_x64", True)
     with jax.default_device(jax.devices("cpu")[0]):
         compared = [compared_with(jax.grad, jax.numpy, row, example) for example in examples[:3]]  # compiles each
-    assert any(compared)
+    assert any(compared) or namesake(jax.numpy, name_of(row.function)) is None
