@@ -16,7 +16,7 @@ from rules_table import KINDS, every_rule
 from rules_table import RULES as TABLE
 
 import gdcore as gd
-from gdcore import powers, reference, rules
+from gdcore import powers, reference, rules, stages
 from gdcore.engine import _plan
 from gdcore.models.choices import OPTIMIZERS
 
@@ -136,7 +136,7 @@ def test_rule_has_a_kernel_a_reference_and_an_update_of_one_signature(rule):
 
 
 def test_no_kernel_is_without_a_rule():
-    assert _plan.kernel_names() == [*rules.RULES, "stream"]
+    assert _plan.kernel_names() == [*rules.RULES, "stream", *stages.STAGES, *stages.LOOKS]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in TABLE if rule.has_gradient], ids=lambda rule: rule.name)
@@ -146,7 +146,7 @@ def test_rule_has_an_optimizer_with_its_hyperparameters_and_defaults(rule):
     for kind in kinds.values():
         parameters = dict(inspect.signature(kind).parameters)
         assert next(iter(parameters)) == "params"
-        assert list(parameters)[1:] == list(rule.hyperparameters)
+        assert list(parameters)[1:] == [*rule.hyperparameters, "keep"]
         if kind is not gd.AdamW:
             for name, default in rule.hyperparameters.items():
                 expected = inspect.Parameter.empty if default is rules.REQUIRED else default

@@ -197,7 +197,8 @@ def compared_with(gradient, numpy, row, example):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("row", "examples"), list(peer_cases(in_autograd)))
 def test_gate_agrees_with_autograd(row, examples):
-    assert any([compared_with(autograd.grad, autograd.numpy, row, example) for example in examples])
+    compared = [compared_with(autograd.grad, autograd.numpy, row, example) for example in examples]
+    assert any(compared)
 
 
 @pytest.mark.peers

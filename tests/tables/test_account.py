@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
-from warned import of_the_table
 
 from gdcore.tables.account import Wishes, account_of
 from gdcore.tables.model import TableModel
@@ -112,7 +111,7 @@ def test_rows_held_out_that_have_kinds_of_their_own_are_counted(gdc):
     )
 
 
-@pytest.mark.parametrize("name", ["", "Unnamed: 0", "__index_level_0__", "index", "ID", "rownames"])
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "__index_level_0__", "index", "PassengerId", "rownames"])
 @pytest.mark.parametrize("numbers", ["counted", "from 1", "shuffled", "of some rows"])
 def test_a_column_that_counts_the_rows_is_left_out(gdc, name, numbers):
     shuffled = np.random.default_rng(0).permutation(ROWS)
@@ -190,7 +189,8 @@ def test_dropping_nearly_all_rows_names_the_columns_that_cost_them(gdc):
 
 def test_a_column_without_a_value_costs_no_row(gdc):
     status, _, err = trained(gdc, frame(none=[None] * ROWS), "--missing", "drop")
-    assert (status, of_the_table(err)) == (0, "gdcore: warning: left out: 'none' (no value in any row)\n")
+    assert (status, err.splitlines()[0]) == (0, "gdcore: warning: left out: 'none' (no value in any row)")
+    assert "rows of 60" not in err
     refused(
         trained(gdc, frame(none=[None] * ROWS).drop("a")), "that can be used, got none: left out: 'none' (no value"
     )

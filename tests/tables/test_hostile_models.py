@@ -85,15 +85,19 @@ def test_a_part_that_is_absent_is_refused_in_one_line(gdc, saved):
 
 
 def test_weights_that_are_others_are_refused_in_one_line(gdc, saved):
-    wrong = [
+    wrong = (
         np.zeros(0),
         np.zeros((2, 2, 2)),
         np.arange(3),
-        np.array([b"x"]).astype("U1"),
-        np.float64("nan") * np.ones(2),
-    ]
-    for path in places(saved.params):
-        for value in [*wrong, [], {}, [np.zeros(2)], {"w": np.zeros(2)}]:
+        np.array(["x"]),
+        [],
+        {},
+        [np.zeros(2)],
+        {"w": np.zeros(2)},
+    )
+    for path in [(), (0,), (1,), *((half, layer) for half in (0, 1) for layer in (0, 1))]:
+        right = saved.params[path[0]][path[1]] if len(path) == 2 else np.zeros(1)
+        for value in (*wrong, np.full_like(right, np.nan), np.full_like(right, -np.inf)):
             gd.save("bad.npz", replaced(saved.params, path, value), metadata=saved.metadata)
             status, out, err = gdc("predict", "bad.npz", "data.csv")
             assert (status, out, err.count("\n")) == (1, "", 1), f"{path}: {value!r:.60}: {err}"

@@ -56,12 +56,13 @@ def posed(options: Options, table: Table) -> Problem:
         )
     table, warnings = _without_missing(options, table, account)
     rng = np.random.default_rng(options.seed)
-    asked = _held(len(table), options)
-    if options.validation and not asked:
-        warnings += [f"no row is held out: {options.validation:g} of {len(table)} rows is less than one"]
-    chosen = held_out(len(table), asked, rng, Target.kinds(table, options.target, account.target))
+    rows = len(table)
+    asked = _held(rows, options)
+    chosen = held_out(rows, asked, rng, Target.kinds(table, options.target, account.target))
     # Held out, then the others, each in the order of the table: memory is read in order too.
     order, held = np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)]), int(chosen.sum())
+    if options.validation and not asked:
+        warnings += [f"no row is held out: {options.validation:g} of {rows} rows is less than one"]
     columns, x = Columns.of(table, account, order, held, fill=options.missing == "fill")
     target, y = Target.of(table, options.target, account.target, order, held)
     unknown = columns.unknown(table, order[:held]).items()
@@ -92,11 +93,12 @@ def _wishes(options: Options, table: Table) -> Wishes:
             if flag == "--categorical":
                 expected, more = "features, got the target", "; see --task classification"
             raise CommandError(f"{flag}: expected {expected} {options.target!r}{more}", USAGE)
-    features = table.columns if options.features is None else options.features
-    if set(features) <= {options.target}:
+    features = {*(table.columns if options.features is None else options.features)}
+    if features <= {options.target}:
         raise CommandError(f"{options.data}: expected columns beside the target, got {options.target!r} alone")
+    usable = features.difference(options.exclude)
     for flag in ("--categorical", "--dates"):
-        other = [name for name in asked[flag] or () if name not in features or name in options.exclude]
+        other = [name for name in asked[flag] or () if name not in usable]
         if other:
             raise CommandError(f"{flag}: expected columns among --features, got {listed(other)}", USAGE)
     return Wishes(
@@ -134,16 +136,17 @@ def _without_missing(options: Options, table: Table, account: Account) -> tuple[
         return table, []
     if options.missing == "error":
         raise TableError(said_missing(table, missing, "fill them in, or see --missing drop and --missing fill"))
-    kept = table.without_missing(needed, kinds)
+    kept, rows = table.without_missing(needed, kinds), len(table)
+    left = len(kept)
     costly = sorted(missing, key=lambda name: -missing[name])
     why = f"in the columns {cut([f'{name!r} ({missing[name]})' for name in costly])}; see --exclude"
-    if len(kept) < 2:
+    if left < 2:
         raise TableError(
-            f"{options.data}: expected at least 2 rows without missing values, got {len(kept)} of {len(table)}; "
+            f"{options.data}: expected at least 2 rows without missing values, got {left} of {rows}; "
             f"values are missing {why} and --missing fill"
         )
-    said = f"{counted(len(table) - len(kept), 'row')} of {len(table)} left out, as values are missing"
-    return kept, [f"{said} {why}" if 2 * len(kept) < len(table) else said]
+    said = f"{counted(rows - left, 'row')} of {rows} left out, as values are missing"
+    return kept, [f"{said} {why}" if 2 * left < rows else said]
 
 
 def _check_rows(options: Options, rows: int) -> None:
@@ -165,9 +168,9 @@ def _held(rows: int, options: Options) -> int:
 
 def _constant(columns: Columns, target: Target, x: NDArray[Any], y: NDArray[Any]) -> list[str]:
     """Say what does not vary in the rows to train on, ``x`` and ``y``."""
-    starts = np.cumsum([0, len(columns.measured), *map(len, columns.texts.values())])
     constant = dict(zip(columns.measured, columns.scaling.constant.tolist(), strict=True))
-    for name, (start, stop) in zip(columns.texts, pairwise(starts[1:]), strict=True):
+    ends = np.cumsum([len(constant), *map(len, columns.texts.values())])
+    for name, (start, stop) in zip(columns.texts, pairwise(ends), strict=True):
         constant[name] = bool((x[:, start:stop] == x[0, start:stop]).all())
     names = [name for name, same in constant.items() if same]
     if len(names) == len(constant):

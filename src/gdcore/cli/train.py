@@ -10,7 +10,7 @@ from ..checkpoints import CheckpointError
 from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
 from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
 from ..tables import Dialect, Table
-from ..training import DivergenceError, History, ScheduleError, fit
+from ..training import DivergenceError, History, OtherRunError, ScheduleError, fit
 from . import example
 from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
 from .judgement import Judgement, judged
@@ -225,7 +225,8 @@ class TableRun:
                 if isinstance(error, ScheduleError)
                 else ""
             )
-            raise CommandError(f"--resume: {str(error).removeprefix('checkpoint: ')}{way_out}") from error
+            reason = error.difference if isinstance(error, OtherRunError) else error
+            raise CommandError(f"--resume: {reason}{way_out}") from error
 
     def _best_linear(self) -> float | None:
         """Return the RMSE that the best linear fit has on the rows trained on, where the run is to find it."""

@@ -23,8 +23,8 @@ FEW: Final = 10
 UNNAMED: Final = re.compile(r"|Unnamed: \d+|__index_level_\d+__")
 """What pandas calls a column of row numbers; no name is written as "Unnamed" when it is read and written again."""
 
-COUNTERS: Final = ("index", "id", "no", "nr", "row", "rowid", "row_id", "rownames", "row_names", "#")
-"""What else columns that count the rows are called."""
+COUNTERS: Final = re.compile(r".*id|index|no|nr|#|row.?(?:names?|no|nr|number|index)?|.*[ _](?:no|nr|number|index)")
+"""What else columns that count the rows are called, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,10 @@ class _Reader:
     """Reads the columns of a table one by one; what one of them leaves open, the others may settle."""
 
     def __init__(self, table: Table, wishes: Wishes) -> None:
-        self.table, self.wishes = table, wishes
+        self.table, self.wishes, self.rows = table, wishes, len(table)
+        self.categorical, excluded = {*wishes.categorical}, {wishes.target, *wishes.exclude}
         chosen = table.columns if wishes.features is None else wishes.features
-        self.features = [name for name in chosen if name not in {wishes.target, *wishes.exclude}]
+        self.features = [name for name in chosen if name not in excluded]
         self.names = [wishes.target, *self.features]
         self.plain = dict(zip(self.names, table.plain(self.names), strict=True))
         self.account = Account()
@@ -105,14 +106,14 @@ class _Reader:
     def read(self, name: str) -> None:
         """Find out about a column, as far as it tells itself."""
         target = name == self.wishes.target
-        column, rows = self.plain[name], len(self.table)
-        if name in self.wishes.categorical:
+        column = self.plain[name]
+        if name in self.categorical:
             self.account.kinds.append(name)
         elif name in self.wishes.dates:
             self._read_dates(name, self.wishes.dates[name])
         elif target and self.wishes.task == "classification":
             return
-        elif column.missing == rows and not target and self.wishes.features is None:
+        elif column.missing == self.rows and not target and self.wishes.features is None:
             self.account.left_out[name] = "no value in any row"
         elif column.bad is None:
             if not target and self.wishes.features is None and self._counts_rows(name):
@@ -130,7 +131,7 @@ class _Reader:
 
     def _counts_rows(self, name: str) -> bool:
         unnamed = UNNAMED.fullmatch(name) is not None
-        if not unnamed and name.casefold() not in COUNTERS:
+        if not unnamed and not COUNTERS.fullmatch(name.casefold()):
             return False
         values = np.sort(self.plain[name].values.to_numpy())
         whole = len(values) > 1 and np.isfinite(values).all() and (values == np.floor(values)).all()
@@ -197,7 +198,7 @@ class _Reader:
             bare = parts.with_columns(before=parts["digits"].str.head(0), after=parts["digits"].str.head(0))
             counts = {way: bare.height - Numbers("", "", *way).of(bare).null_count() for way in WAYS}
             way = max(counts, key=lambda way: counts[way])
-            marked = parts["digits"].is_not_null() & known.cast(polars().Float64, strict=False).is_null()
+            marked = parts["digits"].is_not_null() & known.cast(polars.Float64, strict=False).is_null()
             if marked.any() and 2 * counts[way] >= len(known):
                 before, after = (parts[mark].drop_nulls().mode().sort()[0] for mark in ("before", "after"))
                 values = Numbers(before, after, *way).parsed(texts)
@@ -283,11 +284,11 @@ class _Reader:
 
     def look_at_target(self) -> None:
         """Say that a number may be meant for a class."""
-        name, rows = self.wishes.target, len(self.table)
+        name = self.wishes.target
         if self.wishes.task is None and self.account.target is not None and not self.problems:
             (values,) = self.table.numbers({name: self.account.target})
             found = values.head(1000).unique()
-            if 1 < len(found) <= FEW and (values == values.floor()).all() and 2 * values.n_unique() <= rows:
+            if 1 < len(found) <= FEW and (values == values.floor()).all() and 2 * values.n_unique() <= self.rows:
                 shown = ", ".join(f"{value:g}" for value in values.drop_nulls().unique().sort().head(FEW))
                 self.account.asides.append(
                     f"the target {name!r} is fitted as a number, though it has the values {shown} alone; "

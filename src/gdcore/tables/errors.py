@@ -1,16 +1,29 @@
 """What goes wrong with tables, and polars, which may be missing."""
 
-from types import ModuleType
+from typing import Any, Final
 
 
 class TableError(ValueError):
     """A table that cannot be used as it is asked for."""
 
 
-def polars() -> ModuleType:
-    """Return polars, which is an extra."""
-    try:
+class _Polars:
+    """The module, imported at its first use: tables are of the extra ``cli``."""
+
+    def __getattr__(self, name: str) -> Any:
+        need_polars()
         import polars  # noqa: PLC0415
+
+        value = self.__dict__[name] = getattr(polars, name)
+        return value
+
+
+polars: Final = _Polars()
+
+
+def need_polars() -> None:
+    """Raise ImportError, saying what to install, where there is no polars."""
+    try:
+        import polars  # noqa: F401, PLC0415
     except ImportError as error:
         raise ImportError("reading a table needs polars: pip install 'gdcore[cli]'") from error
-    return polars

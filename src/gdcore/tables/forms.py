@@ -86,7 +86,7 @@ class Numbers:
 
     def parsed(self, texts: "pl.Series") -> "pl.Series":
         """Return the numbers, float64; null for what is not written in this way."""
-        return texts.cast(polars().Float64, strict=False) if self == PLAIN else self.of(split(texts))
+        return texts.cast(polars.Float64, strict=False) if self == PLAIN else self.of(split(texts))
 
     def of(self, parts: "pl.DataFrame") -> "pl.Series":
         """Return the numbers that were split into these parts, as :meth:`parsed` does."""
@@ -105,7 +105,7 @@ class Numbers:
         fits &= (lead.str.len_chars() + (last != "") + around) <= 1
         if group:
             digits = digits.str.replace_all(group, "")
-        values = digits.str.replace(mark, ".").cast(polars().Float64, strict=False)
+        values = digits.str.replace(mark, ".").cast(polars.Float64, strict=False)
         values = (-values).zip_with(_sure(negative | around | (last != "")), values)
         return values.set(~_sure(fits), None)
 
@@ -133,11 +133,11 @@ def split(texts: "pl.Series") -> "pl.DataFrame":
     parts = texts.str.extract_groups(NUMBER).struct.unnest()
     known = parts["digits"].is_not_null()
     columns = [
-        polars().when(known).then(polars().col(name).fill_null("")).alias(name)
+        polars.when(known).then(polars.col(name).fill_null("")).alias(name)
         for name in ("open", "before", "digits", "after", "last", "close")
     ]
-    signs = polars().concat_str(polars().col("first", "second").fill_null(""))
-    return parts.select(*columns, polars().when(known).then(signs).alias("lead"))
+    signs = polars.concat_str(polars.col("first", "second").fill_null(""))
+    return parts.select(*columns, polars.when(known).then(signs).alias("lead"))
 
 
 def ways_of(texts: "pl.Series") -> list[list[Numbers]]:
@@ -200,7 +200,7 @@ class Dates:
 
     def parsed(self, texts: "pl.Series") -> "pl.DataFrame":
         """Return a column of numbers for each part, all null for what is no such date."""
-        double = polars().Float64
+        double = polars.Float64
         pattern = rf"^(?P<date>.+?)(?:(?:T|,?\s+){CLOCK})?$" if self.format else f"^{CLOCK}$"
         groups = texts.str.extract_groups(pattern).struct.unnest()
         hour = groups["hour"].cast(double)
@@ -219,7 +219,7 @@ class Dates:
             "weekday": days.dt.weekday(),
             "time": time.fill_null(0).set(days.is_null(), None),
         }
-        parts: pl.DataFrame = polars().DataFrame({name: found[name].cast(double) for name in self.parts})
+        parts: pl.DataFrame = polars.DataFrame({name: found[name].cast(double) for name in self.parts})
         return parts
 
 

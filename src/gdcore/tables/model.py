@@ -90,8 +90,8 @@ class Target:
 
     @staticmethod
     def kinds(table: Table, name: str, numbers: Numbers | None) -> NDArray[Any] | None:
-        """Return the class of each row of a target, an integer; None for numbers. They are as for `of`."""
-        return None if numbers is not None else table.codes(name, table.texts(name))
+        """Return the class of each row of a target, an integer; None for a regression. ``numbers`` as for `of`."""
+        return table.codes(name, table.texts(name)) if numbers is None else None
 
     def metrics(self, network: Network) -> dict[str, Metric]:
         """Return what to tell of a network, in the units of the table."""

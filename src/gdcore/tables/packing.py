@@ -34,7 +34,7 @@ def _one_of_zip(file: IO[bytes]) -> IO[bytes]:
 
 def _by_polars(file: IO[bytes]) -> IO[bytes]:
     """Unpack what Python's own modules do not: each line is a field."""
-    frame = polars().read_csv(file, has_header=False, infer_schema=False, separator="\x01", quote_char=None)
+    frame = polars.read_csv(file, has_header=False, infer_schema=False, separator="\x01", quote_char=None)
     return io.BytesIO("\n".join(frame.to_series().fill_null("")).encode())
 
 

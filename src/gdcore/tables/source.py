@@ -232,14 +232,14 @@ def _without_blanks(content: bytes, separator: str) -> bytes:
 def _by_column(path: str | Path, content: bytes | None, separator: str) -> "pl.DataFrame | None":
     """Return the fields as polars reads them, quickly; None where it does not. The header is a row."""
     try:
-        frame: pl.DataFrame = polars().read_csv(
+        frame: pl.DataFrame = polars.read_csv(
             path if content is None else content,
             has_header=False,
             infer_schema=False,
             separator=separator,
             glob=False,
         )
-    except polars().exceptions.PolarsError:
+    except polars.exceptions.PolarsError:
         return None
     return frame
 
@@ -268,6 +268,6 @@ def _by_row(path: str | Path, text: str, separator: str) -> "pl.DataFrame":
         raise TableError(f"{path}: line {line}: expected fields separated by {separator!r}: {error}") from error
     if text.count('"') % 2 and (rows[-1][-1] is None or "\n" in rows[-1][-1]):
         raise TableError(f"{path}: line {begun}: expected a quote that ends, got one without end")
-    schema = [(str(index), polars().String) for index in range(len(rows[0]))]
-    frame: pl.DataFrame = polars().DataFrame(rows, orient="row", schema=schema)
+    schema = [(str(index), polars.String) for index in range(len(rows[0]))]
+    frame: pl.DataFrame = polars.DataFrame(rows, orient="row", schema=schema)
     return frame

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import TableError, polars
+from .errors import TableError, need_polars, polars
 from .forms import PLAIN, Dates, Numbers
 from .source import NA, QUOTED, SAMPLE, Dialect, fields_of
 
@@ -45,6 +45,7 @@ class Table:
     """
 
     def __init__(self, path: str | Path, dialect: Dialect | None = None) -> None:
+        need_polars()
         dialect = dialect or Dialect()
         self.path = path
         self.separator, self.decimal = ",", dialect.decimal
@@ -74,7 +75,7 @@ class Table:
         self._of_other_kinds = {
             name: kind
             for name, kind in zip(names, frame.dtypes, strict=True)
-            if kind.is_nested() or kind in (polars().Binary, polars().Duration, polars().Object)
+            if kind.is_nested() or kind in (polars.Binary, polars.Duration, polars.Object)
         }
         self._parsed: dict[tuple[str, Numbers], _Column] = {}
         self._texts: dict[str, pl.Series] = {}
@@ -107,7 +108,7 @@ class Table:
         kept = np.ones(len(self), bool)
         for name in self.missing(names, kinds):
             kept &= (self.text(name) if name in kinds else self.written(name)).is_not_null().to_numpy()
-        return self._with(self._frame.filter(polars().Series(kept)))
+        return self._with(self._frame.filter(polars.Series(kept)))
 
     def _with(self, frame: "pl.DataFrame") -> "Table":
         table = Table.__new__(Table)
@@ -133,24 +134,22 @@ class Table:
     def _stripped(self, name: str) -> "pl.Series":
         if name not in self._texts:
             self.require([name])
-            series = self._frame.to_series(self._place[name]).cast(polars().String).str.strip_chars()
+            series = self._frame.to_series(self._place[name]).cast(polars.String).str.strip_chars()
             missing = series.is_null() | series.is_in(["", *self.na])
             if self._na_numbers:
-                missing |= (
-                    series.cast(polars().Float64, strict=False).is_in(self._na_numbers).fill_null(value=False)
-                )
+                missing |= series.cast(polars.Float64, strict=False).is_in(self._na_numbers).fill_null(value=False)
             self._texts[name] = series.set(missing, None)
         return self._texts[name]
 
     def na_in(self, name: str) -> str:
         """Return the first text of a column that stands for a missing value; "" where all that do are empty."""
-        texts = self._frame.to_series(self._place[name]).cast(polars().String).str.strip_chars()
+        texts = self._frame.to_series(self._place[name]).cast(polars.String).str.strip_chars()
         found = texts.filter(texts.is_in(self.na))
         return str(found[0]) if len(found) else ""
 
     def is_written(self, name: str) -> bool:
         """Return whether a column is of texts, and no numbers of a Parquet file."""
-        return bool(self._frame.dtypes[self._place[name]] == polars().String)
+        return bool(self._frame.dtypes[self._place[name]] == polars.String)
 
     def plain(self, names: Iterable[str]) -> list[_Column]:
         """Return columns read as Python writes numbers."""
@@ -158,9 +157,8 @@ class Table:
         self.require(names)
         new = [name for name in dict.fromkeys(names) if (name, PLAIN) not in self._parsed]
         if new:
-            pl = polars()
             cast = self._frame[:, [self._place[name] for name in new]].select(
-                pl.all().cast(pl.Float64, strict=False)
+                polars.all().cast(polars.Float64, strict=False)
             )
             for name, values in zip(new, cast, strict=True):
                 whole = values.null_count() == 0 and values.is_finite().all()
@@ -227,10 +225,9 @@ class Table:
 
     def codes(self, name: str, texts: Sequence[str]) -> NDArray[np.intp]:
         """Return which of ``texts`` stands in each row of a column, -1 where none of them does."""
-        pl = polars()
-        numbers = pl.Series(range(len(texts)), dtype=pl.Int64)
+        numbers = polars.Series(range(len(texts)), dtype=polars.Int64)
         codes = self._kinds(name).replace_strict(
-            pl.Series(texts, dtype=pl.String), numbers, default=-1, return_dtype=pl.Int64
+            polars.Series(texts, dtype=polars.String), numbers, default=-1, return_dtype=polars.Int64
         )
         return np.asarray(codes.to_numpy(), np.intp)
 
@@ -243,7 +240,7 @@ def matrix(columns: "Sequence[pl.Series]", rows: int) -> NDArray[np.float64]:
     """Return columns as float64 (rows, columns), in C order; nan where they are null."""
     if not columns:
         return np.empty((rows, 0))
-    frame = polars().DataFrame([column.alias(str(index)) for index, column in enumerate(columns)])
+    frame = polars.DataFrame([column.alias(str(index)) for index, column in enumerate(columns)])
     return np.require(frame.to_numpy(order="c"), np.float64, ["C", "W"])
 
 
@@ -282,20 +279,19 @@ def _opened(path: str | Path) -> tuple[bytes | None, bytes, bytes]:
 
 def _of_parquet(path: str | Path, content: bytes | None) -> "tuple[list[str], pl.DataFrame]":
     """Return names and fields of a Parquet file: numbers as they are, and all else as texts."""
-    pl = polars()
     try:
-        frame = pl.read_parquet(path if content is None else io.BytesIO(content), glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
+        frame = polars.read_parquet(path if content is None else io.BytesIO(content), glob=False)
+    except (polars.exceptions.PolarsError, OSError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TableError(f"{path}: expected a Parquet file: {reason}") from error
     columns = []
     for series in frame:
         kind = series.dtype
-        if kind.is_temporal() and kind != pl.Duration:
-            local = series.dt.replace_time_zone(None) if kind == pl.Datetime else series
-            columns.append(local.cast(pl.String))
-        elif kind in (pl.Boolean, pl.Categorical, pl.Enum):
-            columns.append(series.cast(pl.String))
+        if kind.is_temporal() and kind != polars.Duration:
+            local = series.dt.replace_time_zone(None) if kind == polars.Datetime else series
+            columns.append(local.cast(polars.String))
+        elif kind in (polars.Boolean, polars.Categorical, polars.Enum):
+            columns.append(series.cast(polars.String))
         else:
             columns.append(series.fill_nan(None) if kind.is_float() else series)
-    return frame.columns, pl.DataFrame(columns)
+    return frame.columns, polars.DataFrame(columns)

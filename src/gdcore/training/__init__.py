@@ -14,6 +14,7 @@ from .history import Record as Record
 from .loop import checked_loss as checked_loss
 from .loop import checked_pair as checked_pair
 from .progress import write as write
+from .resume import OtherRunError as OtherRunError
 from .resume import ScheduleError as ScheduleError
 from .resume import checksum as checksum
 from .team import Callback as Callback

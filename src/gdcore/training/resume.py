@@ -18,7 +18,15 @@ from .run import Place, Run
 from .team import Team
 
 
-class ScheduleError(ValueError):
+class OtherRunError(ValueError):
+    """A checkpoint is of another run; ``difference`` says in what, and the message that of the argument."""
+
+    def __init__(self, difference: str) -> None:
+        super().__init__(f"checkpoint: {difference}")
+        self.difference = difference
+
+
+class ScheduleError(OtherRunError):
     """A checkpoint is of a run whose learning rates were others."""
 
 
@@ -164,9 +172,7 @@ class Saver:
         for name, ours in self.sameness.items():
             theirs = sameness.get(name)
             if name in names and theirs != ours:
-                raise ValueError(
-                    f"checkpoint: expected a run with {name} {ours}, got one with {theirs} in {self.path}"
-                )
+                raise OtherRunError(f"expected a run with {name} {ours}, got one with {theirs} in {self.path}")
 
     def _check_schedule(self, theirs: str | None, rates: int | None, first: int, steps: int) -> None:
         """Raise ScheduleError unless the steps of the file had the rates that they would have now."""
@@ -175,9 +181,7 @@ class Saver:
             now.count, now.checksum = steps, rates
         elif rates is None or now.until(steps) != rates:
             past = f" and other rates in its {steps} steps" if theirs and ours else ""
-            raise ScheduleError(
-                f"checkpoint: expected a run with schedule {ours}, got one with {theirs}{past} in {self.path}"
-            )
+            raise ScheduleError(f"expected a run with schedule {ours}, got one with {theirs}{past} in {self.path}")
         self.rates = now
 
     def _steps(self, at: Place) -> int:
@@ -207,10 +211,7 @@ def checksum(arrays: Sequence[Array]) -> str:
 def _check_path(path: Any) -> None:
     if not isinstance(path, str | Path):
         raise TypeError(f"checkpoint: expected a path or None, got {path!r} of type {type(path).__name__}")
-    try:
-        check_path(path)
-    except ValueError as error:
-        raise ValueError(f"checkpoint:{str(error).removeprefix('path:')}") from None
+    check_path(path, "checkpoint")
 
 
 def _check_like(saved: Any, leaves: list[Array], path: Path) -> None:
