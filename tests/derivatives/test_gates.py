@@ -129,6 +129,8 @@ def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, example, 
 
 # Those of which autograd takes none of our examples, although it has a rule for the function.
 NOT_IN_AUTOGRAD = {"np.diagonal", "np.pad"}
+# There the eigenvalues are complex, and the parts of a partition in another order, which is nobody's.
+UNLIKE_JAX = {"np.linalg.eigvals", "np.partition"}
 REFUSALS = (AttributeError, NotImplementedError, TypeError, ValueError, AssertionError, IndexError, ArithmeticError)
 
 
@@ -149,7 +151,7 @@ LOST = {"where", "initial"}
 """Options that autograd takes and then leaves out of its gradients, as it does with all of np.full_like."""
 
 
-def peer_cases(knows=lambda name: True):
+def peer_cases(knows):
     for row in TABLE:
         name = name_of(row.function)
         if row.of is row.function and name.startswith("np.") and row.function is not np.full_like and knows(name):
@@ -203,7 +205,7 @@ def test_gate_agrees_with_autograd(row, examples):
 
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("row", "examples"), list(peer_cases()))
+@pytest.mark.parametrize(("row", "examples"), list(peer_cases(lambda name: name not in UNLIKE_JAX)))
 def test_gate_agrees_with_jax(row, examples):
     import jax
 
