@@ -1,4 +1,7 @@
-.PHONY: build debug sanitize test lint bench
+.PHONY: build debug sanitize quick test compiled coverage lint format bench
+
+# The tests of what is compiled: all that a build with checks can say more of.
+COMPILED = tests/engine tests/derivatives tests/test_rules.py tests/test_properties.py tests/test_optimizers.py
 
 build:
 	GDCORE_BUILD=release python setup.py build_ext --inplace --force
@@ -10,20 +13,35 @@ debug:
 sanitize:
 	GDCORE_BUILD=sanitize python setup.py build_ext --inplace --force
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 python -m pytest
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 python -m pytest -q $(COMPILED)
+
+quick:
+	python -m pytest -q tests/test_rules.py tests/derivatives tests/training
 
 test:
-	python -m pytest
+	python -m pytest -q
+
+compiled:
+	python -m pytest -q $(COMPILED)
+
+coverage:
+	python -m coverage run --source=gdcore --branch -m pytest -q
+	python -m coverage report --skip-covered --show-missing --sort=cover
 
 lint:
 	ruff check .
 	ruff format --check .
 	cython-lint src
 	mypy
-	python -m mypy.stubtest gdcore._kernels $(addprefix gdcore.engine._, engine plan coefficients cpu pool) \
+	python -m mypy.stubtest gdcore._kernels \
+		$(addprefix gdcore.engine._, engine update rows stages plan norm coefficients cpu pool) \
 		$(addprefix gdcore.derivatives._, scalars tape traced gate usual) \
 		$(addprefix gdcore.derivatives.nets._, door net_kernels) \
 		--concise --allowlist tests/stubtest-allowlist.txt
+
+format:
+	ruff check --fix .
+	ruff format .
 
 bench:
 	python -m pytest bench

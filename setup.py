@@ -47,7 +47,10 @@ if kind == "sanitize":
 kernels = ("_kernels", "derivatives.nets._net_kernels")
 baseline: list[str] = []
 modules: dict[str, list[str]] = {name: [] for name in (*kernels, "derivatives.nets._door")}
-modules |= {f"engine._{name}": [] for name in ("cpu", "pool", "coefficients", "plan", "engine")}
+modules |= {
+    f"engine._{name}": []
+    for name in ("cpu", "pool", "coefficients", "plan", "norm", "rows", "stages", "update", "engine")
+}
 modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
@@ -77,7 +80,10 @@ extensions = [
 ]
 
 setup(
-    options={"build": {"build_base": f"build/{kind}"}},  # what one kind of build made is not fresh for another
+    options={
+        "build": {"build_base": f"build/{kind}"},  # what one kind of build made is not fresh for another
+        "build_ext": {"parallel": os.cpu_count()},
+    },
     ext_modules=cythonize(
         extensions,
         build_dir=f"build/{kind}/cython",

@@ -16,6 +16,7 @@ _NAMES = {
     "derivatives": "check_grads conv2d dense dropout embedding gate gelu grad hessian hvp jacobian layer_norm "
     "log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax softmax_cross_entropy softplus "
     "squared_error stop_gradient tanh value_and_grad",
+    "rows": "Rows",
     "training": "DivergenceError History fit minibatches",
 }
 _LATE = {name: folder for folder, names in _NAMES.items() for name in names.split()}
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # the same names, as type checkers find them; a test compares
     from .derivatives import *
     from .models import GDClassifier as GDClassifier
     from .models import GDRegressor as GDRegressor
+    from .rows import *
     from .training import *
 else:
 

@@ -238,6 +238,111 @@ cdef void stream(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
             w[i] = w[i] + d[i]
 
 
+# The stages of a step that are no rule. Before it: x[0] is written, x[1] is read; they may be the same array. After
+# it: x as for the rule, and the average of the weights behind the slots.
+
+cdef void scale(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    cdef floating* out = <floating*> x[0]
+    cdef const floating* g = <const floating*> x[1]
+    cdef floating scale = c[0]
+    cdef Py_ssize_t i
+    if out == g:  # one name for one array lets the compiler make vectors
+        for i in range(n):
+            out[i] = scale * out[i]
+    else:
+        for i in range(n):
+            out[i] = scale * g[i]
+
+
+cdef inline floating bounded(floating g, floating limit) noexcept nogil:
+    # As np.clip: NaN stays.
+    return -limit if g < -limit else (limit if g > limit else g)
+
+
+cdef void clip(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    cdef floating* out = <floating*> x[0]
+    cdef const floating* g = <const floating*> x[1]
+    cdef floating limit = c[0]
+    cdef Py_ssize_t i
+    if out == g:
+        for i in range(n):
+            out[i] = bounded(out[i], limit)
+    else:
+        for i in range(n):
+            out[i] = bounded(g[i], limit)
+
+
+cdef void average(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # w[n] is read, a[n] is read and written. This form stands still at w whatever the rounding of the gain.
+    cdef const floating* w = <const floating*> x[0]
+    cdef floating* a = <floating*> x[5]
+    cdef floating gain = c[0]
+    cdef Py_ssize_t i
+    for i in range(n):
+        a[i] = flush(a[i] + gain * (w[i] - a[i]))
+
+
+cdef void zero(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # grad[n] is written.
+    cdef floating* grad = <floating*> x[1]
+    cdef Py_ssize_t i
+    for i in range(n):
+        grad[i] = 0
+
+
+# What is found of gradients before a step: x[0] is one double, x[1] the gradient, x[2] one double or NULL.
+
+cdef inline double squared(floating a, double divisor, bint divided) noexcept nogil:
+    cdef double d = a / divisor if divided else a
+    return d * d
+
+
+cdef inline double sum_block(const floating* a, double divisor, bint divided, Py_ssize_t n) noexcept nogil:
+    # Eight lanes that have names, as the compiler makes vectors of these and leaves an array of them in memory.
+    cdef double a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0, total
+    cdef Py_ssize_t i, whole = n - n % 8
+    for i in range(0, whole, 8):
+        a0 += squared(a[i], divisor, divided)
+        a1 += squared(a[i + 1], divisor, divided)
+        a2 += squared(a[i + 2], divisor, divided)
+        a3 += squared(a[i + 3], divisor, divided)
+        a4 += squared(a[i + 4], divisor, divided)
+        a5 += squared(a[i + 5], divisor, divided)
+        a6 += squared(a[i + 6], divisor, divided)
+        a7 += squared(a[i + 7], divisor, divided)
+    total = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
+    for i in range(whole, n):
+        total += squared(a[i], divisor, divided)
+    return total
+
+
+cdef double sum_of_squares(const floating* a, double divisor, bint divided, Py_ssize_t n) noexcept nogil:
+    # In double, pairwise, in the order of np.add.reduce: blocks of at most 128, halves of whole lanes.
+    cdef Py_ssize_t half = n // 2 - n // 2 % 8
+    if n > 128:
+        return sum_of_squares(a, divisor, divided, half) + sum_of_squares(a + half, divisor, divided, n - half)
+    return sum_block(a, divisor, True, n) if divided else sum_block(a, 1, False, n)
+
+
+cdef void squares(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # The sum of the squares, of the quotients by x[2] if it is there.
+    cdef const double* divisor = <const double*> x[2]
+    (<double*> x[0])[0] = sum_of_squares(
+        <const floating*> x[1], 1 if divisor == NULL else divisor[0], divisor != NULL, n
+    )
+
+
+cdef void largest(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    # The largest magnitude; NaN wins.
+    cdef const floating* a = <const floating*> x[1]
+    cdef floating found = 0, nan = 0
+    cdef Py_ssize_t i
+    for i in range(n):
+        found = a[i] if a[i] > found else (-a[i] if -a[i] > found else found)
+        nan += 0 if a[i] == a[i] else a[i]
+    (<double*> x[0])[0] = found + nan
+
+
 # The table that _engine reads: a capsule of Kernel rows, closed by a row without a name.
 cdef Kernel* kernels = [
     Kernel("decay", decay[float], decay[double]),
@@ -249,6 +354,12 @@ cdef Kernel* kernels = [
     Kernel("nadam", nadam[float], nadam[double]),
     Kernel("lion", lion[float], lion[double]),
     Kernel("stream", stream[float], stream[double]),
+    Kernel("scale", scale[float], scale[double]),
+    Kernel("clip", clip[float], clip[double]),
+    Kernel("average", average[float], average[double]),
+    Kernel("zero", zero[float], zero[double]),
+    Kernel("squares", squares[float], squares[double]),
+    Kernel("largest", largest[float], largest[double]),
     Kernel(NULL, NULL, NULL),
 ]
 table = PyCapsule_New(kernels, "gdcore.kernels", NULL)

@@ -3,7 +3,7 @@
 # A kernel makes one step on one run of elements: kernel(x, c, n).
 #
 #   x  the arrays, each of n contiguous elements that overlap no other: x[0] the parameter, x[1] the gradient,
-#      x[2:] the slots in the order of rules.py; NULL where the rule has no such array
+#      x[2:5] the slots in the order of rules.py, x[5] the average of the weights; NULL where there is no such array
 #   c  the coefficients of this step in the order of rules.py, rounded to the arrays' dtype
 #
 # A kernel checks nothing: _engine is the only caller, and has checked everything.

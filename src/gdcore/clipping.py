@@ -7,30 +7,30 @@ from typing import Any
 import numpy as np
 
 from .arguments import checked_number, describe
-from .trees import take_apart
+from .engine import check_disjoint, check_like, check_writable, multiply, norm
+from .stages import checked_limit
+from .trees import Structure, take_apart
 
 __all__ = ["clip_by_global_norm", "clip_by_value"]
 
 Array = np.ndarray[Any, Any]
 
-TINY = 1e-280
-"""Sums of squares below this may have lost some of them."""
 
-CHUNK = 65536
-"""Elements whose squares are held at once, in cache."""
-
-
-def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
+def clip_by_global_norm(grads: Any, max_norm: float, *, out: Any = None) -> tuple[Any, float]:
     """Return ``grads * min(1, max_norm / norm)`` and ``norm``, the root of the sum of all squares in the tree.
 
-    As in Pascanu et al. (2013). The norm is worked out in double, in an order that depends on no library.
+    As in Pascanu et al. (2013). The norm is worked out in double, in an order that depends on the arrays alone.
+    ``opt.step(grads, max_norm=...)`` does the same without writing the gradients.
 
     Arguments:
         grads: a tree of arrays of float32 or float64; None for a parameter that is skipped. It is only read, and
-            returned itself where its norm is at most ``max_norm``.
+            returned itself where its norm is at most ``max_norm`` and there is no ``out``.
         max_norm: the largest norm, > 0.
+        out: a tree like ``grads`` of arrays that are written and returned; ``grads`` itself, or arrays that share
+            no memory with it.
 
-    Raises ValueError for another ``max_norm``, and FloatingPointError for a norm that is not finite.
+    Raises ValueError for another ``max_norm``, TypeError or ValueError for another ``out``, and FloatingPointError
+    for a norm that is not finite, all before anything is written.
 
     >>> import numpy as np, gdcore as gd
     >>> clipped, norm = gd.clip_by_global_norm({"w": np.array([3.0, 0.0]), "b": np.array(4.0)}, max_norm=1.0)
@@ -39,13 +39,19 @@ def clip_by_global_norm(grads: Any, max_norm: float) -> tuple[Any, float]:
     """
     limit = checked_number("max_norm", max_norm, 0, above=True)
     leaves, put_back = _taken_apart(grads)
-    norm = _norm([grad for grad in leaves if grad is not None])
-    if not math.isfinite(norm):
-        raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
-    if norm <= limit:
-        return grads, norm
-    with np.errstate(under="ignore"):
-        return put_back([None if grad is None else _scaled(grad, limit, norm) for grad in leaves]), norm
+    into = None if out is None else _checked_out(grads, leaves, out)
+    found = norm([_stepped(grad) for grad in leaves])
+    if not math.isfinite(found):
+        raise FloatingPointError(f"grads: expected a finite norm, got {found}")
+    if into is not None:
+        products = leaves if found <= limit else _products(leaves, limit, found, into)
+        for own, product in zip(into, products, strict=True):
+            if own is not product:
+                np.copyto(own, product)
+        return out, found
+    if found <= limit:
+        return grads, found
+    return put_back(_products(leaves, limit, found)), found
 
 
 def clip_by_value(grads: Any, max_value: float) -> Any:
@@ -70,8 +76,8 @@ class Limits:
     """The limits on the gradients of a run: on each element, then on the global norm; None for no limit."""
 
     def __init__(self, max_norm: Any, max_value: Any) -> None:
-        self.max_norm = None if max_norm is None else checked_number("max_norm", max_norm, 0, above=True)
-        self.max_value = None if max_value is None else checked_number("max_value", max_value, 0, above=True)
+        self.max_norm = checked_limit("max_norm", max_norm)
+        self.max_value = checked_limit("max_value", max_value)
 
     @property
     def given(self) -> bool:
@@ -87,15 +93,6 @@ class Limits:
         return grads
 
 
-def sum_of_squares(array: Array) -> float:
-    """Return the sum of the squares of all elements, worked out in double; inf where that overflows."""
-    flat = array.reshape(-1)
-    if flat.size <= CHUNK:
-        return float(np.add.reduce(np.square(flat, dtype=np.float64)))
-    parts = [flat[start : start + CHUNK] for start in range(0, flat.size, CHUNK)]
-    return sum(float(np.add.reduce(np.square(part, dtype=np.float64))) for part in parts)
-
-
 def _taken_apart(grads: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     leaves, put_back = take_apart(grads)
     for grad in leaves:
@@ -104,18 +101,51 @@ def _taken_apart(grads: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     return leaves, put_back
 
 
-def _norm(grads: list[Array]) -> float:
-    with np.errstate(all="ignore"):
-        squares = sum([sum_of_squares(grad) for grad in grads])
-        if TINY < squares < math.inf:
-            return math.sqrt(squares)
-        # The squares of what is very large or very small are out of range, where the norm itself need not be.
-        largest = max([float(np.max(np.abs(grad))) for grad in grads if grad.size], default=0.0)
-        if largest == 0 or not math.isfinite(largest):
-            return math.nan if math.isnan(squares) else largest
-        return largest * math.sqrt(
-            sum([sum_of_squares(np.divide(grad, largest, dtype=np.float64)) for grad in grads])
-        )
+def _stepped(grad: Any) -> Any:
+    """Return a gradient in a type that kernels know."""
+    if grad is None or (type(grad) is np.ndarray and grad.dtype.isnative and grad.dtype.itemsize in {4, 8}):
+        return grad
+    return np.asarray(grad, np.float64) if grad.dtype.itemsize not in {4, 8} else np.asarray(grad, grad.dtype.type)
+
+
+def _products(grads: list[Any], limit: float, found: float, into: list[Any] | None = None) -> list[Any]:
+    """Return ``grad * (limit / found)`` of each, in arrays of ``into`` where kernels do it."""
+    factor = limit / found
+    kernels = [_takes(grad, factor) for grad in grads]
+    with np.errstate(under="ignore"):
+        products = [
+            (np.empty_like(grad) if into is None else into[i])
+            if known
+            else None
+            if grad is None
+            else _scaled(grad, limit, found)
+            for i, (grad, known) in enumerate(zip(grads, kernels, strict=True))
+        ]
+    multiply([product if known else None for product, known in zip(products, kernels, strict=True)], grads, factor)
+    return products
+
+
+def _takes(grad: Any, factor: float) -> bool:
+    """Return whether a kernel multiplies a gradient: one of its types, and a factor within their range."""
+    return type(grad) is np.ndarray and _stepped(grad) is grad and factor >= np.finfo(grad.dtype).tiny
+
+
+def _checked_out(grads: Any, leaves: list[Any], out: Any) -> list[Any]:
+    """Return the leaves of ``out``, None where a gradient is, if they can be written."""
+    structure = Structure(grads, "grads")
+    into = list(structure.leaves(out, "out"))
+    wheres = [f"out{label}" for label in structure.labels]
+    present = [i for i, grad in enumerate(leaves) if grad is not None]
+    for i in present:
+        check_writable(wheres[i], into[i])
+        check_like(wheres[i], into[i], np.asarray(leaves[i]))
+    own = {id(into[i]) for i in present if into[i] is leaves[i]}
+    read = {id(leaves[i]): i for i in present if id(leaves[i]) not in own}.values()
+    check_disjoint(
+        [f"grads{structure.labels[i]}" for i in read] + [wheres[i] for i in present],
+        [np.asarray(leaves[i]) for i in read] + [into[i] for i in present],
+    )
+    return [None if grad is None else own for own, grad in zip(into, leaves, strict=True)]
 
 
 def _scaled(grad: Array, limit: float, norm: float) -> Any:

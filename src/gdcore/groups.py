@@ -6,9 +6,14 @@ from typing import Any
 import numpy as np
 
 from . import rules
+from .stages import Average
 
 Tree = Any
 """An array, or nested dicts, lists and tuples of arrays."""
+
+
+MOST_SLOTS = 3
+"""How many slots a rule may have."""
 
 
 class Group(MutableMapping[str, Any]):
@@ -17,13 +22,23 @@ class Group(MutableMapping[str, Any]):
     Assignment validates. ``"params"``, and a hyperparameter that decides which state there is, are fixed.
     """
 
-    def __init__(self, rule: rules.Rule, params: Tree, values: Mapping[str, Any], dtypes: set[Any]) -> None:
+    def __init__(
+        self,
+        rule: rules.Rule,
+        params: Tree,
+        values: Mapping[str, Any],
+        dtypes: set[Any],
+        average: Average | None = None,
+    ) -> None:
         self.rule = rule
+        self.average = average
         self.params = params
         self.single = np.dtype(np.float32) in dtypes
         self._dtypes = dtypes
         self.ordered = self._checked = rule.check(values, dtypes)
         self.used_slots = rule.used_slots(self._values())
+        if average is not None:  # behind the slots of any rule
+            self.used_slots += (None,) * (MOST_SLOTS - len(self.used_slots)) + ("average",)
 
     def validated(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return new values for all hyperparameters, in order, if they can take the place of the present ones."""

@@ -1,8 +1,10 @@
 """The optimizers: each declares its update rule and its defaults; one :class:`Optimizer` does all the work."""
 
+from typing import Unpack
+
 from . import rules
 from .groups import Tree
-from .stepping import Optimizer
+from .stepping import Kept, Optimizer
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Lion", "Momentum", "NAdam", "RMSProp"]
 
@@ -18,6 +20,11 @@ class SGD(Optimizer):
         weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.
         l2: coupled penalty, >= 0: ``l2 / 2 * ||w||^2`` is added to the loss, so ``g = g + l2 * w``. For SGD alone
             it is the same as ``weight_decay``.
+        average: in [0, 1): keep an exponential moving average of the weights, in the same pass, that
+            ``averages()`` returns: ``a = a + (1 - average) * (w - a)``, from the first weights on. None: keep none.
+        average_corrected: average the weights after steps alone, with the bias of the beginning taken out.
+        memory: a function of a number of bytes that returns a writeable buffer for the state, such as a mapped
+            file. It is set to 0. None: ordinary memory.
 
     Raises TypeError or ValueError for a hyperparameter out of its range, and for a parameter that is no writeable,
     aligned array of float32 or float64 in native byte order or that overlaps another.
@@ -32,8 +39,10 @@ class SGD(Optimizer):
 
     rule = rules.SGD
 
-    def __init__(self, params: Tree, lr: float, *, weight_decay: float = 0.0, l2: float = 0.0) -> None:
-        super().__init__(params, lr=lr, weight_decay=weight_decay, l2=l2)
+    def __init__(
+        self, params: Tree, lr: float, *, weight_decay: float = 0.0, l2: float = 0.0, **keep: Unpack[Kept]
+    ) -> None:
+        super().__init__(params, lr=lr, weight_decay=weight_decay, l2=l2, **keep)
 
 
 class Momentum(Optimizer):
@@ -43,7 +52,7 @@ class Momentum(Optimizer):
     ``w = w - lr * (beta * v + (1 - dampening) * g)``. ``v`` starts at 0.
 
     Arguments:
-        params, lr, weight_decay, l2: as for :class:`SGD`.
+        params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
         beta: weight of the past, in [0, 1).
         dampening: in [0, 1]. None means ``beta``: ``v`` is an average, of the size of a gradient. 0 makes the
             heavy ball of Polyak (1964), torch's default: ``v`` is a sum, up to ``1 / (1 - beta)`` times as large.
@@ -71,9 +80,17 @@ class Momentum(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         l2: float = 0.0,
+        **keep: Unpack[Kept],
     ) -> None:
         super().__init__(
-            params, lr=lr, beta=beta, dampening=dampening, nesterov=nesterov, weight_decay=weight_decay, l2=l2
+            params,
+            lr=lr,
+            beta=beta,
+            dampening=dampening,
+            nesterov=nesterov,
+            weight_decay=weight_decay,
+            l2=l2,
+            **keep,
         )
 
 
@@ -84,7 +101,7 @@ class RMSProp(Optimizer):
     outside the root, there is no bias correction, and ``s`` starts at 0.
 
     Arguments:
-        params, lr, weight_decay, l2: as for :class:`SGD`.
+        params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
         beta: weight of the past, in [0, 1).
         eps: > 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
         centered: divide by the standard deviation, as in Graves (2013): ``a = beta * a + (1 - beta) * g``, and
@@ -113,6 +130,7 @@ class RMSProp(Optimizer):
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         l2: float = 0.0,
+        **keep: Unpack[Kept],
     ) -> None:
         super().__init__(
             params,
@@ -123,6 +141,7 @@ class RMSProp(Optimizer):
             momentum=momentum,
             weight_decay=weight_decay,
             l2=l2,
+            **keep,
         )
 
 
@@ -134,7 +153,7 @@ class Adam(Optimizer):
     the bias correction; ``t`` is 1 in the first step; ``m`` and ``v`` start at 0.
 
     Arguments:
-        params, l2: as for :class:`SGD`.
+        params, l2, **keep: as for :class:`SGD`.
         lr: learning rate, >= 0; about the size of each element's step.
         betas: weights of the past of ``m`` and ``v``, each in [0, 1).
         eps: > 0; in units of a gradient. Must not round to 0 in the dtype of a parameter, at the first step
@@ -166,8 +185,11 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         weight_decay: float = 0.0,
         l2: float = 0.0,
+        **keep: Unpack[Kept],
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2)
+        super().__init__(
+            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2, **keep
+        )
 
 
 class AdamW(Optimizer):
@@ -185,8 +207,11 @@ class AdamW(Optimizer):
         amsgrad: bool = False,
         weight_decay: float = 0.01,
         l2: float = 0.0,
+        **keep: Unpack[Kept],
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2)
+        super().__init__(
+            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2, **keep
+        )
 
 
 class Adagrad(Optimizer):
@@ -197,7 +222,7 @@ class Adagrad(Optimizer):
     starts at 0.1, which ``opt.state["param"]["s"][...] = 0.1`` does here. torch's ``lr_decay`` is a schedule.
 
     Arguments:
-        params, lr, weight_decay, l2: as for :class:`SGD`.
+        params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
         eps: > 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
 
     Raises as :class:`SGD` does.
@@ -213,9 +238,16 @@ class Adagrad(Optimizer):
     rule = rules.ADAGRAD
 
     def __init__(
-        self, params: Tree, lr: float = 0.01, *, eps: float = 1e-10, weight_decay: float = 0.0, l2: float = 0.0
+        self,
+        params: Tree,
+        lr: float = 0.01,
+        *,
+        eps: float = 1e-10,
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+        **keep: Unpack[Kept],
     ) -> None:
-        super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay, l2=l2)
+        super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay, l2=l2, **keep)
 
 
 class NAdam(Optimizer):
@@ -227,7 +259,7 @@ class NAdam(Optimizer):
     ``mu_t`` of the paper's line. optax's ``nadam`` has no ``mu_t``: it has ``b1`` throughout.
 
     Arguments:
-        params, lr, betas, weight_decay, l2: as for :class:`Adam`.
+        params, lr, betas, weight_decay, l2, **keep: as for :class:`Adam`.
         eps: > 0; as for :class:`Adam`.
         momentum_decay: how fast ``mu_t`` rises from about ``b1 / 2`` to ``b1``, >= 0; at 0 it does not.
 
@@ -252,6 +284,7 @@ class NAdam(Optimizer):
         momentum_decay: float = 4e-3,
         weight_decay: float = 0.0,
         l2: float = 0.0,
+        **keep: Unpack[Kept],
     ) -> None:
         super().__init__(
             params,
@@ -261,6 +294,7 @@ class NAdam(Optimizer):
             momentum_decay=momentum_decay,
             weight_decay=weight_decay,
             l2=l2,
+            **keep,
         )
 
 
@@ -272,7 +306,7 @@ class Lion(Optimizer):
     its default, 0, is that of their code, where optax has 0.001.
 
     Arguments:
-        params, l2: as for :class:`SGD`.
+        params, l2, **keep: as for :class:`SGD`.
         lr: learning rate, >= 0; the size of each element's step.
         betas: weights of the past, in the step and in ``m``, each in [0, 1).
         weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.
@@ -296,8 +330,9 @@ class Lion(Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0.0,
         l2: float = 0.0,
+        **keep: Unpack[Kept],
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay, l2=l2)
+        super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay, l2=l2, **keep)
 
 
 for _name in __all__:  # what users see in tracebacks and pickles

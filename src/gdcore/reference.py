@@ -7,9 +7,10 @@ Hyperparameters are checked alike, arrays are not.
 Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype becomes 0.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -17,15 +18,16 @@ from .arguments import Array
 from .rules import ADAGRAD, ADAM, DECAY, LION, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
-def _ieee(function: Callable[P, None]) -> Callable[P, None]:
+def _ieee(function: Callable[P, T]) -> Callable[P, T]:
     """Let overflow and NaN pass in silence, as they do in compiled code."""
 
     @wraps(function)
-    def quiet(*args: P.args, **kwargs: P.kwargs) -> None:
+    def quiet(*args: P.args, **kwargs: P.kwargs) -> T:
         with np.errstate(all="ignore"):
-            function(*args, **kwargs)
+            return function(*args, **kwargs)
 
     return quiet
 
@@ -219,3 +221,76 @@ def lion(
     g = _penalised(grad, l2, w)
     w[...] = decay * w - lr * np.sign(beta1 * m + gain1 * g)
     m[...] = _flushed(beta2 * m + gain2 * g)
+
+
+# The stages of a step that are no rule: what ``opt.step`` does with its arguments ---------------------------------
+
+
+@_ieee
+def scale(grad: Array, factor: float) -> Array:
+    """Return ``factor * g``, the factor rounded once."""
+    return np.asarray(grad.dtype.type(factor) * grad)
+
+
+@_ieee
+def clip(grad: Array, limit: float) -> Array:
+    """Return ``g`` brought into ``[-limit, limit]``; NaN stays."""
+    limit = grad.dtype.type(min(limit, float(np.finfo(grad.dtype).max)))
+    return np.asarray(np.where(grad < -limit, -limit, np.where(grad > limit, limit, grad)))
+
+
+@_ieee
+def average(param: Array, average: Array, gain: float) -> None:
+    """Take the weights after a step into their average: ``a = a + gain * (w - a)``."""
+    gain, a = average.dtype.type(gain), average
+    a[...] = _flushed(a + gain * (param - a))
+
+
+def zero(grad: Array) -> None:
+    """Set ``g`` to 0."""
+    grad[...] = 0
+
+
+@_ieee
+def norm(grads: Sequence[Array]) -> float:
+    """Return the root of the sum of all squares, worked out in double.
+
+    Each array is cut into parts of 65,536 elements in the order of its memory (Fortran order if it is contiguous
+    in that order alone, else C order). Within a part sums are pairwise; the sums of parts are added in their order,
+    and then those of arrays. Where squares are out of range, ``g`` is divided by its largest magnitude before.
+    """
+    squares = _sum_of_squares(grads, 1.0)
+    if 1e-280 < squares < math.inf:
+        return math.sqrt(squares)
+    largest = max([float(np.max(np.abs(grad))) for grad in grads if grad.size], default=0.0)
+    if largest == 0 or math.isinf(largest) or math.isnan(squares):
+        return math.nan if math.isnan(squares) else largest
+    return largest * math.sqrt(_sum_of_squares(grads, largest))
+
+
+def _sum_of_squares(grads: Sequence[Array], divisor: float) -> float:
+    total = 0.0
+    for grad in grads:
+        order: Literal["C", "F"] = "C" if grad.flags.c_contiguous or not grad.flags.f_contiguous else "F"
+        squares = np.square(np.divide(grad.ravel(order), divisor, dtype=np.float64))
+        parts = [_pairwise(squares[start : start + 65536]) for start in range(0, grad.size, 65536)]
+        of_array = 0.0
+        for part in parts:
+            of_array += part
+        total += of_array
+    return total
+
+
+def _pairwise(x: Array) -> float:
+    """Return the sum in the order of ``np.add.reduce``: eight lanes in blocks of at most 128."""
+    if x.size > 128:
+        half = x.size // 2 - x.size // 2 % 8
+        return _pairwise(x[:half]) + _pairwise(x[half:])
+    whole = x.size - x.size % 8
+    r = [0.0] * 8
+    for row in x[:whole].reshape(-1, 8).tolist():
+        r = [a + b for a, b in zip(r, row, strict=True)]
+    total = ((r[0] + r[1]) + (r[2] + r[3])) + ((r[4] + r[5]) + (r[6] + r[7]))
+    for value in x[whole:].tolist():
+        total += value
+    return float(total)

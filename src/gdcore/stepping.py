@@ -1,9 +1,10 @@
 """What every optimizer does, whatever its rule: it steps parameters, and keeps state for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from . import rules
 from .arguments import is_array
 from .engine import Engine, check_among
 from .groups import Group, Tree, split
-from .trees import Structure, flatten
+from .stages import Average, checked_average
+from .trees import Structure, flatten, rebuild
 
 MAX_STEPS = 2**63 - 1
 
@@ -19,12 +21,32 @@ OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_state", "_struc
 """The attributes of every optimizer."""
 
 
+class Kept(TypedDict, total=False):
+    """What every optimizer takes beside its hyperparameters."""
+
+    average: float | None
+    average_corrected: bool
+    memory: Callable[[int], Any] | None
+
+
 class Optimizer:
     """Steps parameters in place by one update rule. Made through its named declarations, such as ``Adam``."""
 
     rule: ClassVar[rules.Rule]
 
-    def __init__(self, params: Tree, **values: Any) -> None:
+    def __init__(
+        self,
+        params: Tree,
+        *,
+        average: float | None = None,
+        average_corrected: bool = False,
+        memory: Callable[[int], Any] | None = None,
+        **values: Any,
+    ) -> None:
+        for name in values:
+            if name not in self.rule.hyperparameters:
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
+        kept = checked_average(average, average_corrected)
         given, self._grouped = split(params, self.rule)
         grouped = self._grouped
         tree = [group["params"] for group in given] if grouped else params
@@ -39,23 +61,89 @@ class Optimizer:
             leaves += arrays
             members += [index] * len(arrays)
             dtypes = {getattr(array, "dtype", None) for array in arrays}
-            groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes))
-        self._engine = Engine(self._structure, tree, leaves, members, groups)
+            groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes, kept))
+        self._engine = Engine(self._structure, tree, leaves, members, groups, memory)
         self._groups, self._members = tuple(groups), members
         self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
 
-    def step(self, grads: Tree) -> None:
-        """Update the parameters in place: step ``t + 1``.
+    def step(
+        self,
+        grads: Tree,
+        *,
+        scale: float = 1.0,
+        max_norm: float | None = None,
+        max_value: float | None = None,
+        skip_nonfinite: bool = False,
+        zero: bool = False,
+    ) -> float | None:
+        """Update the parameters in place: step ``t + 1``, all of it in one pass over memory.
 
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
         shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
         its state stay as they are, while ``t`` counts on for all.
 
+        Arguments:
+            grads: the gradients.
+            scale: multiplies the gradients first; a finite number. ``1 / n`` makes a sum of n gradients their mean,
+                -1 climbs, the inverse of a loss scale takes it out.
+            max_norm: the largest global norm, > 0: then ``g = g * min(1, max_norm / norm)``, as in
+                :func:`gdcore.clip_by_global_norm`. The norm is one pass more over the gradients; inf only asks
+                for it. torch's ``clip_grad_norm_`` divides by ``norm + 1e-6``.
+            max_value: the largest magnitude of an element, > 0; this comes before the norm.
+            skip_nonfinite: a step whose scaled gradients are not all finite changes neither parameters nor state
+                nor ``t``; ``opt.skipped`` counts it.
+            zero: set the gradients to 0 as the step passes, of a skipped step too.
+
+        Returns the norm of the scaled gradients before it is limited if ``max_norm`` is given, else None.
+
         Raises TypeError or ValueError, before anything is written, for a gradient of another dtype or shape, a
-        tree of another structure, a gradient that overlaps a parameter or the state, and where the tree ``params``
-        now holds another array: its values are to be changed in place.
+        tree of another structure, a gradient that overlaps a parameter or the state, where the tree ``params`` now
+        holds another array (its values are to be changed in place), for an argument out of its range, and, with
+        ``zero``, for gradients that are read-only or overlap; FloatingPointError for a norm that is not finite,
+        without ``skip_nonfinite``.
         """
-        self._engine.step(grads)
+        return self._engine.step(grads, scale, max_norm, max_value, skip_nonfinite, zero)
+
+    @property
+    def skipped(self) -> int:
+        """The number of steps that ``skip_nonfinite`` kept from being made, by this object."""
+        return self._engine.skipped
+
+    @property
+    def average(self) -> Average | None:
+        """The decay of the average of the weights, and whether it is corrected; None where there is none."""
+        return self._groups[0].average
+
+    def averages(self) -> Tree:
+        """Return copies of the averages of the weights: a tree like the parameters (with groups: a list of trees).
+
+        Raises ValueError for an optimizer without ``average``.
+        """
+        tree = [group.params for group in self._groups] if self._grouped else self._groups[0].params
+        return rebuild(tree, iter([array.copy() for array in self._averages()]))
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within ``with opt.averaged():`` the parameters are their averages; afterwards they are what they were.
+
+        A step within is a RuntimeError; ValueError for an optimizer without ``average``.
+        """
+        averages, params, engine = self._averages(), self._engine.params, self._engine
+        before = [param.copy() for param in params]
+        engine.away += 1
+        try:
+            for param, array in zip(params, averages, strict=True):
+                param[...] = array
+            yield
+        finally:
+            for param, array in zip(params, before, strict=True):
+                param[...] = array
+            engine.away -= 1
+
+    def _averages(self) -> list[np.ndarray[Any, Any]]:
+        if self.average is None:
+            raise ValueError(f"average: expected an optimizer made with it, got {type(self).__name__} without")
+        return [slots["average"] for slots in self._engine.slots]
 
     def check_params(self, params: Tree) -> None:
         """Raise ValueError unless each array that is stepped is, or is a view of, one of the arrays of ``params``.
@@ -106,6 +194,7 @@ class Optimizer:
         return {
             "rule": self.rule.name,
             "t": t,
+            **({} if self.average is None else {"average": self.average._asdict()}),
             "groups": [
                 {"params": names, **dict(zip(self.rule.hyperparameters, values, strict=True))}
                 for names, values in zip(self._names_of_groups(), ordered, strict=True)
@@ -126,7 +215,12 @@ class Optimizer:
 
         Raises as :meth:`load_state_dict` does.
         """
-        expect_keys("state_dict", state_dict, ("rule", "t", "groups", "state"))
+        average = self.average
+        own = () if average is None else ("average",)
+        expect_keys("state_dict", state_dict, ("rule", "t", *own, "groups", "state"))
+        if average is not None:
+            expect_keys("state_dict['average']", state_dict["average"], average._fields)
+            average = checked_average(*state_dict["average"].values())
         if state_dict["rule"] != self.rule.name:
             raise ValueError(f"state_dict['rule']: expected {self.rule.name!r}, got {state_dict['rule']!r}")
         t = state_dict["t"]
@@ -136,7 +230,7 @@ class Optimizer:
             raise ValueError(f"state_dict['t']: expected a number of steps in [0, 2**63), got {t}")
         ordered = self._validated_groups(state_dict["groups"])
         slots = self._validated_slots(state_dict["state"])
-        return partial(self._engine.restore, int(t), slots, ordered)
+        return partial(self._engine.restore, int(t), slots, ordered, average)
 
     def _names_of_groups(self) -> list[list[str]]:
         names: list[list[str]] = [[] for _ in self._groups]
@@ -181,6 +275,8 @@ class Optimizer:
         groups = [dict(group) for group in self._groups]
         params = groups if self._grouped else groups[0]["params"]
         values = {name: groups[0][name] for name in self.rule.hyperparameters}
+        if self.average is not None:
+            values |= {"average": self.average.decay, "average_corrected": self.average.corrected}
         added = {name: value for name, value in vars(self).items() if name not in OWN}  # by a subclass
         return _remake, (type(self), params, values, self.state_dict()), added or None
 

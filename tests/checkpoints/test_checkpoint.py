@@ -197,12 +197,15 @@ def trees(leaves):
     )
 
 
+WHOLE = {suffix: st.tuples(trees(arrays(suffix)), trees(arrays(suffix) | SCALARS)) for suffix in SUFFIXES}
+
+
 @in_both
 @settings(deadline=None)
 @given(data=st.data())
 def test_what_is_saved_comes_back(tmp_path_factory, suffix, data):
     path = tmp_path_factory.mktemp("run") / f"run{suffix}"
-    params, metadata = data.draw(trees(arrays(suffix))), data.draw(trees(arrays(suffix) | SCALARS))
+    params, metadata = data.draw(WHOLE[suffix])
     gd.save(path, params, metadata=metadata)
     loaded = gd.load(path)
     assert same(loaded.params, params)

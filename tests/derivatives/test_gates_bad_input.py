@@ -24,24 +24,29 @@ def grad_of(f, x=x3):
 
 
 def test_function_without_a_gate():
-    said = "np.median: expected a function that has a gate, got none for it; register one with gd.gate(np.median,"
-    refuses(TypeError, said, grad_of(np.median))
+    said = "np.unique: expected a function that has a gate, got none for it; register one with gd.gate(np.unique,"
+    refuses(TypeError, said, grad_of(np.unique))
     refuses(TypeError, "np.fft.fft: expected a function that has a gate", grad_of(np.fft.fft))
     refuses(TypeError, "np.spacing: expected a function that has a gate", grad_of(np.spacing))
-    refuses(TypeError, "np.add.reduce: expected a function that has a gate", grad_of(np.add.reduce))
-    refuses(TypeError, "np.multiply.outer: expected", grad_of(lambda x: np.multiply.outer(x, x)))
+    refuses(
+        TypeError,
+        "np.add.reduceat: expected a function that has a gate",
+        grad_of(lambda x: np.add.reduceat(x, [0])),
+    )
+    refuses(TypeError, "np.nextafter.outer: expected", grad_of(lambda x: np.nextafter.outer(x, x)))
 
 
 def test_ufunc_of_another_library_without_a_gate():
-    special = pytest.importorskip("scipy.special")
+    from scipy import special
+
     refuses(TypeError, "psi: expected a function that has a gate", grad_of(lambda x: special.psi(x).sum()))
 
 
 def test_method_without_a_gate():
     refuses(
         AttributeError,
-        "expected an attribute of ndarray that has a gate, got 'choose'",
-        grad_of(lambda x: x.choose),
+        "expected an attribute of ndarray that has a gate, got 'byteswap'",
+        grad_of(lambda x: x.byteswap),
     )
 
 
@@ -86,9 +91,7 @@ def test_writing_a_traced_value_to_an_array():
         b = buffer
         b += x
 
-    with pytest.raises(ValueError, match="setting an array element") as caught:  # NumPy's, on top of ours
-        gd.grad(element)(x3)
-    assert "expected to stay traced" in str(caught.value.__cause__)
+    refuses(TypeError, "expected to stay traced", grad_of(element))
     refuses(TypeError, "expected to stay traced", grad_of(whole))
     refuses(TypeError, "np.add: out: expected no such option with a traced array", grad_of(augmented))
     refuses(TypeError, "np.exp: out: expected no such option", grad_of(lambda x: np.exp(x, out=buffer)))
@@ -112,7 +115,8 @@ def test_functions_that_write(write):
 @pytest.mark.parametrize("option", [{"where": x3 > 1}, {"initial": 2.0}, {"dtype": np.float64}])
 def test_options_that_no_gate_has(option):
     (name,) = option
-    refuses(TypeError, f"np.sum: {name}: expected no such option", grad_of(lambda x: np.sum(x, **option)))
+    said = f"np.logaddexp.reduce: {name}: expected no such option"
+    refuses(TypeError, said, grad_of(lambda x: np.logaddexp.reduce(x, **option)))
 
 
 def test_where_of_a_ufunc():
@@ -131,13 +135,14 @@ def test_converting_to_a_python_number(convert):
     refuses(TypeError, "traced value: expected to stay traced", grad_of(convert, 1.5))
 
 
-def test_converting_to_an_array():
+def test_converting_to_an_array_of_numbers():
     said = (
-        "expected to stay traced, as its gradient would be lost, got converted from float64 (3,) to a plain array"
+        "expected to stay traced, as its gradient would be lost, got converted from float64 (3,) to a plain array "
+        "of float64"
     )
-    refuses(TypeError, said, grad_of(np.asarray))
-    refuses(TypeError, said, grad_of(np.array))
-    refuses(TypeError, "np.stack and np.concatenate join traced values", grad_of(lambda x: np.array([x[0], x[1]])))
+    refuses(TypeError, said, grad_of(lambda x: np.asarray(x, np.float64)))
+    refuses(TypeError, said, grad_of(lambda x: np.array(x, dtype=float)))
+    refuses(TypeError, "expected to stay traced", grad_of(lambda x: np.array([x[0], x[1]]).astype(np.float64)))
 
 
 def test_iterating_over_a_scalar():
@@ -145,7 +150,7 @@ def test_iterating_over_a_scalar():
 
 
 def test_traced_index():
-    refuses(TypeError, "expected to stay traced", grad_of(lambda x: x3[x]))
+    refuses(IndexError, "only integers", grad_of(lambda x: x3[x]))
     refuses(TypeError, "index: expected integers, slices or booleans, got a traced", grad_of(lambda x: x[x]))
 
 
@@ -284,7 +289,7 @@ def test_result_of_a_users_gate():
 
 
 def test_gate_whose_vjp_has_no_gates_cannot_be_differentiated_twice():
-    gate = gd.gate(lambda x: x**2, lambda ans, x: lambda g: np.asarray(g) * np.asarray(x) * 2)
+    gate = gd.gate(lambda x: x**2, lambda ans, x: lambda g: g * np.asarray(x, np.float64) * 2)
     assert gd.grad(gate)(3.0) == 6.0
     refuses(TypeError, "expected to stay traced", lambda: gd.grad(gd.grad(gate))(3.0))
 

@@ -111,12 +111,66 @@ def test_what_numpy_refuses_is_refused():
 
 def test_what_would_lose_the_gradient_is_refused():
     for f in (
-        lambda x: np.sum(np.full_like(x, x.mean())),
-        lambda x: np.sum(np.heaviside(0.0, x)),
         lambda x: np.sum(np.pad(x, 1, "reflect", reflect_type="odd")),
+        lambda x: np.sum(np.linalg.svd(np.outer(x, x[:2])).U),
+        lambda x: np.sum(np.quantile(x, x[0] / 4)),
+        lambda x: np.sum(np.linalg.eigvals(x[0] * A([[0.0, -1.0], [1.0, 0.0]]))),
+        lambda x: np.sum(np.interp(x, x, x, period=2.0)),
     ):
         with pytest.raises(TypeError, match="expected"):
             gd.grad(f)(A([1.0, 2.0, 3.0]))
+    np.testing.assert_allclose(gd.grad(lambda x: np.sum(np.full_like(x, x.mean())))(np.ones(3)), 1)
+    np.testing.assert_array_equal(gd.grad(lambda x: np.sum(np.heaviside(np.zeros(3), x)))(np.ones(3)), 1)
+
+
+# Decompositions whose vectors are a matter of choice.
+
+
+def test_values_that_are_equal_have_a_derivative_of_what_does_not_depend_on_their_order():
+    for f in (
+        lambda a: np.sum(np.linalg.eigvalsh(a) ** 3),
+        lambda a: np.sum(np.linalg.eigh(a).eigenvalues ** 3),
+        lambda a: np.sum(np.linalg.svdvals(a) ** 3),
+    ):
+        np.testing.assert_allclose(gd.grad(f)(np.eye(3)), 3 * np.eye(3), atol=1e-12)
+
+
+def test_by_way_of_vectors_that_are_a_matter_of_choice_the_derivative_is_nan():
+    def rebuilt(a):
+        w, v = np.linalg.eigh(a)
+        return (v * w) @ v.T
+
+    def rebuilt_from_singular(a):
+        u, s, vh = np.linalg.svd(a)
+        return (u * s) @ vh
+
+    for f in (rebuilt, rebuilt_from_singular):
+        assert np.isnan(gd.jacobian(f)(np.eye(2))).any()
+    assert np.isnan(gd.hessian(lambda a: np.sum(np.linalg.eigvalsh(a) ** 3))(np.eye(2))).any()
+
+
+def test_the_series_and_the_formula_of_sinc_meet():
+    for x in (0.0, 1e-8, 1e-3, 0.3183, 0.3184, 2.0):
+        slope, bend = gd.grad(np.sinc)(x), gd.grad(gd.grad(np.sinc))(x)
+        t = (np.arange(2000) + 0.5) / 2000  # sinc(x) is the mean of cos(pi x t)
+        np.testing.assert_allclose(slope, np.mean(-np.pi * t * np.sin(np.pi * x * t)), rtol=1e-6, atol=1e-14)
+        np.testing.assert_allclose(bend, np.mean(-((np.pi * t) ** 2) * np.cos(np.pi * x * t)), rtol=1e-6)
+
+
+def test_where_and_initial_keep_nan_out_of_the_gradient():
+    x, known = A([1.0, np.nan, 3.0]), A([True, False, True])
+    for f in (np.sum, np.mean, np.prod, np.var, np.std, np.nansum, np.nanmean, np.nanstd, np.nanmax, np.nanmedian):
+        options = {} if f.__name__.startswith("nan") else {"where": known}
+        gradient = gd.grad(lambda x, f=f, options=options: f(x, **options))(x)
+        assert gradient[1] == 0
+        plain = getattr(np, f.__name__.removeprefix("nan"))
+        np.testing.assert_allclose(gradient[known], gd.grad(plain)(x[known]))
+
+
+def test_logaddexp_of_infinities_has_a_gradient():
+    minus = np.full(2, -np.inf)
+    np.testing.assert_array_equal(gd.grad(np.logaddexp.reduce)(minus), [0.5, 0.5])
+    np.testing.assert_array_equal(gd.grad(np.logaddexp.reduce)(A([-np.inf, 1.0])), [0, 1])
 
 
 def test_a_users_gate_must_get_traced_values_as_arguments():

@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",  # MPICH's ranks that wait leave the cores to those that work
 }
 THEOREMS = re.findall(r"^def (test_\w+)", (HERE / "theorems.py").read_text(), re.MULTILINE)
 
@@ -364,18 +365,14 @@ def resuming_alone(steps):
 @under_mpiexec
 def test_the_number_of_ranks_may_change_from_save_to_load(tmp_path):
     path = tmp_path / "run.npz"
-    start, digests = 0, []
+    start = 0
     for count in (4, 2, 1, 3):
         done = run(count, "resuming.py", path, start, start + 3)
         assert done.returncode == 0, done.stderr
-        digests.append(done.stdout)
         start += 3
-    path.unlink()
-    uninterrupted = run(4, "resuming.py", path, 0, 12)
-    assert digests[-1] == uninterrupted.stdout
-    # And without MPI at all: the same file for an optimizer in one process, which made the same steps.
+    # The same as without a break and without MPI: an optimizer in one process, which made the same steps.
     params, opt = resuming_alone(12)
-    assert hashlib.sha256(b"".join(leaf.tobytes() for leaf in flatten(params))).hexdigest() in digests[-1]
+    assert hashlib.sha256(b"".join(leaf.tobytes() for leaf in flatten(params))).hexdigest() in done.stdout
     saved = gd.load(path)
     assert (saved.epoch, saved.metadata) == (12, {"steps": 12})
     for name, slots in opt.state_dict()["state"].items():
@@ -413,15 +410,16 @@ def table(tmp_path):
 
 
 @under_mpiexec
-def test_the_command_trains_on_4_ranks_and_speaks_once(table, tmp_path):
+def test_the_command_trains_on_4_ranks_and_speaks_once(table, tmp_path, gdc):
     # At its end gd.fit compares the weights of all ranks, bit for bit.
     asked = ["train", table, "--target", "y", "--hidden", "5", "--epochs", "5", "--batch-size", "10", "--clip", "1"]
-    alone, together = (gdcore(count, *asked, "--output", tmp_path / f"{count}.npz") for count in (1, 4))
-    assert (alone.returncode, together.returncode) == (0, 0), together.stderr
+    together = gdcore(4, *asked, "--output", tmp_path / "4.npz")
+    status, alone, _ = gdc(*asked, "--output", tmp_path / "1.npz")
+    assert (status, together.returncode) == (0, 0), together.stderr
     lines = together.stdout.splitlines()
-    assert len(lines) == len(alone.stdout.splitlines())
-    assert lines[:4] == alone.stdout.splitlines()[:4]
-    predicted = [gdcore(1, "predict", tmp_path / f"{count}.npz", table).stdout.split()[1:] for count in (1, 4)]
+    assert len(lines) == len(alone.splitlines())
+    assert lines[:4] == alone.splitlines()[:4]
+    predicted = [gdc("predict", tmp_path / f"{count}.npz", table)[1].split()[1:] for count in (1, 4)]
     assert len(predicted[0]) == 203
     # A norm that is limited on the average is not that of one process in its last bits.
     np.testing.assert_allclose(*np.array(predicted, np.float64), rtol=1e-9)

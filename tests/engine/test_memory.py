@@ -96,9 +96,9 @@ def test_state_begins_on_cache_lines_and_its_streams_do_not_alias():
         assert (starts[1] - starts[0]) % 4096 != 0
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("order", ["torch first", "gdcore first"])
 def test_torch_in_the_same_process_changes_nothing(order):
-    pytest.importorskip("torch")
     code = """
         import {first}, {second}
         import numpy as np

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gdcore as gd
@@ -50,6 +50,7 @@ def same_gradients(got, expected, **tolerance):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("activation", models.ACTIVATIONS)
 @pytest.mark.parametrize("task", TASKS)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 99),
     n=st.integers(1, 33),

@@ -12,7 +12,7 @@ def right(x: Traced) -> None:
 
 def wrong(x: Traced) -> None:
     """What they cannot do, or not without losing the gradient."""
-    x.choose  # type: ignore[attr-defined]  # noqa: B018
+    x.byteswap  # type: ignore[attr-defined]  # noqa: B018
     x & 1  # type: ignore[operator]
     x.shape = (2,)  # type: ignore[misc]
     ~x  # type: ignore[operator]  # noqa: B018

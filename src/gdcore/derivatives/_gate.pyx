@@ -19,6 +19,7 @@ import numpy as np
 from ..arguments import describe
 from ._tape import Pull
 from ._traced import check_options
+from .joining import array
 
 Vjp = Callable[..., Pull]
 """``vjp(ans, *args)`` returns the pull to one argument, where ``ans`` is what the gate gave for ``args``."""
@@ -45,6 +46,7 @@ cdef class Gate:
 
     def __call__(self, *args, **kwargs):
         """Return ``forward(*args, **kwargs)``, and leave a node on the tape if an argument is traced."""
+        args = settled(args)
         cdef Tape tape = highest(args)
         cdef bint plain = True
         cdef list values, links, nodes
@@ -109,6 +111,22 @@ cdef class Called(Element):
 
     cdef object two(self, object x, object y):
         return self.gate(x, y)
+
+
+cdef tuple settled(tuple args):
+    # The arguments, where those that hold traced values are joined to traced arrays.
+    for x in args:
+        if type(x) is list or (type(x) is ndarray and x.dtype.char == "O"):
+            break
+    else:
+        return args
+    return tuple([join(x) if type(x) is list or type(x) is ndarray else x for x in args])
+
+
+def join(x):
+    """Return the traced array of a list or an array that holds traced values, and else ``x``."""
+    made = array(x) if type(x) is ndarray or any([type(y) is not int for y in x]) else x
+    return made if type(made) is Traced else x
 
 
 cdef Tape highest(tuple args):

@@ -32,6 +32,10 @@ class Traced:
     @property
     def dtype(self) -> Any: ...
     @property
+    def real(self) -> Any: ...
+    @property
+    def imag(self) -> Any: ...
+    @property
     def T(self) -> Any: ...  # noqa: N802
     @property
     def mT(self) -> Any: ...  # noqa: N802
@@ -71,24 +75,30 @@ class Traced:
     def __index__(self) -> NoReturn: ...
     def __bool__(self) -> NoReturn: ...
     def __complex__(self) -> NoReturn: ...
-    def __array__(self, *_: Any, **__: Any) -> NoReturn: ...
+    def __array__(self, dtype: Any = ..., copy: Any = ...) -> Any: ...
+    def __divmod__(self, other: Any, /) -> Any: ...
+    def __rdivmod__(self, other: Any, /) -> Any: ...
+    def __reversed__(self) -> Iterator[Any]: ...
+    def __round__(self, *digits: int) -> Any: ...
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any: ...
     def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any: ...
     def reshape(self, *shape: Any, **options: Any) -> Any: ...
+    def compress(self, condition: Any, *args: Any, **kwargs: Any) -> Any: ...
     def transpose(self, *axes: Any) -> Any: ...
     all: _Method
     any: _Method
     argmax: _Method
     argmin: _Method
     argsort: _Method
+    choose: _Method
     clip: _Method
+    conj: _Method
+    conjugate: _Method
     copy: _Method
+    cumprod: _Method
     cumsum: _Method
     diagonal: _Method
     dot: _Method
-    max: _Method
-    mean: _Method
-    min: _Method
     nonzero: _Method
     prod: _Method
     ravel: _Method
@@ -97,11 +107,14 @@ class Traced:
     searchsorted: _Method
     squeeze: _Method
     std: _Method
-    sum: _Method
     swapaxes: _Method
     take: _Method
     trace: _Method
     var: _Method
+    max: _Method
+    mean: _Method
+    min: _Method
+    sum: _Method
     astype: _Method
     flatten: _Method
     item: Callable[..., NoReturn]

@@ -16,8 +16,11 @@ from functools import partial
 
 import numpy as np
 
-from ..arguments import describe
-from .refusals import name_of, no_gate, refuse_by_name, refuse_function, refuse_options
+from .elements import array_of_elements, in_mean_of_list
+from .refusals import (
+    name_of, no_gate, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling,
+    refuse_writing,
+)
 
 cnp.import_array()
 
@@ -121,10 +124,12 @@ cdef class Traced:
     @property
     def dtype(self):
         """Its dtype."""
+        if (self.is_number or type(self.plain) is Traced) and in_mean_of_list(self):
+            raise AttributeError("dtype")
         return self.get().dtype
 
     def __array_ufunc__(self, ufunc, str method, *args, **kwargs):
-        if kwargs:
+        if kwargs and method == "__call__":
             check_options(name_of(ufunc), kwargs)
         if method == "at":
             self._refuse_writing()
@@ -167,6 +172,9 @@ cdef class Traced:
     def __floordiv__(x, y):
         return GATES[np.floor_divide](x, y)
 
+    def __divmod__(x, y):
+        return GATES[np.divmod](x, y)
+
     def __matmul__(x, y):
         return OPERATORS["matmul"](x, y)
 
@@ -186,41 +194,25 @@ cdef class Traced:
         return PyObject_RichCompare(real(self), real(other), how)
 
     def __getattr__(self, str name):
-        # Of a function that a user has given a gate.
-        gate = GATES.get(getattr(np, name, None)) if callable(getattr(np.ndarray, name, None)) else None
+        # A method of arrays that is a function of NumPy; arrays of objects call ufuncs of their elements by name.
+        function = getattr(np, name, None)
+        known = callable(getattr(np.ndarray, name, None)) or (isinstance(function, np.ufunc) and not self.ndim)
+        gate = GATES.get(function) if known else None
         if gate is None:
             raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
         return partial(gate, self)
 
-    # Methods: each is the function of NumPy that bears its name.
-    all = method(np.all)
-    any = method(np.any)
-    argmax = method(np.argmax)
-    argmin = method(np.argmin)
-    argsort = method(np.argsort)
-    clip = method(np.clip)
-    copy = method(np.copy)
-    cumsum = method(np.cumsum)
-    diagonal = method(np.diagonal)
-    dot = method(np.dot)
+    # Methods: each is the function of NumPy that bears its name. Those that are rarer are looked up by it.
     max = method(np.max)
     mean = method(np.mean)
     min = method(np.min)
-    nonzero = method(np.nonzero)
-    prod = method(np.prod)
-    ravel = method(np.ravel)
-    repeat = method(np.repeat)
-    round = method(np.round)
-    searchsorted = method(np.searchsorted)
-    squeeze = method(np.squeeze)
-    std = method(np.std)
     sum = method(np.sum)
-    swapaxes = method(np.swapaxes)
-    take = method(np.take)
-    trace = method(np.trace)
-    var = method(np.var)
     astype = method(np.ndarray.astype)
     flatten = method(np.ravel)
+
+    def compress(self, condition, *args, **kwargs):
+        """As ``ndarray.compress``."""
+        return GATES[np.compress](condition, self, *args, **kwargs)
 
     def reshape(self, *shape, **options):
         """As ``ndarray.reshape``: the lengths one by one, or as a tuple."""
@@ -229,6 +221,16 @@ cdef class Traced:
     def transpose(self, *axes):
         """As ``ndarray.transpose``: the axes one by one, or as a tuple."""
         return GATES[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    @property
+    def real(self):
+        """Itself."""
+        return self
+
+    @property
+    def imag(self):
+        """Zeros."""
+        return np.zeros(self.shape, self.dtype)
 
     @property
     def T(self):
@@ -248,25 +250,24 @@ cdef class Traced:
             raise TypeError("traced value: expected an array to iterate over, got a scalar")
         return iter([self[i] for i in range(len(self))])
 
+    def __reversed__(self):
+        return iter([*self][::-1])
+
+    def __round__(self, *digits):
+        return round(real(self), *digits)  # a constant, as np.round
+
     def __repr__(self):
         return f"<traced {real(self)!r}>"
 
     def __format__(self, spec):
         return format(real(self), spec)
 
-    def __array__(self, *_, **__):
-        raise TypeError(
-            f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
-            f"{describe(real(self))} to a plain array; np.stack and np.concatenate join traced values, "
-            f"and gd.stop_gradient(x) makes them plain"
-        )
+    def __array__(self, dtype=None, copy=None):
+        """Return the array of its elements, each traced: what NumPy makes of a list of traced values."""
+        return array_of_elements(self, real(self), dtype)
 
     def _refuse_conversion(self, *_, **__):
-        raise TypeError(
-            f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
-            f"{describe(real(self))} to a Python number, a list or a bool; use NumPy's functions, comparisons such "
-            f"as x > 0, or gd.stop_gradient(x)"
-        )
+        refuse_conversion(real(self))
 
     def __float__(self):
         self._refuse_conversion()
@@ -286,10 +287,7 @@ cdef class Traced:
     item = tolist = tobytes = _refuse_conversion
 
     def _refuse_writing(self, *_, **__):
-        raise TypeError(
-            "traced value: expected to be read only, as its earlier value is needed on the way back, got written "
-            "to in place; use np.where, np.concatenate or arithmetic to make a new array"
-        )
+        refuse_writing()
 
     def __setitem__(self, at, value):
         self._refuse_writing()
@@ -306,10 +304,7 @@ cdef class Traced:
         return self
 
     def __reduce_ex__(self, _):
-        raise TypeError(
-            f"traced value: expected to stay within the derivative, as its gradient would be lost, got "
-            f"{describe(real(self))} to pickle; gd.stop_gradient(x) makes it plain"
-        )
+        refuse_pickling(real(self))
 
     def __iadd__(self, other):
         return self._augment(other)
@@ -342,6 +337,17 @@ cdef class Traced:
                 "written to by +=, *= or the like; x = x + y makes a new array"
             )
         return NotImplemented  # a scalar has always been replaced: Python falls back to x = x + y
+
+
+cdef extern from "Python.h":
+    ctypedef struct Sequence "PySequenceMethods":
+        void* sq_item
+    ctypedef struct Type "PyTypeObject":
+        Sequence* tp_as_sequence
+
+
+# What is no sequence in C, NumPy puts into an array of numbers as a number: the error is the one above.
+(<Type*> Traced).tp_as_sequence.sq_item = NULL
 
 
 cdef int set_value(Traced x, object value) except -1:

@@ -18,10 +18,11 @@ from ._ways cimport (
 import numpy as np
 
 from ._gate import broadcast_axes, cast, check_result, shrink
+from .joining import array
 
 cnp.import_array()
 
-cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray
+cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray, np_generic = np.generic
 
 cdef dict WAYS = {
     np.positive: SAME, np.negative: NEGATIVE, np.add: ADD, np.subtract: SUBTRACT, np.multiply: MULTIPLY,
@@ -63,6 +64,14 @@ cdef Traced square_of_root(object ans, Traced x, Node node):
     # Its derivative is 1 at 0 too, where that of the root is infinite.
     node.way, node.a = SAME, x.node_.a
     return wrap(ans, x.tape_, node)
+
+
+cdef bint must_settle(object x) noexcept:
+    # Whether a constant is none that NumPy computes with in C.
+    cdef object kind = type(x)
+    if kind is ndarray:
+        return cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_OBJECT
+    return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic)))
 
 
 cdef bint is_two(object y) noexcept:
@@ -155,6 +164,7 @@ cdef class Elementwise(Element):
     cdef object two(self, object x, object y):
         cdef Tape tape
         cdef Node a = None, b = None, node
+        cdef object given = x
         if type(x) is Traced:
             tape = (<Traced> x).tape_
             if type(y) is not Traced:
@@ -177,12 +187,16 @@ cdef class Elementwise(Element):
                 return made
         if a is not None:
             x = (<Traced> x).get()
-        elif type(x) is list or type(x) is tuple:
-            x = np.asarray(x)
+        elif must_settle(x):
+            x = array(x)
+            if type(x) is Traced:
+                return self.two(x, y)
         if b is not None:
             y = (<Traced> y).get()
-        elif type(y) is list or type(y) is tuple:
-            y = np.asarray(y)
+        elif must_settle(y):
+            y = array(y)
+            if type(y) is Traced:
+                return self.two(given, y)
         ans = self.function(x, y)
         if type(ans) is not ndarray and type(ans) is not float64 or ans.dtype.char not in "fd":
             check_result(self.gate, ans)

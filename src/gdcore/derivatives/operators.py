@@ -12,6 +12,7 @@ from ..arguments import describe
 from ..trees import Structure, flatten, rebuild, take_apart
 from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
 from ._traced import Traced, begin, real
+from .joining import joined
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,7 +63,7 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
         try:
             leaves, build = take_apart(params)
             inputs = _inputs(tape, params, leaves)
-            ans: Any = f(build(inputs), *others, **kwargs)
+            ans: Any = _result(f(build(inputs), *others, **kwargs))
             value = _scalar(name, tape, ans)
             if type(ans) is Traced and ans.tape is tape:
                 ans.node.grad = value.dtype.type(1)
@@ -121,7 +122,7 @@ def jacobian(f: Callable[P, Any]) -> Callable[P, Any]:
         try:
             leaves, build = take_apart(params)
             inputs = _inputs(tape, params, leaves)
-            ans = f(build(inputs), *others, **kwargs)
+            ans = _result(f(build(inputs), *others, **kwargs))
             if type(ans) is not Traced and not isinstance(ans, np.ndarray | np.generic | float | int):
                 raise TypeError(
                     f"{name}: expected an array, got {type(ans).__name__}; np.stack makes one of several"
@@ -324,6 +325,11 @@ def _refuse(params: Any, leaf: Any) -> NoReturn:
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iub":
         hint = "; convert it with .astype(np.float64)"
     raise TypeError(f"params{where}: expected an array of float32 or float64 or a float, got {got}{hint}")
+
+
+def _result(ans: Any) -> Any:
+    """Return the result of a function, joined if it is an array of traced values."""
+    return joined(ans) if type(ans) is np.ndarray and ans.dtype.char == "O" else ans
 
 
 def _scalar(name: str, tape: Tape, ans: Any) -> Any:

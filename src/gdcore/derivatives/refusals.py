@@ -4,8 +4,13 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
+from ..arguments import describe
+
+JOIN: Final = "write values into np.zeros(n, object), or np.stack or np.concatenate a list of them"
+"""What to do instead of writing traced values into an array of numbers."""
+
 REFUSED: Final = {
-    "out": "traced values cannot be written to; use the returned value",
+    "out": "an array of numbers cannot take traced values: y = y + x, without out, makes a new array",
     "where": "np.where(condition, x, 0) selects elements",
     "initial": "np.maximum or + joins a further value",
     "dtype": ".astype(np.float64) changes the dtype",
@@ -46,11 +51,37 @@ def refuse_function(function: Any) -> NoReturn:
     no_gate(name_of(function))
 
 
+def refuse_conversion(plain: Any) -> NoReturn:
+    """Raise the TypeError for a traced value that would become a number."""
+    raise TypeError(
+        f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
+        f"{describe(plain)} to a Python number, a list or a bool, or written into an array of numbers; {JOIN}; "
+        f"use NumPy's functions, comparisons such as x > 0, f'{{x:.3f}}' to print, or gd.stop_gradient(x)"
+    )
+
+
+def refuse_writing() -> NoReturn:
+    """Raise the TypeError for writing to a traced value."""
+    raise TypeError(
+        "traced value: expected to be read only, as its earlier value is needed on the way back, got written "
+        "to in place; use np.where, np.concatenate or arithmetic to make a new array"
+    )
+
+
+def refuse_pickling(plain: Any) -> NoReturn:
+    """Raise the TypeError for pickling a traced value."""
+    raise TypeError(
+        f"traced value: expected to stay within the derivative, as its gradient would be lost, got "
+        f"{describe(plain)} to pickle; gd.stop_gradient(x) makes it plain"
+    )
+
+
 def no_gate(name: str) -> NoReturn:
     """Raise the TypeError for a function that has no gate."""
     raise TypeError(
         f"{name}: expected a function that has a gate, got none for it; register one with "
-        f"gd.gate({name}, lambda ans, x: lambda g: ...), or take it out of the derivative with gd.stop_gradient(x)"
+        f"gd.gate({name}, lambda ans, x: lambda g: ...), or take it out of the derivative with "
+        f"gd.stop_gradient(x); docs/differentiated.md lists those that have one"
     )
 
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from .. import rules
 from ..arguments import Array, checked_int, checked_number, nonnegative
-from ..clipping import Limits, sum_of_squares
-from ..engine import Engine, check_among, check_like
+from ..clipping import Limits
+from ..engine import Engine, check_among, check_like, multiply, norm
 from ..groups import Group, Tree, split
 from ..stepping import Optimizer, expect_keys
 from ..training import Callback, ValueAndGrad
 from ..trees import Structure, flatten, rebuild
 from .agreement import agree
-from .exchange import BUFFERS, Exchange, flat, weigh
+from .exchange import BUFFERS, Exchange, flat
 from .interrupts import uninterrupted
 from .launch import Comm, communicator
 from .partition import cut
@@ -98,6 +98,7 @@ class ShardedOptimizer:
 
     def _divide(self, kind: type[Optimizer], params: Tree, values: Mapping[str, Any]) -> None:
         given, grouped = split(params, kind.rule)
+        self._grouped = grouped
         trees = [group["params"] for group in given]
         tree = trees if grouped else params
         self._structure = Structure(tree, "params")
@@ -261,6 +262,17 @@ class ShardedOptimizer:
                         self._share.collect(leaf, slot, slots[slot])
         return whole
 
+    def averages(self) -> Tree:
+        """Return the averages of the weights of all ranks, as ``averages`` of any optimizer. Collective."""
+        if self._ranks == 1:
+            return self._whole.averages()
+        self._whole.averages()  # raises where there are none
+        found = [np.empty_like(param) for param in self._params]
+        for leaf, average in enumerate(found):
+            self._share.collect(leaf, "average", average)
+        trees = [group.params for group in self._whole.groups]
+        return rebuild(trees if self._grouped else trees[0], iter(found))
+
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where ``state_dict`` was taken, with any number of ranks or without ranks.
 
@@ -300,20 +312,13 @@ class ShardedOptimizer:
         raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
 
     def _checked(self, grads: Tree) -> list[Array | None]:
-        leaves = self._door.step(grads, only_checked=True)
-        assert leaves is not None
-        return leaves
+        return self._door.check(grads)
 
     def _step_alone(self, grads: Tree, weight: float) -> None:
-        if weight != 1 or self.limits.given:
-            own = [None if grad is None else np.array(grad, order="C") for grad in self._checked(grads)]
-            pieces = [grad.reshape(-1) for grad in own if grad is not None]
-            with np.errstate(all="ignore"):
-                for piece in pieces:
-                    weigh(piece, weight, piece)
-                self._limit(pieces)
-            grads = rebuild(grads, iter(own))
-        self._whole.step(grads)
+        if weight == 0:  # what weighs nothing may be anything
+            nothing = (None if grad is None else np.zeros_like(grad) for grad in self._checked(grads))
+            grads, weight = rebuild(grads, nothing), 1.0
+        self._whole.step(grads, scale=weight, **vars(self.limits))
 
     def _step_together(self, grads: list[Any], weight: float) -> None:
         means = enumerate(self._exchange.means(grads, weight, self._calls))
@@ -335,11 +340,10 @@ class ShardedOptimizer:
                 np.clip(grad, -largest, largest, out=grad)
         if max_norm is None:
             return
-        sums = np.empty(self._ranks)
-        self.comm.Allgather(np.array([sum(map(sum_of_squares, grads))], np.float64), sums)
-        norm = math.sqrt(sum(sums.tolist()))
-        if not math.isfinite(norm):
-            raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
-        if norm > max_norm:
-            for grad in grads:
-                np.multiply(grad, grad.dtype.type(max_norm / norm), out=grad)
+        norms = np.empty(self._ranks)
+        self.comm.Allgather(np.array([norm(grads)]), norms)
+        whole = norm([norms])
+        if not math.isfinite(whole):
+            raise FloatingPointError(f"grads: expected a finite norm, got {whole}")
+        if whole > max_norm:
+            multiply(grads, grads, max_norm / whole)

@@ -38,6 +38,8 @@ class Share:
         self._rank = comm.Get_rank()
         members = members_of(whole.groups)
         values = {name: value for name, value in whole.groups[0].items() if name != "params"}
+        if whole.average is not None:
+            values |= {"average": whole.average.decay, "average_corrected": whole.average.corrected}
         self._parts: list[_Part] = []
         for bucket in buckets:
             segments = bucket.own(self._rank)

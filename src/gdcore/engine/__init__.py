@@ -3,14 +3,19 @@
 In go the arrays of an optimizer, its rule's name and coefficients; out comes a step that is done as a whole or
 not at all. Only this folder reaches the kernels. Start reading at ``Engine.step`` in ``_engine.pyx``, which is
 all of a step; the checks are in ``_arrays.pxd`` and, for what is unusual, in ``arrays.py`` and ``overlaps.py``;
-``_plan.pyx`` chooses how a step is driven, ``_drive.pxd`` drives it, ``_pool.pyx`` lends it threads, and
+``_stages.pyx`` says what a step does beside its rule, and ``_norm.pyx`` finds the norm of its gradients;
+``_plan.pyx`` chooses how it is driven, ``_drive.pxd`` drives it, ``_pool.pyx`` lends it threads, and
 ``variants.py`` has picked the kernels for this CPU.
 """
 
 from ._engine import Engine as Engine
-from ._engine import update as update
+from ._norm import multiply as multiply
+from ._norm import norm as norm
+from ._update import update as update
 from .arrays import check_like as check_like
+from .arrays import check_writable as check_writable
 from .identity import check_among as check_among
+from .overlaps import check_disjoint as check_disjoint
 from .threads import get_num_threads, set_num_threads
 from .variants import kernels_of as kernels_of
 from .variants import show_config

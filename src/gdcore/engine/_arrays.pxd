@@ -65,7 +65,8 @@ cdef inline void view(Operand* operand, const Entry* e, cnp.ndarray array) noexc
 
 
 cdef inline void enter(Entry* e, cnp.ndarray param) noexcept:
-    e.size = cnp.PyArray_SIZE(param)
+    e.size = e.stepped = cnp.PyArray_SIZE(param)
+    e.rows = NULL
     e.itemsize = cnp.PyArray_ITEMSIZE(param)
     e.width = 2 * e.itemsize
     e.ndim = cnp.PyArray_NDIM(param)

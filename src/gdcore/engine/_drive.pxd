@@ -23,13 +23,16 @@ cdef extern from *:
     void gd_prefetch(uintptr_t address) noexcept nogil
 
 cdef enum:
-    OPERANDS = 5  # the parameter, the gradient, at most three slots
+    OPERANDS = 6  # the parameter, the gradient, at most three slots, the average
     COEFFICIENTS = 12
+    STAGES = 8  # of a program
     CHUNK = 512  # elements of a strided array that are copied together to the stack
     LINE = 16  # elements; a multiple of it fills whole cache lines
     PIECE = 8192  # elements that a thread takes at a time: some microseconds
     STRIP = 512  # bytes of each array that are stepped before the next are asked for
+    SPAN = 512  # the same for a step that is more than its rule
     AHEAD = 2048  # bytes between what is stepped and what is asked for
+    ROWS_AHEAD = 4  # rows between the one that is stepped and the one that is asked for
     FAR = 3_000_000  # bytes; a step over more is not expected to find them in the caches next to the core
 
 cdef struct Operand:
@@ -40,6 +43,8 @@ cdef struct Operand:
 cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.pxd
     Operand[OPERANDS] x
     Py_ssize_t size
+    const npy_intp* rows  # along axis 0, which alone are stepped, the gradient being of these; NULL: all
+    Py_ssize_t stepped  # elements of this step
     Py_ssize_t itemsize
     Py_ssize_t width  # bytes an element of all arrays
     int group
@@ -53,6 +58,19 @@ cdef struct Group:
     int count  # of coefficients
     float[COEFFICIENTS] float32
     double[COEFFICIENTS] float64
+
+
+cdef struct Stage:
+    const Kernel* kernel
+    float[2] float32
+    double[2] float64
+
+cdef struct Program:  # what a step does beside its rule, one stage after the other on a strip that stays in L1
+    int before  # how many of the stages the gradient passes, on a strip of its own, before the rule
+    int count
+    bint zero  # the gradient is written
+    bint idle  # only stages after the rule: no gradient, no rule
+    Stage[STAGES] stages
 
 
 cdef inline int axis(const Entry* e, int k) noexcept nogil:
@@ -148,37 +166,144 @@ cdef inline void drive(
         start += n
 
 
+cdef inline void invoke(const Entry* e, const Stage* stage, void** x, Py_ssize_t n) noexcept nogil:
+    if e.itemsize == 4:
+        stage.kernel.float32(x, stage.float32, n)
+    else:
+        stage.kernel.float64(x, stage.float64, n)
+
+
+cdef inline void perform(
+    const Entry* e, const Group* group, const Program* program, void** x, char* strip, Py_ssize_t n
+) noexcept nogil:
+    # All stages on one strip.
+    cdef (void*)[3] g = [strip, x[1], NULL]
+    cdef void* grad = x[1]
+    cdef int k
+    for k in range(program.before):
+        invoke(e, &program.stages[k], g, n)
+        g[1] = strip
+    if not program.idle:
+        x[1] = g[1]
+        call(e, group, x, n)
+        x[1] = grad
+    for k in range(program.before, program.count):
+        invoke(e, &program.stages[k], x, n)
+
+
+cdef inline void drive_program(
+    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end, bint far
+) noexcept nogil:
+    # As drive, for a step that is more than its rule.
+    cdef double[OPERANDS][CHUNK] buffers
+    cdef double[CHUNK] strip
+    cdef (void*)[OPERANDS] x
+    cdef Py_ssize_t n, most = SPAN // e.itemsize if far else <Py_ssize_t> CHUNK
+    cdef int j, k
+    c_assert(0 <= start and start <= end and end <= e.size)
+    while start < end:
+        n = min(most, end - start)
+        for j in range(OPERANDS):
+            x[j] = NULL
+            if e.x[j].data == NULL:
+                continue
+            if e.x[j].flat:
+                x[j] = e.x[j].data + start * e.itemsize
+                if far:
+                    for k in range(SPAN // 64):
+                        gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
+            else:
+                x[j] = buffers[j]
+                transfer(e, &e.x[j], start, n, <char*> buffers[j], True)
+        perform(e, group, program, x, <char*> strip, n)
+        for j in range(OPERANDS):
+            if (j != 1 or program.zero) and e.x[j].data != NULL and not e.x[j].flat:
+                transfer(e, &e.x[j], start, n, <char*> buffers[j], False)
+        start += n
+
+
 cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
     const Entry* entries
     const Group* groups
+    const Program* program  # NULL: the rule alone
     const Py_ssize_t* starts  # where each entry begins in the row of all elements, and at last where the row ends
     Py_ssize_t count
     bint far  # more than the caches next to a core hold
 
 
-cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
-    cdef const Plan* plan = <const Plan*> job
-    cdef Py_ssize_t begin = piece * PIECE, end = begin + PIECE, low = 0, high = plan.count, middle
-    while low < high:  # to the first entry that ends behind begin
+cdef inline void drive_entry(
+    const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end, bint far
+) noexcept nogil:
+    if plan.program == NULL:
+        drive(e, &plan.groups[e.group], start, end, far)
+    else:
+        drive_program(e, &plan.groups[e.group], plan.program, start, end, far)
+
+
+cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    # The elements start ... end of the rows, each row as a parameter of its own.
+    cdef Entry row = e[0]
+    cdef Py_ssize_t width = e.size // e.shape[0], r = start // width, n, last = e.stepped // width, ahead
+    cdef int j, k
+    row.size = width
+    row.ndim -= 1
+    row.shape += 1
+    row.reversed = False
+    for j in range(OPERANDS):
+        row.x[j].flat = j == 1 or (e.x[j].flat and (not e.reversed or e.ndim == 1))
+        if e.x[j].data != NULL:
+            row.x[j].strides += 1
+    while start < end:
+        n = min(width - start % width, end - start)
+        ahead = min(r + ROWS_AHEAD, last - 1)
+        for j in range(OPERANDS):
+            if e.x[j].data != NULL:
+                row.x[j].data = e.x[j].data + (r * width * e.itemsize if j == 1 else e.rows[r] * e.x[j].strides[0])
+                if j != 1 and row.x[j].flat:
+                    for k in range(<int> min(width * e.itemsize, <Py_ssize_t> STRIP) // 64 + 1):
+                        gd_prefetch(<uintptr_t> e.x[j].data + e.rows[ahead] * e.x[j].strides[0] + 64 * k)
+        drive_entry(plan, &row, start % width, start % width + n, False)
+        start += n
+        r += 1
+
+
+cdef inline void drive_one(const Plan* plan, Py_ssize_t i, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+    cdef const Entry* e = &plan.entries[i]
+    if e.rows == NULL:
+        drive_entry(plan, e, start, end, plan.far)
+    else:
+        drive_rows(plan, e, start, end)
+
+
+cdef inline Py_ssize_t find_entry(const Py_ssize_t* starts, Py_ssize_t count, Py_ssize_t begin) noexcept nogil:
+    # The first entry that ends behind begin.
+    cdef Py_ssize_t low = 0, high = count, middle
+    while low < high:
         middle = (low + high) // 2
-        if plan.starts[middle + 1] <= begin:
+        if starts[middle + 1] <= begin:
             low = middle + 1
         else:
             high = middle
-    while low < plan.count and plan.starts[low] < end:
-        if plan.starts[low] < plan.starts[low + 1]:
-            drive(
-                &plan.entries[low],
-                &plan.groups[plan.entries[low].group],
-                max(begin - plan.starts[low], <Py_ssize_t> 0),
-                min(end - plan.starts[low], plan.entries[low].size),
-                plan.far,
+    return low
+
+
+cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
+    cdef const Plan* plan = <const Plan*> job
+    cdef Py_ssize_t begin = piece * PIECE, end = begin + PIECE
+    cdef Py_ssize_t i = find_entry(plan.starts, plan.count, begin)
+    while i < plan.count and plan.starts[i] < end:
+        if plan.starts[i] < plan.starts[i + 1]:
+            drive_one(
+                plan,
+                i,
+                max(begin - plan.starts[i], <Py_ssize_t> 0),
+                min(end - plan.starts[i], plan.entries[i].stepped),
             )
-        low += 1
+        i += 1
 
 
 cdef inline void drive_all(const Plan* plan) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(plan.count):
         if plan.starts[i] < plan.starts[i + 1]:
-            drive(&plan.entries[i], &plan.groups[plan.entries[i].group], 0, plan.entries[i].size, plan.far)
+            drive_one(plan, i, 0, plan.entries[i].stepped)

@@ -13,15 +13,19 @@ cimport numpy as cnp
 from numpy cimport npy_intp
 
 from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_like, is_plain, view
-from ._coefficients cimport Coefficients, put, round_off
-from ._drive cimport LINE, OPERANDS
-from ._drive cimport Entry, Group, Plan, c_assert
+from ._coefficients cimport Coefficients
+from ._drive cimport LINE
+from ._drive cimport Entry, Group, Plan
 from ._leaves cimport compare, take
 from ._plan cimport drive_plan, find
+from ._stages cimport Stages
+from ._update cimport check_operand
 
 import numpy as np
 
-from .arrays import check_like, check_unmasked, check_writable
+from ..rows import Rows
+from ._rows import summed
+from .arrays import arena_in, check_writable
 from .forks import engines
 from .identity import check_same_memory
 from .overlaps import check_apart, check_disjoint
@@ -32,6 +36,7 @@ cnp.import_array()
 cdef extern from "pythread.h":
     unsigned long PyThread_get_thread_ident()
 
+
 cdef int64_t MAX_STEPS = 2**63 - 1
 
 cdef enum:
@@ -40,65 +45,6 @@ cdef enum:
     STAGGER = 1088  # bytes by which the beginnings of large slots differ within pages: 17 cache lines
     STAGGERED = 65536  # bytes of a slot that is worth it
 
-cdef int check_operand(str where, object array, const Entry* e, object param) except -1:
-    # A gradient, or a slot that the caller holds: of the parameter's dtype and shape.
-    if is_like(array, e):
-        if not cnp.PyArray_CheckExact(array):
-            check_unmasked(where, array)
-        return 0
-    check_like(where, array, param)
-    raise TypeError(f"{where}: expected an array that is what its attributes say, got {type(array).__name__}")
-
-
-def update(str rule, tuple coefficients, tuple names, tuple arrays):
-    """Make one step of a rule on arrays that the caller holds.
-
-    ``arrays`` are the parameter, the gradient and the slots in the order of the kernel; ``names`` are what errors
-    call them, None for an array that this rule goes without.
-    """
-    cdef Entry e
-    cdef Group group
-    cdef Py_ssize_t i, j
-    cdef uintptr_t[OPERANDS] begin
-    cdef uintptr_t[OPERANDS] end
-    cdef Py_ssize_t[2] starts
-    cdef Plan plan
-    cdef bint near = False
-    c_assert(len(arrays) <= OPERANDS)
-    group.kernel = find(rule)
-    if not is_plain(arrays[0]):
-        check_writable(names[0], arrays[0])
-    enter(&e, arrays[0])
-    if e.size:
-        find_extent(arrays[0], &begin[0], &end[0])
-    for j in range(1, OPERANDS):
-        e.x[j].data = NULL
-        if j >= len(arrays) or names[j] is None:
-            continue
-        check_operand(names[j], arrays[j], &e, arrays[0])
-        if j > 1 and not is_plain(arrays[j]):
-            check_writable(names[j], arrays[j])
-        view(&e.x[j], &e, arrays[j])
-        if j > 1:
-            e.width += e.itemsize
-        if e.size:
-            find_extent(arrays[j], &begin[j], &end[j])
-            for i in range(j):
-                near = near or (e.x[i].data != NULL and begin[i] < end[j] and begin[j] < end[i])
-    group.single = e.itemsize == sizeof(float)
-    put(&group, coefficients)
-    round_off(&group)
-    if e.size == 0:
-        return
-    if near:
-        present = [i for i in range(len(arrays)) if names[i] is not None]
-        check_disjoint([names[i] for i in present], [arrays[i] for i in present])
-    e.group = 0
-    starts[0] = 0
-    starts[1] = e.size
-    plan.entries, plan.groups, plan.starts, plan.count = &e, &group, starts, 1
-    drive_plan(&plan, e.size * e.width)
-
 
 @cython.final
 cdef class Engine:
@@ -106,7 +52,8 @@ cdef class Engine:
 
     ``params`` are the leaves of ``tree``, of the structure; ``members`` are the index of each one's group. A group
     has ``rule``, ``used_slots`` (names in the kernel's order, None where there is none), ``single`` (whether some
-    parameter is of float32) and ``ordered`` (its hyperparameters; another tuple when one is changed).
+    parameter is of float32), ``average`` (the same for all) and ``ordered`` (its hyperparameters; another tuple
+    when one is changed). ``memory`` is a function of a number of bytes that returns a buffer, or None.
     """
 
     cdef object __weakref__
@@ -126,11 +73,17 @@ cdef class Engine:
     cdef list labels, owners, layout
     cdef list coefficients  # one Coefficients a group
     cdef list grads  # of the step that is being made
+    cdef list indices  # of its gradients by rows: which parameter, which rows
+    cdef Stages stages  # beside its rule
+    cdef readonly int64_t skipped  # steps that were not made
+    cdef public int away  # how often parameters have been replaced by their averages
     cdef readonly list specs  # shape, dtype and order of each parameter, and so of its slots
     cdef cnp.ndarray arena  # the state of all parameters
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
 
-    def __cinit__(self, object structure, object tree, list params, list members, list groups):
+    def __cinit__(
+        self, object structure, object tree, list params, list members, list groups, object memory=None
+    ):
         cdef Py_ssize_t i, g
         cdef int k
         cdef npy_intp* geometry
@@ -142,6 +95,9 @@ cdef class Engine:
         check_disjoint([f"params{label}" for label in labels], params)
         self.structure, self.tree, self.params, self.labels, self.owners = structure, tree, params, labels, groups
         self.grads = [None] * len(params)
+        self.indices = []
+        self.stages = Stages()
+        self.stages.single = any([group.single for group in groups])
         self.specs = [
             (param.shape, param.dtype, "C" if param.flags.c_contiguous or not param.flags.f_contiguous else "F")
             for param in map(np.asarray, params)
@@ -172,7 +128,7 @@ cdef class Engine:
             e.shape = geometry
             e.x[0].strides = geometry + e.ndim
             geometry += 2 * e.ndim
-        self.allocate_state()
+        self.allocate_state(memory)
         self.note_regions()
         engines.add(self)
 
@@ -183,7 +139,7 @@ cdef class Engine:
         free(self.geometry)
         free(self.regions)
 
-    cdef int allocate_state(self) except -1:
+    cdef int allocate_state(self, object memory) except -1:
         # One block for the slots of all parameters; each begins on a cache line. NumPy asks for huge pages.
         cdef Py_ssize_t i, size = 0
         cdef Entry* e
@@ -198,7 +154,7 @@ cdef class Engine:
                     offsets[name] = size
                     size += (e.size * e.itemsize + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
             self.layout.append(offsets)
-        self.arena = new_arena(size)
+        self.arena = new_arena(size) if memory is None else arena_in(memory, size + PAGE, self.params)[:size]
         self.slots = self.views(self.arena)
         for i in range(self.count):
             e = &self.entries[i]
@@ -206,6 +162,8 @@ cdef class Engine:
                 if name is not None:
                     view(&e.x[2 + <Py_ssize_t> j], e, self.slots[i][name])
                     e.width += e.itemsize
+            if self.owners[e.group].average is not None:
+                self.slots[i]["average"][...] = self.params[i]
         return 0
 
     cdef list views(self, cnp.ndarray arena):
@@ -271,6 +229,8 @@ cdef class Engine:
             raise ValueError(f"params{self.labels[i]}: expected a writeable array, got a read-only one")
         if grad is None:
             return 0
+        if isinstance(grad, Rows):
+            return self.bind_rows(i, grad)
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
             if issubclass(type(grad), np.floating):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
@@ -285,36 +245,83 @@ cdef class Engine:
                 view(&e.x[1], e, grad)
         return e.size
 
+    cdef Py_ssize_t bind_rows(self, Py_ssize_t i, object grad) except -1:
+        # The same for a gradient by rows: of each row one, and in memory of its own.
+        cdef Entry* e = &self.entries[i]
+        index, values = summed(f"grads{self.labels[i]}", grad, self.params[i])
+        self.indices.append((i, index))
+        self.grads[i] = values
+        e.rows = <const npy_intp*> cnp.PyArray_DATA(<cnp.ndarray> index)
+        e.stepped = cnp.PyArray_SIZE(<cnp.ndarray> values)
+        view(&e.x[1], e, values)
+        return e.stepped
+
     cdef bint is_mine(self) noexcept:
         # Whether this very thread is in a step: in Python code that the step called, before its first write.
         return self.holder == PyThread_get_thread_ident()
 
-    def step(self, grads, bint only_checked=False):
+    def check(self, grads):
+        """Return the leaves of ``grads``, if a step could be made with them."""
+        if self.is_mine():
+            raise RuntimeError("check: expected a call from outside, got one from within a step of this optimizer")
+        with self.lock:
+            self.holder = PyThread_get_thread_ident()
+            try:
+                self.take_in(grads)
+                if self.indices:
+                    where = f"grads{self.labels[self.indices[0][0]]}"
+                    raise TypeError(f"{where}: expected an array, as ranks exchange whole gradients, got Rows")
+                return self.grads[:]
+            finally:
+                self.forget()
+
+    def step(self, grads, scale, max_norm, max_value, skip_nonfinite, zero):
         """Make one step. ``grads`` is a tree of the structure, with None for a parameter to skip.
 
-        With ``only_checked``, write nothing, and return the leaves of ``grads``.
+        Returns the norm of the gradients where ``max_norm`` is given.
         """
         if self.is_mine():
             raise RuntimeError("step: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
             self.holder = PyThread_get_thread_ident()
             try:
-                if only_checked:
-                    self.take_in(grads)
-                    return self.grads[:]
-                self.make_step(grads)
+                self.stages.check(scale, max_norm, max_value, skip_nonfinite, zero, self.owners[0].average)
+                self.make_step(grads, zero)
+                return self.stages.norm
             finally:
-                self.holder = 0
-                for i in range(self.count):
-                    self.grads[i] = None
+                self.forget()
 
-    cdef int make_step(self, object grads) except -1:
+    cdef int forget(self) except -1:
+        self.holder = 0
+        for i in range(self.count):
+            self.grads[i] = None
+        while self.indices:
+            i, _ = self.indices.pop()
+            self.entries[i].rows, self.entries[i].x[1].data = NULL, NULL
+            self.entries[i].stepped = self.entries[i].size
+        return 0
+
+    cdef int make_step(self, object grads, object zero) except -1:
         cdef Py_ssize_t g, total
+        if self.away:
+            raise RuntimeError("step: expected a call outside of averaged(), got one within")
         if self.steps == MAX_STEPS:
             raise OverflowError(f"t: expected a step count below 2**63, got {self.steps} steps already")
         for g in range(len(self.owners)):
             (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
         total = self.take_in(grads)
+        if self.indices and zero:
+            where = f"grads{self.labels[self.indices[0][0]]}"
+            raise ValueError(f"zero: expected False with gradients by rows, got True, and Rows as {where}")
+        self.plan.program = NULL
+        if not self.stages.bare:
+            self.stages.begin(self.labels, self.grads, self.owners[0].average, self.steps + 1)
+            self.plan.program = &self.stages.program
+            if self.stages.skipped:
+                self.skipped += 1
+                if self.stages.program.zero:
+                    drive_plan(&self.plan, total)
+                return 0
         drive_plan(&self.plan, total)
         self.steps += 1
         return 0
@@ -359,7 +366,7 @@ cdef class Engine:
             ordered[g] = self.owners[g].ordered
         return self.steps
 
-    def restore(self, int64_t t, list slots, list ordered):
+    def restore(self, int64_t t, list slots, list ordered, object average):
         """Replace what ``snapshot`` returns, all or nothing. The arrays must have the right names and shapes."""
         cdef cnp.ndarray image = new_arena(self.arena.size)
         cdef Py_ssize_t g
@@ -372,7 +379,7 @@ cdef class Engine:
             memcpy(cnp.PyArray_BYTES(self.arena), cnp.PyArray_BYTES(image), cnp.PyArray_SIZE(image))
             self.steps = t
             for g in range(len(ordered)):
-                self.owners[g].ordered = ordered[g]
+                self.owners[g].ordered, self.owners[g].average = ordered[g], average
 
     def hold(self):
         """Keep other threads out until ``let_go``, and return True; return False within a step of this thread."""

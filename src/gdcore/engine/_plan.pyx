@@ -4,7 +4,7 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.string cimport strcmp
 
 from gdcore.engine._drive cimport FAR, PIECE, Plan, drive_all, drive_piece
-from gdcore.engine._pool cimport prepare, run
+from gdcore.engine._pool cimport Task, prepare, run
 from gdcore._table cimport Kernel
 
 from . import variants
@@ -49,4 +49,21 @@ cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
         prepare()
         with nogil:
             run(drive_piece, <void*> plan, (total + PIECE - 1) // PIECE, size)
+    return 0
+
+
+cdef int drive_parts(Task task, void* job, Py_ssize_t count, Py_ssize_t size) except -1:
+    # All parts of a job over so many bytes that is no step.
+    cdef Py_ssize_t part
+    if size < 4 * BRIEF:
+        for part in range(count):
+            task(job, part)
+    elif size < 4 * LONG:
+        with nogil:
+            for part in range(count):
+                task(job, part)
+    else:
+        prepare()
+        with nogil:
+            run(task, job, count, size)
     return 0

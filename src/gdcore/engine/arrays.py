@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import describe, is_array
-from .overlaps import overlaps_itself
+from .overlaps import check_disjoint, overlaps_itself
 
 
 def check_writable(where: str, array: Any) -> None:
@@ -55,3 +55,22 @@ def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
         raise TypeError(said if array.dtype.isnative else f"{said} in byte order {array.dtype.byteorder!r}")
     if array.shape != param.shape:
         raise ValueError(said)
+
+
+def arena_in(memory: Any, size: int, params: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Return ``size`` zeroed bytes of the buffer that ``memory(size)`` returns. Raises TypeError or ValueError."""
+    if not callable(memory):
+        raise TypeError(f"memory: expected a function of a number of bytes, got {type(memory).__name__}")
+    buffer = memory(size)
+    try:
+        view = memoryview(buffer)
+    except TypeError:
+        raise TypeError(f"memory: expected it to return a buffer, got {type(buffer).__name__}") from None
+    if view.readonly or not view.c_contiguous:
+        raise ValueError("memory: expected a writeable, contiguous buffer, got another")
+    if view.nbytes < size:
+        raise ValueError(f"memory: expected a buffer of {size} bytes or more, got {view.nbytes}")
+    arena = np.frombuffer(buffer, np.uint8, size)
+    check_disjoint(["params"] * len(params) + ["memory"], [*params, arena])
+    arena[...] = 0
+    return arena

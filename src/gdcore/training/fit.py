@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Steps(Protocol):
     """What :func:`fit` needs of an optimizer."""
 
-    def step(self, grads: Any, /) -> None:
+    def step(self, grads: Any, /) -> object:
         """Update the parameters in place."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ..arguments import Array
 from ..checkpoints import Checkpoint, read, restore, save
 from ..clipping import Limits
+from ..stepping import Optimizer
 from .history import History, Record
 
 ValueAndGrad = Callable[..., tuple[Any, Any]]
@@ -85,7 +86,10 @@ class Alone:
         self.due: Callable[[], bool] = lambda: False
 
     def _limited_step(self, grads: Any) -> None:
-        self.optimizer.step(self.limits.applied(grads))
+        if isinstance(self.optimizer, Optimizer):
+            self.optimizer.step(grads, **vars(self.limits))
+        else:  # which need know nothing of limits
+            self.optimizer.step(self.limits.applied(grads))
 
     def agree(self, params: Any, *_: Any) -> None:
         """Raise ValueError unless the optimizer steps ``params``, if it knows."""

@@ -8,14 +8,20 @@ gate sees all.
 from . import (  # noqa: F401  # their rows
     activations,
     arithmetic,
+    decompositions,
     determinants,
     indexing,
     layers,
     linalg,
+    matrices,
+    moves,
     nets,
     pictures,
     reductions,
+    sequences,
     shapes,
+    statistics,
+    ufuncs,
 )
 
 from . import registry  # isort: skip  # when all rows are there

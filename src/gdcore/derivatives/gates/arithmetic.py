@@ -173,7 +173,7 @@ PLAIN.extend([
     np.not_equal, np.logical_and, np.logical_or, np.logical_not, np.logical_xor, np.all, np.any, np.argmax,
     np.argmin, np.argsort, np.argwhere, np.nonzero, np.flatnonzero, np.count_nonzero, np.searchsorted,
     np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
-    np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort, np.array_repr, np.array_str,
-    np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
+    np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort, np.argpartition,
+    np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
 ])
 # fmt: on

@@ -43,7 +43,7 @@ def index_stacked(h: Any, index: tuple[Any, ...], new: int) -> Any:
     return np.stack([part[index] for part in h])
 
 
-_scatter = Gate("scatter", _put, (_pull_scatter,), stacks=True)
+scatter = Gate("scatter", _put, (_pull_scatter,), stacks=True)
 
 
 def _is_basic(index: Any) -> bool:
@@ -52,7 +52,7 @@ def _is_basic(index: Any) -> bool:
 
 def _pull_index(shape: Shape, ndim: int, index: tuple[Any, ...]) -> Pull:
     if _is_basic(index):
-        return lambda g: _scatter(g, _stacked(index, g.ndim - ndim), g.shape[: g.ndim - ndim] + shape, False)
+        return lambda g: scatter(g, _stacked(index, g.ndim - ndim), g.shape[: g.ndim - ndim] + shape, False)
     repeated = _may_repeat(index)
     # A lone array at the front keeps its place behind further axes; NumPy moves several that a slice parts.
     together = len(index) == 1
@@ -60,8 +60,8 @@ def _pull_index(shape: Shape, ndim: int, index: tuple[Any, ...]) -> Pull:
     def pull(g: Any) -> Any:
         new = g.ndim - ndim
         if not new or together:
-            return _scatter(g, _stacked(index, new), g.shape[:new] + shape, repeated)
-        return np.stack([_scatter(part, index, shape, repeated) for part in g])
+            return scatter(g, _stacked(index, new), g.shape[:new] + shape, repeated)
+        return np.stack([scatter(part, index, shape, repeated) for part in g])
 
     return pull
 
@@ -175,7 +175,7 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> 
     if mode == "constant":
         frame = np.pad(np.zeros(array.shape, array.dtype), pad_width, mode, **options)
         at = np.pad(places, pad_width, constant_values=-1)
-        return frame + _scatter(np.ravel(array), (at >= 0,), at.shape, False)
+        return frame + scatter(np.ravel(array), (at >= 0,), at.shape, False)
     if options.get("reflect_type", "even") != "even":
         raise TypeError(
             f"np.pad: reflect_type: expected 'even' with a traced array, got {options['reflect_type']!r}"
@@ -227,7 +227,7 @@ def _diag(v: Any, k: int = 0) -> Any:
         return _diagonal(v, k)
     at = np.arange(len(v))
     n = len(v) + abs(k)
-    return _scatter(v, (at - min(k, 0), at + max(k, 0)), (n, n), False)
+    return scatter(v, (at - min(k, 0), at + max(k, 0)), (n, n), False)
 
 
 def _lower(m: Any, k: int) -> Any:

@@ -95,7 +95,7 @@ def dropout(x: Any, rate: float, rng: np.random.Generator) -> Any:
     Raises TypeError or ValueError for others.
 
     >>> dropout(np.ones(6), 0.5, np.random.default_rng(0))
-    array([2., 2., 0., 0., 2., 2.])
+    array([2., 2., 2., 0., 0., 0.])
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", 2014.
     """

@@ -14,8 +14,9 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._gate import Gate, shrink
 from .._tape import Pull
-from .._traced import Traced, real
+from .._traced import real
 from .._usual import Matmul
+from ..joining import array, is_sparse
 from .determinants import square_examples
 from .lengths import along, in_range, power_of_two
 from .table import TABLE, Row, derived, row
@@ -69,19 +70,21 @@ _matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=
 _apply_matmul = Matmul(_matmul)
 
 
-def array(x: Any) -> Any:
-    """Return ``x`` if it is an array, traced or not, and else the array of it, as functions of NumPy do."""
-    return x if type(x) is Traced or type(x) is np.ndarray else np.asarray(x)
+_sparse_product: Gate = Gate(
+    "scipy.sparse @",
+    lambda w, x: x @ w,
+    (lambda ans, w, x: lambda g: _sparse_product(g, x.T), None),
+)
 
 
 def matmul(x: Any, y: Any) -> Any:
     """Return ``x @ y``, one or both of them traced."""
-    # The vjps ask a constant for its axes too.
-    if type(x) is not Traced and type(x) is not np.ndarray:
-        x = np.asarray(x)
-    if type(y) is not Traced and type(y) is not np.ndarray:
-        y = np.asarray(y)
-    return _apply_matmul(x, y)
+    if is_sparse(x):
+        return _sparse_product(array(y), x)
+    if is_sparse(y):
+        x = array(x)
+        return _sparse_product(x, y.T) if x.ndim == 1 else _sparse_product(x.T, y.T).T
+    return _apply_matmul(array(x), array(y))  # the vjps ask a constant for its axes too
 
 
 TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul, matmul, operator.matmul, matmul))
@@ -133,7 +136,7 @@ def _tensordot_examples(draw: Any) -> list[tuple[Any, ...]]:
 def _tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     if isinstance(axes, int | np.integer):
         axes = tuple(range(-int(axes), 0)), tuple(range(int(axes)))
-    x, y = (z if type(z) is Traced else np.asarray(z) for z in (x, y))
+    x, y = array(x), array(y)
     at_x, at_y = (
         list(normalize_axis_tuple(tuple(np.atleast_1d(group).astype(int)), x_or_y.ndim))
         for group, x_or_y in zip(axes, (x, y), strict=True)
@@ -203,17 +206,27 @@ _einsum = row(
         ("b...,b->...", draw(2, 3), draw(2)),
         ("ij,kj->i", draw(2, 3), draw(4, 3)),
         ("ij,jk->ik", draw(2, 0), draw(0, 2)),
+        (draw(2, 3), [0, 1], draw(3, 2), [1, 2], [0, 2]),
+        (draw(3, 3), [0, 0]),
+        (draw(2, 3), [..., 1], draw(3), [1], [...]),
     ],
 )
 
 
 def _einsum_entry(subscripts: Any, *operands: Any, optimize: Any = False, **kwargs: Any) -> Any:
     if not isinstance(subscripts, str):
-        raise TypeError(
-            f"np.einsum: subscripts: expected a string such as 'ij,jk->ik', got {type(subscripts).__name__}"
-        )
+        subscripts, operands = _written_out(subscripts, *operands)
     operands = tuple(map(array, operands))
     return _einsum(_explicit(subscripts.replace(" ", ""), operands), *operands, **kwargs)
+
+
+def _written_out(*args: Any) -> tuple[str, tuple[Any, ...]]:
+    """Return the subscripts as a string, given operands that are followed by lists of numbers."""
+    terms = ["".join("..." if k is ... else ascii_letters[k] for k in term) for term in args[1::2]]
+    written = ",".join(terms)
+    if len(args) % 2:
+        written += "->" + "".join("..." if k is ... else ascii_letters[k] for k in args[-1])
+    return written, args[: len(args) // 2 * 2 : 2]
 
 
 def _explicit(subscripts: str, operands: tuple[Any, ...]) -> str:
@@ -304,10 +317,11 @@ def _norm_examples(draw: Any) -> list[tuple[Any, ...]]:
         (draw(2, 3), {"axis": 1, "keepdims": True}),
         (draw(3), 1), (draw(3), np.inf), (draw(3), -np.inf), (draw(3), 3), (draw(2, 3), 1), (draw(2, 3), np.inf),
         (draw(2, 3, 2), "fro", (0, 2)), (draw(2, 3, 2), -1, (0, 1)), (draw(3, 2), 2, 1), (draw(0),),
+        (draw(2, 3), 2), (draw(3, 3), -2), (draw(2, 3, 2), "nuc", (0, 2)),
     ]  # fmt: skip
 
 
-_euclidean_gate = Gate("np.linalg.norm", lambda x, axis: in_range(_euclidean, x, axis), (_pull_norm,), stacks=True)
+euclidean = Gate("np.linalg.norm", lambda x, axis: in_range(_euclidean, x, axis), (_pull_norm,), stacks=True)
 
 
 @derived(np.linalg.norm, examples=_norm_examples)
@@ -317,17 +331,22 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
     )
     axes = normalize_axis_tuple(axes, x.ndim)
     if ord is None or ord == "fro" or (ord == 2 and len(axes) == 1):
-        ans = _euclidean_gate(x, axes)
+        ans = euclidean(x, axes)
     elif len(axes) == 1 and isinstance(ord, int | float | np.number) and ord != 0:
         ans = _vector_norm(np.abs(x), ord, axes[0])
+    elif len(axes) == 1 and ord == 0:
+        return np.linalg.norm(real(x), 0, axes[0], keepdims)
+    elif len(axes) == 2 and ord in {2, -2, "nuc"}:
+        s = np.linalg.svdvals(np.moveaxis(x, axes, (-2, -1)))
+        ans = s.sum(axis=-1) if ord == "nuc" else s[..., 0] if ord == 2 else s[..., -1]
     elif len(axes) == 2 and ord in {1, -1, np.inf, -np.inf}:
         first, last = axes if abs(ord) == 1 else axes[::-1]
         sums = np.abs(x).sum(axis=first, keepdims=True)
         ans = np.squeeze((np.max if ord > 0 else np.min)(sums, axis=last, keepdims=True), axes)
     else:
         raise TypeError(
-            f"np.linalg.norm: ord: expected None, 'fro', 1, -1, inf, -inf, or another number but 0 for vectors, "
-            f"got {ord!r} for {len(axes)} axes"
+            f"np.linalg.norm: ord: expected None, 'fro', 'nuc', 1, -1, 2, -2, inf, -inf, or another number for "
+            f"vectors, got {ord!r} for {len(axes)} axes"
         )
     return np.expand_dims(ans, axes) if keepdims else ans
 

@@ -5,7 +5,7 @@ gradient 0.
 """
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from .._gate import Gate
 from .._tape import Pull
 from .._traced import real
 from .._usual import Total
-from ..refusals import name_of
+from ..joining import array
+from ..refusals import name_of, refuse_options
 from .lengths import along, in_range, moderate, power_of_two
 from .products import others
 from .table import TABLE, Row
@@ -126,6 +127,9 @@ def _pull_cumsum(ans: Any, x: Any, axis: Any = None) -> Pull:
     return lambda g: np.cumsum(g[back], axis=g.ndim - ndim)[back]
 
 
+WHERE: Final = np.array([[True, False, True], [True, True, False]])
+
+
 def _reduce_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [
         (draw(),), (draw(3),), (draw(2, 3),), (draw(2, 3), 0), (draw(2, 3), -1),
@@ -135,7 +139,8 @@ def _reduce_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 
 def _sum_examples(draw: Any) -> list[tuple[Any, ...]]:
-    return [*_reduce_examples(draw), (draw(0),), (draw(2, 0), 1), (draw(0, 2), 0)]
+    further = [(draw(2, 3), {"where": WHERE, "axis": 1, "initial": 2.0}), (draw(3), {"dtype": np.float64})]
+    return [*_reduce_examples(draw), (draw(0),), (draw(2, 0), 1), (draw(0, 2), 0), *further]
 
 
 def _prod_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -146,35 +151,124 @@ def _prod_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 def _spread_examples(draw: Any) -> list[tuple[Any, ...]]:
     some = _reduce_examples(draw)[1:]
-    return [*some, (draw(3), {"ddof": 1}), (draw(2, 3), {"axis": 1, "ddof": 1}), (draw(0, 2), 1)]
+    further = [
+        (draw(2, 3), {"where": WHERE, "axis": 1, "ddof": 0.5}),
+        (draw(2, 3), {"where": WHERE, "keepdims": True}),
+    ]
+    return [*some, (draw(3), {"ddof": 1}), (draw(2, 3), {"axis": 1, "ddof": 1}), (draw(0, 2), 1), *further]
 
 
 def _extremum_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [*_reduce_examples(draw), (draw(0, 2), 1)]
 
 
+def _mean_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [*_extremum_examples(draw), (draw(2, 3), {"where": WHERE, "axis": 1}), (draw(2, 3), {"where": WHERE})]
+
+
+def _max_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [*_extremum_examples(draw), (draw(2, 3), {"where": WHERE, "axis": 1, "initial": -1.0})]
+
+
+def _min_examples(draw: Any) -> list[tuple[Any, ...]]:
+    return [*_extremum_examples(draw), (draw(2, 3), {"where": WHERE, "axis": 0, "initial": 1.0})]
+
+
 def _cumsum_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(4),), (draw(2, 3),), (draw(2, 3), 0), (draw(2, 3, 2), -2), (draw(2, 3), {"axis": 1}), (draw(0),)]
 
 
-def reduction(function: Any, pull: Any, names: str, examples: Any, forward: Any = None) -> None:
-    """Add the gate of a function whose options come in the order of ``names``."""
-    options = tuple(names.split())
+def reduction(
+    function: Any, pull: Any, names: str, examples: Any, forward: Any = None, further: Any = None
+) -> None:
+    """Add the gate of a function whose options come in the order of ``names``.
+
+    ``further(way, x, where, initial, **options)`` is what ``where`` and ``initial`` mean.
+    """
+    order = tuple(names.split())
 
     def entry(x: Any, *given: Any, **named: Any) -> Any:
-        return gate(x, **dict(zip(options, given, strict=False)), **named)
+        x = array(x)
+        options = dict(zip(order, given, strict=False), **named)
+        if options.get("dtype") is not None:
+            x = x.astype(options["dtype"])
+        options.pop("dtype", None)
+        if options.get("keepdims") is np._NoValue:
+            del options["keepdims"]
+        where, initial = options.pop("where", True), options.pop("initial", None)
+        where = True if where is np._NoValue else where
+        initial = None if initial is np._NoValue else initial
+        if where is True and initial is None:
+            return gate(x, **options)
+        if further is None:
+            refuse_options(name, {"where": where, "initial": initial})
+        return further(entry, x, real(where), initial, **options)
 
-    gate = Gate(name_of(function), forward or function, (pull,), stacks=True)
+    name = name_of(function)
+    gate = Gate(name, forward or function, (pull,), stacks=True)
     total = function in {np.sum, np.mean}
     way = Total(gate, entry, mean=function is np.mean) if total else entry
     TABLE.append(Row(function, examples, function, way))
 
 
-reduction(np.sum, _pull_sum, "axis dtype out keepdims", _sum_examples)
-reduction(np.mean, _pull_mean, "axis dtype out keepdims", _extremum_examples)
-reduction(np.prod, _pull_prod, "axis dtype out keepdims", _prod_examples)
-reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples)
-reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples, _std)
-reduction(np.max, _pull_extremum, "axis out keepdims", _extremum_examples)
-reduction(np.min, _pull_extremum, "axis out keepdims", _extremum_examples)
+def _further(join: Any, fill: Any) -> Any:
+    """Return what ``where`` and ``initial`` mean where elements that do not count can be filled with a number."""
+
+    def further(way: Any, x: Any, where: Any, initial: Any, **options: Any) -> Any:
+        if where is not True:
+            if fill is None and initial is None:
+                raise ValueError("initial: expected a number with where, got none")
+            x = np.where(where, x, np.asarray(real(initial) if fill is None else fill, x.dtype))
+        ans = way(x, **options)
+        return ans if initial is None else join(ans, initial)
+
+    return further
+
+
+def _further_mean(way: Any, x: Any, where: Any, initial: None, **options: Any) -> Any:
+    return _chosen_sum(x, where, **options) / _count(x, where, **options)
+
+
+def _chosen_sum(x: Any, where: Any, axis: Any = None, **options: Any) -> Any:
+    return np.sum(np.where(where, x, 0), axis, **options)
+
+
+def _count(x: Any, where: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
+    return np.asarray(np.sum(np.broadcast_to(where, x.shape), axis, keepdims=keepdims), x.dtype)[()]
+
+
+def _deviations(x: Any, where: Any, axis: Any) -> Any:
+    return np.where(where, x - _further_mean(None, x, where, None, axis=axis, keepdims=True), 0)
+
+
+def _further_var(
+    way: Any, x: Any, where: Any, initial: None, *, ddof: float = 0, axis: Any = None, **options: Any
+) -> Any:
+    count = np.maximum(_count(x, where, axis, **options) - ddof, 0)
+    return np.sum(np.square(_deviations(x, where, axis)), axis, **options) / count.astype(x.dtype)
+
+
+def _further_std(
+    way: Any, x: Any, where: Any, initial: None, *, ddof: float = 0, axis: Any = None, **options: Any
+) -> Any:
+    # The deviation of all, of which those that do not count are 0 and leave the mean, 0, as it is.
+    count = np.maximum(_count(x, where, axis, **options) - ddof, 0)
+    apart = _deviations(x, where, axis)
+    n = elements_of(x.shape, axis)
+    return way(apart, axis=axis, **options) * np.sqrt(n / count).astype(x.dtype)
+
+
+reduction(np.sum, _pull_sum, "axis dtype out keepdims initial where", _sum_examples, further=_further(np.add, 0))
+reduction(np.mean, _pull_mean, "axis dtype out keepdims", _mean_examples, further=_further_mean)
+reduction(
+    np.prod, _pull_prod, "axis dtype out keepdims initial where", _prod_examples, further=_further(np.multiply, 1)
+)
+reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples, further=_further_var)
+reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples, _std, further=_further_std)
+reduction(
+    np.max, _pull_extremum, "axis out keepdims initial where", _max_examples, further=_further(np.maximum, None)
+)
+reduction(
+    np.min, _pull_extremum, "axis out keepdims initial where", _min_examples, further=_further(np.minimum, None)
+)
 reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples)

@@ -7,7 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from .._gate import Gate, shrink
 from .._tape import Pull
-from .._traced import Traced
+from ..joining import array
 from .reductions import axes_of
 from .table import TABLE, Row, derived, row
 
@@ -63,7 +63,7 @@ for _function, _ndim in ((np.atleast_1d, 1), (np.atleast_2d, 2)):
     @derived(_function, examples=lambda draw: [(draw(),), (draw(3),), (draw(2, 3),)])
     def _atleast(*arrays: Any, _ndim: int = _ndim) -> Any:
         grown = []
-        for x in map(_array, arrays):
+        for x in map(array, arrays):
             grown.append(x if x.ndim >= _ndim else _reshape_gate(x, (1,) * (_ndim - x.ndim) + x.shape))
         return grown[0] if len(grown) == 1 else tuple(grown)
 
@@ -172,11 +172,7 @@ _concatenate_gate = Gate(
 def _concatenate(arrays: Any, axis: Any = 0, out: None = None, **options: Any) -> Any:
     if axis is None:
         arrays, axis = [np.ravel(x) for x in arrays], 0
-    return _concatenate_gate(*map(_array, arrays), axis=axis, out=out, **options)
-
-
-def _array(x: Any) -> Any:
-    return x if isinstance(x, Traced) else np.asarray(x)
+    return _concatenate_gate(*map(array, arrays), axis=axis, out=out, **options)
 
 
 @derived(
@@ -189,17 +185,17 @@ def _array(x: Any) -> Any:
     ],
 )
 def _stack(arrays: Any, axis: int = 0, out: None = None, **options: Any) -> Any:
-    return _concatenate_gate(*(np.expand_dims(_array(x), axis) for x in arrays), axis=axis, out=out, **options)
+    return _concatenate_gate(*(np.expand_dims(array(x), axis) for x in arrays), axis=axis, out=out, **options)
 
 
 @derived(np.vstack, examples=lambda draw: [([draw(3), draw(3)],), ([draw(2, 3), draw(3)],)])
 def _vstack(arrays: Any, **options: Any) -> Any:
-    return _concatenate_gate(*(np.atleast_2d(_array(x)) for x in arrays), axis=0, **options)
+    return _concatenate_gate(*(np.atleast_2d(array(x)) for x in arrays), axis=0, **options)
 
 
 @derived(np.hstack, examples=lambda draw: [([draw(3), draw(2)],), ([draw(2, 3), draw(2, 1)],), ([draw(), draw()],)])
 def _hstack(arrays: Any, **options: Any) -> Any:
-    arrays = [np.atleast_1d(_array(x)) for x in arrays]
+    arrays = [np.atleast_1d(array(x)) for x in arrays]
     return _concatenate_gate(*arrays, axis=0 if arrays[0].ndim == 1 else 1, **options)
 
 
@@ -210,7 +206,7 @@ def _split_by(function: Any, ary: Any, indices_or_sections: Any, axis: int) -> l
     return [ary[(*before, slice(int(part[0]), int(part[-1]) + 1) if len(part) else slice(0, 0))] for part in parts]
 
 
-def _weighted_parts(function: Any) -> Any:
+def weighted_parts(function: Any) -> Any:
     """Return the function that examples judge: one array of all parts, each multiplied with its number."""
     return lambda x, *args, **kwargs: np.concatenate(
         [np.ravel(i * part) for i, part in enumerate(function(x, *args, **kwargs))]
@@ -220,7 +216,7 @@ def _weighted_parts(function: Any) -> Any:
 @derived(
     np.array_split,
     examples=lambda draw: [(draw(5), 2), (draw(2, 4), 3, 1)],
-    of=_weighted_parts(np.array_split),
+    of=weighted_parts(np.array_split),
 )
 def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_by(np.array_split, ary, indices_or_sections, axis)
@@ -234,7 +230,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]
         (draw(2, 4), 2, -1),
         (draw(2, 4), {"indices_or_sections": 2, "axis": 1}),
     ],
-    of=_weighted_parts(np.split),
+    of=weighted_parts(np.split),
 )
 def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_by(np.split, ary, indices_or_sections, axis)

@@ -1,0 +1,38 @@
+"""What NumPy and SciPy ask of a traced value when they would make an array of it, and what they get."""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..arguments import describe
+from .refusals import JOIN
+
+
+def array_of_elements(x: Any, plain: Any, dtype: Any) -> Any:
+    """Return the array of objects of the elements of ``x``, a traced value of ``plain``, each of them traced.
+
+    Raises TypeError for a dtype that could not hold them.
+    """
+    if dtype is not None and np.dtype(dtype).char != "O":
+        raise TypeError(
+            f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
+            f"{describe(plain)} to a plain array of {np.dtype(dtype)}, or written into one; {JOIN}, "
+            f"and gd.stop_gradient(x) makes them plain"
+        )
+    whole = np.empty(() if asks_for_product(sys._getframe(1)) else x.shape, object)
+    for at in np.ndindex(whole.shape):
+        whole[at] = x[at] if at else x
+    return whole
+
+
+def asks_for_product(frame: Any) -> bool:
+    """Return whether it is SciPy's ``X @ w`` that asks: of what is no array, it leaves the product to ``w``."""
+    module = str(frame.f_globals.get("__name__", ""))
+    return bool(frame.f_code.co_name == "_matmul_dispatch") and module.startswith("scipy.sparse")
+
+
+def in_mean_of_list(x: Any) -> bool:
+    """Return whether ``np.mean`` of a list asks its sum for a dtype, to make such a number of it; it need not."""
+    frame = sys._getframe(1)
+    return frame.f_globals.get("__name__") == "numpy._core._methods" and frame.f_locals.get("ret") is x

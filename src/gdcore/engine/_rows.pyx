@@ -1,0 +1,63 @@
+"""Gradients by rows, checked and brought into the form in which a step reads them: each row once."""
+
+from libc.string cimport memcpy
+cimport numpy as cnp
+from numpy cimport npy_intp
+
+import numpy as np
+
+from ..arguments import describe
+
+cnp.import_array()
+
+ctypedef fused floating:
+    float
+    double
+
+
+cdef void add(floating* total, const floating* row, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        total[i] = total[i] + row[i]
+
+
+def summed(str where, object rows, object param):
+    """Return which rows of a parameter a gradient by rows is of, in rising order, and the sum of each, in C order.
+
+    Raises TypeError or ValueError for one that does not fit the parameter.
+    """
+    cdef cnp.ndarray index, values, order, sums
+    cdef npy_intp* own
+    cdef const npy_intp* place
+    cdef Py_ssize_t i, n, count = 0, width
+    cdef npy_intp row, last = -1
+    cdef char* total = NULL
+    rows.check(f"{where}.")
+    param = np.asarray(param)
+    shape = (len(rows.index), *param.shape[1:])
+    if param.ndim == 0:
+        raise ValueError(f"{where}: expected a gradient that is an array, as a 0-d parameter has no rows, got Rows")
+    if rows.length != len(param) or rows.values.shape != shape:
+        raise ValueError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
+    if rows.values.dtype != param.dtype:
+        raise TypeError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
+    index = np.array(rows.index, np.intp)
+    values = np.ascontiguousarray(rows.values)
+    order = np.argsort(index, kind="stable")
+    sums = np.empty(shape, param.dtype)
+    n = len(rows.index)
+    width = cnp.PyArray_NBYTES(sums) // n if n else 0
+    own, place = <npy_intp*> cnp.PyArray_DATA(index), <const npy_intp*> cnp.PyArray_DATA(order)
+    found = np.empty(n, np.intp)
+    for i in range(n):
+        row = own[place[i]]
+        if row != last:
+            total = cnp.PyArray_BYTES(sums) + count * width
+            memcpy(total, cnp.PyArray_BYTES(values) + place[i] * width, width)
+            (<npy_intp*> cnp.PyArray_DATA(<cnp.ndarray> found))[count] = last = row
+            count += 1
+        elif cnp.PyArray_ITEMSIZE(sums) == 4:
+            add(<float*> total, <const float*> (cnp.PyArray_BYTES(values) + place[i] * width), width // 4)
+        else:
+            add(<double*> total, <const double*> (cnp.PyArray_BYTES(values) + place[i] * width), width // 8)
+    return found[:count], sums[:count]

@@ -1,0 +1,68 @@
+"""The page of what is differentiated is that of the table; running this file writes it anew."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdcore as gd
+from gdcore.derivatives.gates import registry
+from gdcore.derivatives.gates.table import CONSTANTS, PLAIN, TABLE
+from gdcore.derivatives.refusals import name_of
+
+PAGE = Path(__file__).parents[2] / "docs" / "differentiated.md"
+GATES = Path(registry.__file__).parent
+
+HEAD = """# What is differentiated
+
+Written from the table of gates by `tests/derivatives/test_page.py`, which fails when this page is stale.
+Methods of arrays and operators follow from it: `x.cumprod()`, `x @ y`. For others, `gd.gate` makes a gate: see
+[gates.md](gates.md).
+
+```python
+import numpy as np
+import gdcore as gd
+
+assert np.allclose(gd.grad(np.median)(np.array([1.0, 5.0, 2.0])), [0, 0, 1])
+```
+"""
+
+
+def listed(functions):
+    return ", ".join(f"`{name}`" for name in sorted({name_of(function) for function in functions})) + "\n"
+
+
+def conventions():
+    for path in sorted(GATES.glob("*.py")):
+        said = ast.get_docstring(ast.parse(path.read_text())) or ""
+        first, _, more = said.partition("\n\n")
+        if path.stem in {"__init__", "registry", "table"} or not more:
+            continue
+        yield f"- {' '.join(first.split())} {' '.join(more.split())}"
+
+
+def page():
+    functions = [row.function for row in TABLE] + list(registry.ALIASES)
+    ours = [f for f in functions if name_of(f).startswith("gd.")]
+    linalg = [f for f in functions if name_of(f).startswith("np.linalg.")]
+    others = [f for f in functions if f not in ours + linalg and name_of(f).startswith("np.")]
+    return "\n".join([
+        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## gdcore\n", listed(ours),
+        "## Constants\n", "Their derivative is 0, where there is one.\n", listed(CONSTANTS),
+        "## What gives no floats\n", "These take traced values and give plain ones.\n", listed(PLAIN),
+        "## Conventions\n", *conventions(), "",
+    ])  # fmt: skip
+
+
+def test_the_page_is_that_of_the_table():
+    assert PAGE.read_text() == page(), "write it anew: python tests/derivatives/test_page.py"
+
+
+def test_the_error_of_a_missing_gate_names_the_page():
+    with pytest.raises(TypeError, match=r"docs/differentiated\.md"):
+        gd.grad(lambda x: np.unique(x).sum())(np.ones(2))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
