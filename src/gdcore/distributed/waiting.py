@@ -4,9 +4,11 @@ A rank that waits within MPI hears nothing, so a thread of it looks on. When the
 of the other ranks where they are: one that is stopped, gone, or at something else has not come, and never will.
 """
 
+import atexit
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -46,6 +48,8 @@ class Waiting:
         self._since = time.monotonic()
         thread = threading.get_ident()
         self._outer = _waits.get(thread)
+        if id(self._comm) not in _letters:
+            _letters[id(self._comm)] = _Letters(self._comm)
         _waits[thread] = self
         if not _lookers:
             _start()
@@ -85,13 +89,16 @@ class Waiting:
     def _hear(self) -> None:
         while self._comm.Iprobe(tag=TAG):
             rank, kind, what = self._comm.recv(tag=TAG)
+            _letters[id(self._comm)].received[rank] += 1
             if kind == "?":
                 self._send("!", rank)
             elif self._asked:
                 self._answers[rank] = what
 
     def _send(self, kind: str, rank: int) -> None:
-        _sent.append(self._comm.isend((self._comm.Get_rank(), kind, self._what), rank, TAG))
+        letters = _letters[id(self._comm)]
+        letters.requests.append(self._comm.isend((self._comm.Get_rank(), kind, self._what), rank, TAG))
+        letters.sent[rank] += 1
 
     def _absent(self) -> Iterator[str]:
         for rank in range(self._comm.Get_size()):
@@ -118,8 +125,23 @@ _lock = threading.Lock()
 """Held to look at a block, and to leave one."""
 
 _lookers: list[threading.Thread] = []
-_sent: list[Any] = []
-"""Requests of messages, which are kept until they have been sent."""
+
+
+class _Letters:
+    """The messages of one communicator: how many went to each rank and came from it, and those under way."""
+
+    def __init__(self, comm: Comm) -> None:
+        self.comm = comm
+        self.sent: Counter[int] = Counter()
+        self.received: Counter[int] = Counter()
+        self.requests: list[Any] = []
+
+
+_letters: dict[int, _Letters] = {}
+"""By the id of the communicator, in the order of their first block, which is the same on all ranks."""
+
+_ended = threading.Event()
+"""That nobody looks on any more."""
 
 
 def _several_threads() -> bool:
@@ -132,11 +154,33 @@ def _several_threads() -> bool:
 def _start() -> None:
     _lookers.append(threading.Thread(target=_look_on, name="gdcore-ranks", daemon=True))
     _lookers[0].start()
+    atexit.register(_receive_the_rest)
+
+
+def _receive_the_rest() -> None:
+    """Receive all that was sent: a question may come when its block has been left, and MPI must not end before.
+
+    All ranks do it, when their programs end.
+    """
+    from mpi4py import MPI  # noqa: PLC0415
+
+    _ended.set()
+    _lookers[0].join()
+    if MPI.Is_finalized():
+        return
+    for letters in _letters.values():
+        comm = letters.comm
+        if comm == MPI.COMM_NULL:
+            continue
+        coming = comm.alltoall([letters.sent[rank] for rank in range(comm.Get_size())])
+        for rank, count in enumerate(coming):
+            for _ in range(count - letters.received[rank]):
+                comm.recv(source=rank, tag=TAG)
+        MPI.Request.waitall(letters.requests)
 
 
 def _look_on() -> None:
-    while True:
-        time.sleep(TICK)
+    while not _ended.wait(TICK):
         for thread, wait in [*_waits.items()]:
             with _lock:
                 if _waits.get(thread) is wait:
