@@ -185,13 +185,17 @@ def test_what_cannot_be_read_is_one_line_that_says_where(gdc, case):
 def test_quoted_texts_are_texts_and_others_may_be_missing(gdc):
     for quote, kinds in (("{}", ("DE", "FR")), ('"{}"', ("DE", "FR", "NA"))):
         text = "c,y\n" + "".join(f"{quote.format(c)},{i % 5}.5\n" for i, c in enumerate(["NA", "DE", "FR"] * 14))
-        argv = ("train", file(text), "--target", "y", "--output", "m.npz", "--epochs", 1)
+        data = file(text)
+        argv = ("train", data, "--target", "y", "--output", "m.npz", "--epochs", 1)
         assert gdc(*argv, "--missing", "fill")[0] == 0
         assert TableModel.load("m.npz").columns.texts == {"c": kinds}
         status, _, err = gdc(*argv)
         assert (status, "'c' (14); fill them in" in err) == ((1, True) if len(kinds) == 2 else (0, False))
         if status:
             assert "'NA', as in column 'c', counts as one, unless --na says otherwise" in err
+            dropped = gdc("train", data, "--target", "c", "--missing", "drop", "--epochs", 1)[2].splitlines()[0]
+            said = "14 rows of 42 left out, as values are missing; 'NA', as in column 'c', counts as one"
+            assert dropped == f"gdcore: warning: {said}, unless --na says otherwise"
         assert gdc(*argv, "--na=")[0] == 0
         assert TableModel.load("m.npz").columns.texts == {"c": ("DE", "FR", "NA")}
         new = file('c\nNA\n"NA"\n', "new.csv")

@@ -21,6 +21,7 @@ from ..tables import (
     cut,
     listed,
     said_missing,
+    taken_for_missing,
 )
 from .errors import USAGE, CommandError
 from .options import Options
@@ -146,7 +147,7 @@ def _without_missing(options: Options, table: Table, account: Account) -> tuple[
             f"values are missing {why} and --missing fill"
         )
     said = f"{counted(rows - left, 'row')} of {rows} left out, as values are missing"
-    return kept, [f"{said} {why}" if 2 * left < rows else said]
+    return kept, [f"{said} {why}" if 2 * left < rows else f"{said}{taken_for_missing(table, missing)}"]
 
 
 def _check_rows(options: Options, rows: int) -> None:

@@ -11,6 +11,7 @@ from .account import Wishes as Wishes
 from .account import account_of as account_of
 from .columns import Columns as Columns
 from .columns import said_missing as said_missing
+from .columns import taken_for_missing as taken_for_missing
 from .errors import TableError as TableError
 from .forms import PLAIN as PLAIN
 from .forms import is_format as is_format

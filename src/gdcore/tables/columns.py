@@ -1,6 +1,6 @@
 """How the columns of a table become the features of a model: numbers standardised, texts one-hot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -159,10 +159,16 @@ class Columns:
 def said_missing(table: Table, missing: Mapping[str, int], way_out: str) -> str:
     """Return how an error tells of missing values."""
     shown = cut([f"{name!r} ({count})" for name, count in missing.items()])
-    texts = {name: table.na_in(name) for name in missing}
-    name, text = next(((name, text) for name, text in texts.items() if text), ("", ""))
-    taken = f"; {text!r}, as in column {name!r}, counts as one, unless --na says otherwise" if text else ""
+    taken = taken_for_missing(table, missing)
     return f"{table.path}: expected no missing values, got some in the columns {shown}; {way_out}{taken}"
+
+
+def taken_for_missing(table: Table, names: Iterable[str]) -> str:
+    """Return how is told of a text that counts as missing, if there is one in the columns ``names``."""
+    for name in names:
+        if text := table.na_in(name):
+            return f"; {text!r}, as in column {name!r}, counts as one, unless --na says otherwise"
+    return ""
 
 
 def measured(table: Table, x: Floats, names: Sequence[str]) -> Scaling:
