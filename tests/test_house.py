@@ -9,9 +9,7 @@ import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import gdcore as gd
-
-SOURCE = Path(gd.__file__).parent
+SOURCE = Path(__file__).parents[1] / "src" / "gdcore"  # what is installed has no .pyx
 FOLDERS = ("engine", "derivatives", "checkpoints", "training", "models", "tables", "distributed", "cli")
 """From the bottom to the top: a folder takes from those before it."""
 

@@ -269,15 +269,15 @@ def test_training_together_is_training_alone(tmp_path):
 
 
 @under_mpiexec
-def test_resume_equals_uninterrupted(tmp_path):
-    for count in (1, 3):
-        _, whole = trained(count, tmp_path, 8)
-        path = tmp_path / f"{count}.npz"
-        _, interrupted = trained(count, tmp_path, 8, path, "interrupt")
-        assert interrupted["stopped"] == "interrupted"
-        assert len(interrupted["records"]) == 3
-        _, resumed = trained(count, tmp_path, 8, path)
-        assert resumed == whole
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.slow), 3])
+def test_resume_equals_uninterrupted(count, tmp_path):
+    _, whole = trained(count, tmp_path, 8)
+    path = tmp_path / "run.npz"
+    _, interrupted = trained(count, tmp_path, 8, path, "interrupt")
+    assert interrupted["stopped"] == "interrupted"
+    assert len(interrupted["records"]) == 3
+    _, resumed = trained(count, tmp_path, 8, path)
+    assert resumed == whole
 
 
 @under_mpiexec
@@ -292,9 +292,11 @@ def test_a_fault_leaves_the_last_checkpoint_whole(fault, tmp_path):
         error = "DivergenceError: loss" if fault == "nan" else "ZeroDivisionError: on purpose"
         assert error in done.stderr
     # The run goes on from there with any number of ranks.
-    done, report = trained(2, tmp_path, 8, path)
-    assert done.returncode == 0, done.stderr
-    assert report["t"] == 88
+    count = {"kill": 2, "callback": 1}.get(fault)
+    if count:
+        done, report = trained(count, tmp_path, 8, path)
+        assert done.returncode == 0, done.stderr
+        assert report["t"] == 88
 
 
 TOGETHER = {
@@ -444,7 +446,7 @@ def test_each_flag_reaches_something_on_2_ranks_too(tables_for_every_flag):
     ],
 )
 def test_an_error_of_the_command_is_told_once_and_ends_all_ranks(asked, status, said, table):
-    done = gdcore(3, "train", table, *asked)
+    done = gdcore(2, "train", table, *asked)
     assert done.returncode == status
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("gdcore: ")]
@@ -454,7 +456,7 @@ def test_an_error_of_the_command_is_told_once_and_ends_all_ranks(asked, status, 
 @under_mpiexec
 def test_an_error_of_one_rank_is_told_by_the_command(table, tmp_path):
     # Rank 1 looks for the table where there is none.
-    done = run(3, "command.py", table, tmp_path)
+    done = run(2, "command.py", table, tmp_path)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("gdcore: ")]

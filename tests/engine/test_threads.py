@@ -52,7 +52,7 @@ def test_the_number_of_threads_changes_no_bit(make, dtype, set_num_threads):
     params, state = train(make, dtype)
     for count in (2, 3, 7):
         set_num_threads(count)
-        for _ in range(3):
+        for _ in range(2):
             other_params, other_state = train(make, dtype)
             for ours, theirs in zip(params + state, other_params + other_state, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
