@@ -90,11 +90,16 @@ cdef class Node:
         self.gate = gate
         self.links = links
 
-    cdef int let_go(self) except -1:
+    cpdef int let_go(self) except -1:
         self.a = self.b = None
         self.x = self.y = None
         self.links = ()
         return 0
+
+    @property
+    def operands(self):
+        """The nodes of the arguments that a way goes back to, None for none, and the index of a look-up or None."""
+        return self.a, self.b, self.x if self.way == INDEX else None
 
     @property
     def grad(self):

@@ -1,7 +1,7 @@
 """Derivatives of functions of trees of arrays: gradient, Jacobian, Hessian, and how to check them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from typing import Any, Concatenate, Final, NoReturn, ParamSpec, TypeVar
@@ -13,6 +13,7 @@ from ..trees import Structure, flatten, rebuild, take_apart
 from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
 from ._traced import Traced, begin, real
 from .joining import joined
+from .lookups import LookUps, checked_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -26,20 +27,25 @@ DTYPES: Final = {np.dtype(np.float32), np.dtype(np.float64)}
 LEAVES: Final = {np.ndarray, np.float32, np.float64, Traced}
 
 
-def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
+def value_and_grad(f: Callable[P, R], *, rows: Sequence[str] = ()) -> Callable[P, tuple[R, Any]]:
     """Return a function that gives the value of ``f`` and its gradient by the first argument.
 
     ``value, grads = value_and_grad(f)(params, *args, **kwargs)``, where ``value = f(params, *args, **kwargs)``.
 
     Arguments:
         f: a function that computes one real number with NumPy. It may not write to its first argument.
+        rows: names of leaves, as in an optimizer's state (``"param"`` for a lone array), of which ``f`` only looks
+            rows up: ``E[index]`` with integers of any shape, ``np.take(E, index, axis=0)``, ``gd.embedding``. Their
+            gradients are :class:`gdcore.Rows`: the rows looked up, one look-up after the other. The gradient of the
+            whole array is never made. It cannot be differentiated again.
 
     The function that is returned takes ``params``, a float or an array of float32 or float64, or a tree of those:
     nested dicts, lists and tuples. ``grads`` has its structure, with an array of the dtype and shape of each leaf,
     in memory of its own; zeros for a leaf that has no influence.
 
     It raises TypeError for other leaves, and for what cannot be traced: a function of NumPy without a gate, writing
-    to a traced array, or making a Python number or bool of it. It raises ValueError for a result that is no scalar.
+    to a traced array, or making a Python number or bool of it. It raises ValueError for a result that is no scalar;
+    and TypeError, with the name of the leaf and of what used it, where one of ``rows`` is used otherwise.
 
     >>> import numpy as np, gdcore as gd
     >>> params = {"w": np.array([1.0, 2.0]), "b": 3.0}
@@ -50,11 +56,14 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
     np.float64(23.0)
     >>> grads
     {'w': array([4., 5.]), 'b': array(6.)}
+    >>> table = np.ones((1000, 2))
+    >>> gd.value_and_grad(lambda table, i: np.sum(table[i] ** 2), rows=("param",))(table, np.array([7, 3, 7]))
+    (np.float64(6.0), Rows(3 of 1000, float64 (3, 2)))
 
     The method is backpropagation: Rumelhart, Hinton, Williams (1986), "Learning representations by back-propagating
     errors".
     """
-    name = _name(f)
+    name, by_rows = _name(f), checked_names(rows)
 
     @wraps(f)
     def differentiated(*args: P.args, **kwargs: P.kwargs) -> tuple[R, Any]:
@@ -63,14 +72,17 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
         try:
             leaves, build = take_apart(params)
             inputs = _inputs(tape, params, leaves)
+            lookups = LookUps(tape, params, inputs, by_rows) if by_rows else None
             ans: Any = _result(f(build(inputs), *others, **kwargs))
             value = _scalar(name, tape, ans)
+            if lookups is not None:
+                lookups.take_off()
             if type(ans) is Traced and ans.tape is tape:
                 ans.node.grad = value.dtype.type(1)
                 ans = None
                 with underflow_ignored():
                     walk_back(tape.nodes)
-            grads = _own(name, tape, inputs)
+            grads = lookups.grads(_own(name, tape, lookups.others)) if lookups else _own(name, tape, inputs)
         finally:
             tape.close()
         return value, build(grads)
@@ -78,8 +90,10 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
     return differentiated
 
 
-def grad(f: Callable[P, Any]) -> Callable[P, Any]:
+def grad(f: Callable[P, Any], *, rows: Sequence[str] = ()) -> Callable[P, Any]:
     """Return a function that gives the gradient of ``f`` by the first argument, as :func:`value_and_grad` does.
+
+    ``rows`` is as there.
 
     >>> import gdcore as gd
     >>> gd.grad(lambda x: x**3)(2.0)
@@ -87,7 +101,7 @@ def grad(f: Callable[P, Any]) -> Callable[P, Any]:
     >>> gd.grad(gd.grad(lambda x: x**3))(2.0)
     array(12.)
     """
-    differentiated = value_and_grad(f)
+    differentiated = value_and_grad(f, rows=rows)
 
     @wraps(f)
     def gradient(*args: P.args, **kwargs: P.kwargs) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from ...arguments import describe
 from .._gate import Gate, leave_node
 from .._traced import Traced, real
+from ..lookups import is_by_rows
 from ..nets import _door as door
 from ..nets import plain
 from .activations import ACTIVATIONS, BY_RESULT, SLOPES
@@ -134,7 +135,7 @@ def embedding(table: Any, index: Any) -> Any:
         raise TypeError(f"index: expected integers, got {describe(real(index))}")
     if index.size and not 0 <= index.min() <= index.max() < table.shape[0]:
         raise ValueError(f"index: expected rows from 0 to {table.shape[0] - 1}, got {index.min()} to {index.max()}")
-    return _embedding(table, index.astype(np.int64, "C", copy=False))
+    return table[index] if is_by_rows(table) else _embedding(table, index.astype(np.int64, "C", copy=False))
 
 
 def _taken_apart(*args: Any) -> tuple[Any, list[Any]]:
