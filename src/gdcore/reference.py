@@ -4,12 +4,15 @@ Each function has a namesake in :mod:`gdcore.updates`, which is made from its si
 behind, in float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast.
 Hyperparameters are checked alike, arrays are not.
 
+With ``rows`` these rows along axis 0 alone are stepped, and ``grad`` is of them: ``_by_rows`` has it for all rules.
+
 Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype becomes 0.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
+from inspect import signature
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
@@ -40,12 +43,41 @@ def _flushed(x: Array) -> Any:
     return np.where(np.abs(x) < np.finfo(x.dtype).tiny, x.dtype.type(0), x)
 
 
+def _by_rows(rule: Callable[P, None]) -> Callable[P, None]:
+    """Let a rule step the ``rows`` of its arrays alone, as if they were all: taken out, stepped and put back.
+
+    ``grad`` is the gradient of each of the rows; those that are named more than once are summed in their order.
+    """
+
+    @wraps(rule)
+    def stepped(*args: P.args, **kwargs: P.kwargs) -> None:
+        rows: Any = kwargs.pop("rows", None)
+        if rows is None:
+            rule(*args, **kwargs)
+            return
+        rows = np.asarray(rows, np.intp)
+        each, first = np.unique(rows, return_index=True)
+        given = signature(rule).bind(*args, **kwargs).arguments
+        whole = {name: x for name, x in given.items() if name != "grad" and isinstance(x, np.ndarray)}
+        part: dict[str, Any] = {name: array[each] for name, array in whole.items()}
+        if "grad" in given:
+            again = np.delete(np.arange(len(rows)), first)
+            part["grad"] = given["grad"][first]
+            np.add.at(part["grad"], np.searchsorted(each, rows[again]), given["grad"][again])
+        rule(**{**given, **part})  # type: ignore[call-arg]
+        for name, array in whole.items():
+            array[each] = part[name]
+
+    return stepped
+
+
 def _penalised(grad: Array, l2: Any, w: Array) -> Any:
     return grad + l2 * w if l2 != 0 else grad
 
 
 @_ieee
-def decay(param: Array, *, lr: float, weight_decay: float) -> None:
+@_by_rows
+def decay(param: Array, *, lr: float, weight_decay: float, rows: Array | None = None) -> None:
     """Decoupled weight decay alone: ``w = (1 - lr * weight_decay) * w``."""
     w = param
     (decay,) = DECAY.rounded(w.dtype, 1, lr, weight_decay)
@@ -53,7 +85,16 @@ def decay(param: Array, *, lr: float, weight_decay: float) -> None:
 
 
 @_ieee
-def sgd(param: Array, grad: Array, *, lr: float, weight_decay: float = 0.0, l2: float = 0.0) -> None:
+@_by_rows
+def sgd(
+    param: Array,
+    grad: Array,
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+    rows: Array | None = None,
+) -> None:
     """Gradient descent: ``w = w - lr * g``."""
     w = param
     decay, l2, lr = SGD.rounded(w.dtype, 1, lr, weight_decay, l2)
@@ -62,6 +103,7 @@ def sgd(param: Array, grad: Array, *, lr: float, weight_decay: float = 0.0, l2: 
 
 
 @_ieee
+@_by_rows
 def momentum(
     param: Array,
     grad: Array,
@@ -73,6 +115,7 @@ def momentum(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Momentum: ``v = beta * v + (1 - dampening) * g``, ``w = w - lr * v``."""
     w = param
@@ -84,6 +127,7 @@ def momentum(
 
 
 @_ieee
+@_by_rows
 def rmsprop(
     param: Array,
     grad: Array,
@@ -97,6 +141,7 @@ def rmsprop(
     buf: Array | None = None,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``.
 
@@ -121,6 +166,7 @@ def rmsprop(
 
 
 @_ieee
+@_by_rows
 def adam(
     param: Array,
     grad: Array,
@@ -134,6 +180,7 @@ def adam(
     vmax: Array | None = None,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Adam: ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``, bias-corrected.
 
@@ -155,6 +202,7 @@ def adam(
 
 
 @_ieee
+@_by_rows
 def adagrad(
     param: Array,
     grad: Array,
@@ -164,6 +212,7 @@ def adagrad(
     eps: float = 1e-10,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Adagrad: ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``."""
     w = param
@@ -174,6 +223,7 @@ def adagrad(
 
 
 @_ieee
+@_by_rows
 def nadam(
     param: Array,
     grad: Array,
@@ -187,6 +237,7 @@ def nadam(
     momentum_decay: float = 4e-3,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """NAdam: ``m`` and ``v`` as for :func:`adam`, and a step that looks ahead, with a momentum that rises.
 
@@ -205,6 +256,7 @@ def nadam(
 
 
 @_ieee
+@_by_rows
 def lion(
     param: Array,
     grad: Array,
@@ -214,6 +266,7 @@ def lion(
     betas: tuple[float, float] = (0.9, 0.99),
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Lion: ``w = w - lr * sign(b1 * m + (1 - b1) * g)``, then ``m = b2 * m + (1 - b2) * g``; ``sign(0) = 0``."""
     w = param

@@ -38,27 +38,17 @@ class Rows:
     length: int
 
     def __init__(self, index: Any, values: Any, length: int) -> None:
-        self.index, self.values, self.length = (
-            np.asarray(index),
-            np.asarray(values),
-            checked_int("length", length, 0),
-        )
-        if self.index.size == 0 and self.index.ndim == 1:
-            self.index = self.index.astype(np.int64)  # of an empty list
+        self.index, self.values, self.length = as_index(index), np.asarray(values), checked_int("length", length, 0)
         self.check("")
 
     def check(self, where: str) -> None:
         """Raise TypeError or ValueError, with ``where`` before it, unless all of it is as it has to be."""
         index, values = self.index, self.values
-        if index.ndim != 1 or index.dtype.kind not in "iu":
-            raise TypeError(f"{where}index: expected integers of shape (n,), got {describe(index)}")
+        check_index(f"{where}index", index, self.length)
         if values.dtype.type not in (np.float32, np.float64) or not values.dtype.isnative:
             raise TypeError(f"{where}values: expected float32 or float64, got {describe(values)}")
         if values.ndim == 0 or len(values) != len(index):
             raise ValueError(f"{where}values: expected {len(index)} rows as in the index, got {describe(values)}")
-        if index.size and not (index.min() >= 0 and index.max() < self.length):
-            wrong = index[(index < 0) | (index >= self.length)][0]
-            raise ValueError(f"{where}index: expected rows in [0, {self.length}), got {wrong}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return the whole gradient, with its zeros."""
@@ -70,6 +60,21 @@ class Rows:
 
     def __repr__(self) -> str:
         return f"Rows({len(self.index)} of {self.length}, {describe(self.values)})"
+
+
+def as_index(rows: Any) -> Array:
+    """Return an array of what names rows; an empty list has the dtype of an index."""
+    index = np.asarray(rows)
+    return index.astype(np.int64) if index.shape == (0,) and index.dtype == np.float64 else index
+
+
+def check_index(name: str, index: Array, length: int) -> None:
+    """Raise TypeError or ValueError unless ``index`` names rows of an array that has ``length`` of them."""
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integers of shape (n,), got {describe(index)}")
+    if index.size and not (index.min() >= 0 and index.max() < length):
+        wrong = index[(index < 0) | (index >= length)][0]
+        raise ValueError(f"{name}: expected rows in [0, {length}), got {wrong}")
 
 
 for _name in __all__:  # what users see in tracebacks and pickles
