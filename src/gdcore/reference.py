@@ -280,9 +280,24 @@ def lion(
 
 
 @_ieee
-def scale(grad: Array, factor: float) -> Array:
-    """Return ``factor * g``, the factor rounded once."""
-    return np.asarray(grad.dtype.type(factor) * grad)
+def scale(grad: Array, factor: float, divisor: float = 1.0) -> Array:
+    """Return ``factor / divisor * g``, the factor rounded once.
+
+    Where it is below the normal numbers of the dtype, ``g`` is multiplied by both of its :func:`factors`.
+    """
+    first, second = map(grad.dtype.type, factors(grad.dtype, factor, divisor))
+    return np.asarray(first * grad if second == 1 else second * (first * grad))
+
+
+def factors(dtype: Any, factor: float, divisor: float) -> tuple[float, float]:
+    """Return two numbers whose product is ``factor / divisor``: that and 1, or where it is small, a power of 2.
+
+    A number below the normal ones of the dtype has few digits, or is 0, where its product with ``g`` need not be.
+    """
+    whole, power = factor / divisor, np.finfo(dtype).minexp
+    if factor == 0 or abs(whole) >= math.ldexp(1.0, power):
+        return whole, 1.0
+    return math.ldexp(factor, -(power // 2)) / math.ldexp(divisor, power // 2), math.ldexp(1.0, power)
 
 
 @_ieee

@@ -346,4 +346,4 @@ class ShardedOptimizer:
         if not math.isfinite(whole):
             raise FloatingPointError(f"grads: expected a finite norm, got {whole}")
         if whole > max_norm:
-            multiply(grads, grads, max_norm / whole)
+            multiply(grads, grads, max_norm, whole)

@@ -5,6 +5,7 @@ a part sums are pairwise; parts are summed in their order, and then arrays in th
 arrays alone: threads only share the parts out.
 """
 
+from libc.float cimport FLT_MIN
 from libc.math cimport INFINITY, isfinite, isnan, sqrt
 from libc.stdlib cimport calloc, free
 cimport numpy as cnp
@@ -12,6 +13,8 @@ cimport numpy as cnp
 from ._arrays cimport enter, view
 from ._drive cimport CHUNK, Entry, Group, Plan, Program, Stage, find_entry, invoke, transfer
 from ._plan cimport drive_parts, drive_plan, find
+
+from ..reference import factors
 
 cnp.import_array()
 
@@ -161,11 +164,21 @@ def norm(list arrays):
     return find_norm(arrays, NULL, -1, &finite)
 
 
-def multiply(list outs, list arrays, double factor):
-    """Write ``factor`` times each array to one of ``outs``, of its dtype and shape: itself, or one apart from all.
+def multiply(list outs, list arrays, double factor, double divisor):
+    """Write ``factor / divisor`` times each array to one of ``outs``, of its dtype and shape: itself, or one apart.
 
-    Both are of float32 or float64, or None.
+    Both are of float32 or float64, or None. The bits are those of the reference's ``scale``.
     """
+    cdef double whole = factor / divisor
+    if factor == 0 or abs(whole) >= <double> FLT_MIN:
+        multiply_by(outs, arrays, whole, whole)
+        return
+    single, other = factors("f4", factor, divisor), factors("f8", factor, divisor)
+    multiply_by(outs, arrays, single[0], other[0])
+    multiply_by(outs, outs, single[1], other[1])
+
+
+cdef int multiply_by(list outs, list arrays, double single, double factor) except -1:
     cdef Plan plan
     cdef Group group
     cdef Py_ssize_t i, size = 0
@@ -175,7 +188,7 @@ def multiply(list outs, list arrays, double factor):
         if not entries or not starts:
             raise MemoryError()
         group.kernel = find("scale")
-        group.float32[0], group.float64[0] = <float> factor, factor
+        group.float32[0], group.float64[0] = <float> single, factor
         for i in range(len(outs)):
             starts[i + 1] = starts[i]
             if outs[i] is not None:
@@ -185,6 +198,7 @@ def multiply(list outs, list arrays, double factor):
                 size += entries[i].size * entries[i].width
         plan.entries, plan.groups, plan.starts, plan.count, plan.program = entries, &group, starts, len(outs), NULL
         drive_plan(&plan, size)
+        return 0
     finally:
         free(entries)
         free(starts)

@@ -1,7 +1,7 @@
 """The program of a step: which stages it has beside its rule, worked out once its gradients are known."""
 
 cimport cython
-from libc.float cimport DBL_MAX, FLT_MAX
+from libc.float cimport DBL_MAX, FLT_MAX, FLT_MIN
 from libc.math cimport isfinite
 from libc.string cimport memset
 cimport numpy as cnp
@@ -12,6 +12,7 @@ from gdcore.engine._norm cimport find_norm
 from gdcore.engine._plan cimport find
 
 from .. import stages
+from ..reference import factors
 from .arrays import check_writable
 from .overlaps import check_disjoint
 
@@ -49,7 +50,7 @@ cdef class Stages:
         if zero:
             check_apart(labels, grads)
         if scale != 1:
-            self.add("scale", scale, 0)
+            self.add_scale(scale, 1)
         if max_value is not None:
             judged = self.program.before if skip else -1
             self.add("clip", max_value, 0)
@@ -62,7 +63,7 @@ cdef class Stages:
                 raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
             self.skipped = not finite
             if finite and max_norm is not None and norm > <double> max_norm:
-                self.add("scale", <double> max_norm / norm, 0)
+                self.add_scale(max_norm, norm)
         if self.skipped:
             memset(&self.program, 0, sizeof(Program))
             self.program.idle = True
@@ -71,6 +72,19 @@ cdef class Stages:
         if zero:
             self.add("zero", 0, 0)
             self.program.zero = True
+        return 0
+
+    cdef int add_scale(self, double factor, double divisor) except -1:
+        cdef double first, second, single_first, single_second
+        cdef double whole = factor / divisor
+        if factor == 0 or abs(whole) >= <double> FLT_MIN:
+            return self.add("scale", whole, 0)
+        first, second = factors("f8", factor, divisor)
+        single_first, single_second = factors("f4", factor, divisor)
+        self.add("scale", first, 0)
+        self.program.stages[self.program.count - 1].float32[0] = <float> single_first
+        self.add("scale", second, 0)
+        self.program.stages[self.program.count - 1].float32[0] = <float> single_second
         return 0
 
     cdef int add(self, str name, double first, double second) except -1:
