@@ -128,16 +128,12 @@ class Optimizer:
 
         A step within is a RuntimeError; ValueError for an optimizer without ``average``.
         """
-        averages, params, engine = self._averages(), self._engine.params, self._engine
-        before = [param.copy() for param in params]
+        averages, engine = self._averages(), self._engine
         engine.away += 1
         try:
-            for param, array in zip(params, averages, strict=True):
-                param[...] = array
-            yield
+            with replaced(engine.params, averages):
+                yield
         finally:
-            for param, array in zip(params, before, strict=True):
-                param[...] = array
             engine.away -= 1
 
     def _averages(self) -> list[np.ndarray[Any, Any]]:
@@ -290,6 +286,19 @@ def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_d
     Optimizer.__init__(optimizer, params, **values)
     optimizer.load_state_dict(state_dict)
     return optimizer
+
+
+@contextmanager
+def replaced(params: Sequence[Any], others: Sequence[Any]) -> Iterator[None]:
+    """Within it ``params`` have the values of ``others``; afterwards their own."""
+    before = [param.copy() for param in params]
+    try:
+        for param, array in zip(params, others, strict=True):
+            param[...] = array
+        yield
+    finally:
+        for param, array in zip(params, before, strict=True):
+            param[...] = array
 
 
 def expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:

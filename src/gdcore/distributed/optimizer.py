@@ -5,7 +5,8 @@ Every rank holds all parameters and 1/N of the optimizer's state, as in ZeRO, st
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -15,7 +16,8 @@ from ..arguments import Array, checked_int, checked_number, nonnegative
 from ..clipping import Limits
 from ..engine import Engine, check_among, check_like, multiply, norm
 from ..groups import Group, Tree, split
-from ..stepping import Optimizer, expect_keys
+from ..stages import Average
+from ..stepping import Optimizer, expect_keys, replaced
 from ..training import Callback, ValueAndGrad
 from ..trees import Structure, flatten, rebuild
 from .agreement import agree
@@ -83,7 +85,7 @@ class ShardedOptimizer:
         self.comm = communicator(comm)
         self.timeout = None if timeout is None else checked_number("timeout", timeout, 0, above=True)
         self._ranks = self.comm.Get_size()
-        self._t = self._since = self._calls = 0
+        self._t = self._since = self._calls = self._away = 0
 
         def make() -> list[str]:
             if not isinstance(kind, type) or not issubclass(kind, Optimizer):
@@ -208,6 +210,8 @@ class ShardedOptimizer:
         if self._ranks == 1:
             self._step_alone(grads, weight)
             return
+        if self._away:
+            raise RuntimeError("step: expected a call outside of averaged(), got one within")
         flat_grads = self.flat_grads(grads)
         if self._since == self._check_every:
             self.check()
@@ -272,6 +276,26 @@ class ShardedOptimizer:
             self._share.collect(leaf, "average", average)
         trees = [group.params for group in self._whole.groups]
         return rebuild(trees if self._grouped else trees[0], iter(found))
+
+    @property
+    def average(self) -> Average | None:
+        """The decay of the average of the weights, and whether it is corrected; None where there is none."""
+        return self._whole.average
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the parameters are their averages, as ``averaged`` of any optimizer. Collective."""
+        if self._ranks == 1:
+            with self._whole.averaged():
+                yield
+            return
+        averages = flatten(self.averages())
+        self._away += 1
+        try:
+            with replaced(self._params, averages):
+                yield
+        finally:
+            self._away -= 1
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where ``state_dict`` was taken, with any number of ranks or without ranks.

@@ -163,6 +163,22 @@ def test_none_on_some_ranks_alone_is_found():
         sharded.step(grads)
 
 
+def test_within_averaged_the_parameters_are_the_averages_of_one_process():
+    ours, theirs = tree(1), tree(1)
+    sharded, plain = ShardedOptimizer(gd.Adam, ours, average=0.9), gd.Adam(theirs, average=0.9)
+    assert sharded.average == plain.average
+    for step in range(2):
+        grads = gradients(step)
+        with sharded.averaged(), plain.averaged():
+            assert same_bits(ours, theirs)
+            assert same_bits(ours, sharded.averages())
+            with pytest.raises(RuntimeError, match="outside of averaged"):
+                sharded.step(grads[RANK])
+        assert same_bits(ours, theirs)
+        sharded.step(grads[RANK])
+        plain.step(mean(grads))
+
+
 def test_weights_average_as_they_say():
     for bucket_bytes in BUCKETS:
         ours, theirs = tree(5), tree(5)
