@@ -16,15 +16,17 @@ from ..arguments import Array, checked_int, checked_number, nonnegative
 from ..clipping import Limits
 from ..engine import Engine, check_among, check_like, multiply, norm
 from ..groups import Group, Tree, split
+from ..rows import Rows
 from ..stages import Average
 from ..stepping import Optimizer, expect_keys, replaced
 from ..training import Callback, ValueAndGrad
 from ..trees import Structure, flatten, rebuild
 from .agreement import agree
-from .exchange import BUFFERS, Exchange, flat
+from .exchange import BUFFERS, Exchange, Mean, flat
 from .interrupts import uninterrupted
 from .launch import Comm, communicator
 from .partition import cut
+from .rows import mean_rows
 from .share import Share, members_of
 from .team import Ranks
 from .waiting import TIMEOUT, Waiting
@@ -197,7 +199,7 @@ class ShardedOptimizer:
         """Update the parameters of all ranks in place by the average of the gradients of all.
 
         ``grads`` is what the ``step`` of any optimizer takes, this rank's. None skips a parameter, if it stands
-        there on every rank. ``weight`` is what this rank counts beside the others, >= 0; the weights of all ranks
+        there on every rank, and Rows stand there on every rank or on none. ``weight`` is what this rank counts beside the others, >= 0; the weights of all ranks
         are to have mean 1, as in ``samples here * ranks / samples``. What has weight 0 may be anything, even NaN.
 
         Raises TypeError or ValueError before anything is sent or written, for gradients as the ``step`` of any
@@ -222,12 +224,12 @@ class ShardedOptimizer:
             self._since += 1
 
     def flat_grads(self, grads: Tree) -> list[Any]:
-        """Return each gradient in the order of its parameter's memory, with more than one rank.
+        """Return each gradient in the order of its parameter's memory, or by rows, with more than one rank.
 
         Raises as ``step`` does for ``grads``.
         """
         leaves = zip(self._checked(grads), self._params, strict=True)
-        return [None if grad is None else flat(grad, param) for grad, param in leaves]
+        return [grad if grad is None or isinstance(grad, Rows) else flat(grad, param) for grad, param in leaves]
 
     def check_params(self, params: Tree) -> None:
         """Raise ValueError unless each array that is stepped is, or is a view of, one of those of ``params``."""
@@ -335,26 +337,36 @@ class ShardedOptimizer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
 
-    def _checked(self, grads: Tree) -> list[Array | None]:
+    def _checked(self, grads: Tree) -> list[Array | Rows | None]:
         return self._door.check(grads)
 
     def _step_alone(self, grads: Tree, weight: float) -> None:
         if weight == 0:  # what weighs nothing may be anything
-            nothing = (None if grad is None else np.zeros_like(grad) for grad in self._checked(grads))
+            nothing = map(_without_weight, self._checked(grads))
             grads, weight = rebuild(grads, nothing), 1.0
         self._whole.step(grads, scale=weight, **vars(self.limits))
 
     def _step_together(self, grads: list[Any], weight: float) -> None:
-        means = enumerate(self._exchange.means(grads, weight, self._calls))
+        means = self._means(grads, weight)
         if self.limits.given:
             kept = [mean._replace(values=mean.values.copy()) for _, mean in means]
             pieces = [piece for index, mean in enumerate(kept) for piece in self._share.of(index, mean)]
-            self._limit([piece for piece in pieces if piece is not None])
+            self._limit(
+                [piece.values if isinstance(piece, Rows) else piece for piece in pieces if piece is not None]
+            )
             means = enumerate(kept)
         for index, mean in means:
             self._share.step(index, mean)
             self._exchange.gather(index)
         self._exchange.finish()
+
+    def _means(self, grads: list[Any], weight: float) -> Iterator[tuple[int, Mean]]:
+        by_rows = {leaf: grad for leaf, grad in enumerate(grads) if isinstance(grad, Rows)}
+        others = [None if leaf in by_rows else grad for leaf, grad in enumerate(grads)]
+        for index, mean in enumerate(self._exchange.means(others, weight, self._calls, tuple(by_rows))):
+            if not index:  # by now all ranks are known to have rows of the same parameters
+                self._share.take_rows(mean_rows(self.comm, by_rows, weight))
+            yield index, mean
 
     def _limit(self, grads: list[Array]) -> None:
         """Bring flat gradients, this rank's share, within the limits, in place."""
@@ -371,3 +383,9 @@ class ShardedOptimizer:
             raise FloatingPointError(f"grads: expected a finite norm, got {whole}")
         if whole > max_norm:
             multiply(grads, grads, max_norm, whole)
+
+
+def _without_weight(grad: Array | Rows | None) -> Array | Rows | None:
+    if isinstance(grad, Rows):
+        return Rows(grad.index[:0], grad.values[:0], grad.length)
+    return None if grad is None else np.zeros_like(grad)

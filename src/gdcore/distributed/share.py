@@ -9,11 +9,13 @@ import numpy as np
 
 from ..arguments import Array
 from ..groups import Group
+from ..rows import Rows
 from ..stepping import Optimizer
 from ..trees import flatten
 from .exchange import Mean, flat
 from .launch import Comm
 from .partition import Bucket, Segment
+from .rows import elements, of_segment
 
 
 class _Part(NamedTuple):
@@ -49,16 +51,30 @@ class Share:
             optimizer = type(whole)(groups, **values) if groups else None
             self._parts.append(_Part(optimizer, segments, tuple(count), tuple(count.values())))
         self._slots = [[*part.optimizer.state.values()] if part.optimizer else [] for part in self._parts]
+        self._by_rows: dict[tuple[int, int], Rows] = {}
         self._places: list[list[tuple[int, int, int]]] = [[] for _ in params]  # of each parameter's segments
         for index, bucket in enumerate(buckets):
             for rank, segments in enumerate(bucket.segments):
                 for position, segment in enumerate(segments):
                     self._places[segment.leaf].append((index, rank, position))
 
-    def of(self, index: int, mean: Mean) -> list[Array | None]:
+    def take_rows(self, means: Mapping[int, Rows]) -> None:
+        """Take the gradients by rows of this step, by parameter."""
+        self._by_rows = {}
+        for leaf, rows in means.items():
+            places, values = elements(rows, self._params[leaf])
+            for index, rank, position in self._places[leaf]:
+                if rank == self._rank:
+                    segment = self._parts[index].segments[position]
+                    self._by_rows[index, position] = of_segment(places, values, segment)
+
+    def of(self, index: int, mean: Mean) -> list[Array | Rows | None]:
         """Return the gradient of each segment of a bucket; None for one that is skipped."""
         segments = zip(self._parts[index].segments, mean.skipped, strict=True)
-        return [None if skipped else mean.values[s.place] for s, skipped in segments]
+        return [
+            self._by_rows.get((index, position)) if skipped else mean.values[s.place]
+            for position, (s, skipped) in enumerate(segments)
+        ]
 
     def step(self, index: int, mean: Mean) -> None:
         """Step the parameters in a bucket."""

@@ -261,17 +261,17 @@ cdef class Engine:
         return self.holder == PyThread_get_thread_ident()
 
     def check(self, grads):
-        """Return the leaves of ``grads``, if a step could be made with them."""
+        """Return the leaves of ``grads``, if a step could be made with them; of gradients by rows, each row once."""
         if self.is_mine():
             raise RuntimeError("check: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
             self.holder = PyThread_get_thread_ident()
             try:
                 self.take_in(grads)
-                if self.indices:
-                    where = f"grads{self.labels[self.indices[0][0]]}"
-                    raise TypeError(f"{where}: expected an array, as ranks exchange whole gradients, got Rows")
-                return self.grads[:]
+                found = self.grads[:]
+                for i, index in self.indices:
+                    found[i] = Rows(index, found[i], len(self.params[i]))
+                return found
             finally:
                 self.forget()
 

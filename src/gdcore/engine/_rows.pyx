@@ -56,8 +56,8 @@ def of_arguments(object rows, object grad, object param):
     return each_once(index, np.asarray(grad))
 
 
-cdef tuple each_once(rows, given):
-    # Each row that is named once, in rising order, and the sum of what is given for it, in its order.
+def each_once(rows, given):
+    """Return each row that is named, in rising order, and the sum of what is given for it, in its order."""
     cdef cnp.ndarray index = np.array(rows, np.intp), values = np.ascontiguousarray(given)
     cdef cnp.ndarray order = np.argsort(index, kind="stable"), sums = np.empty_like(values)
     cdef npy_intp* own
