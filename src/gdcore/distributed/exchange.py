@@ -73,8 +73,8 @@ class Exchange:
 
     The sum over ranks is made here, in their order: that of an MPI library depends on the library, the size and the
     number of ranks. An all-to-all and a sum send what a reduce-scatter does. Behind the gradients for a rank
-    goes the number of the call, so that no two steps are taken for one, mixed with which parameters have gradients by
-    rows: these do not go through here. ``labels`` are what errors call the parameters.
+    goes the number of the call, so that no two steps are taken for one, mixed with which parameters have gradients
+    by rows: these do not go through here. ``labels`` are what errors call the parameters.
     """
 
     def __init__(self, comm: Comm, buckets: list[Bucket], params: list[Any], labels: Sequence[str]) -> None:
