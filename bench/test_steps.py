@@ -1,4 +1,7 @@
-"""Whole steps of every optimizer: ``opt.step`` against a loop that calls the reference on each array."""
+"""Whole steps of every optimizer: ``opt.step`` against a loop that calls the reference on each array.
+
+And steps by rows of a large table, against NumPy by hand and against torch's sparse gradients with SparseAdam.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -16,6 +19,8 @@ OPTIMIZERS = [kind for kind in vars(gd).values() if inspect.isclass(kind) and is
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "count" not in metafunc.fixturenames:
+        return
     shapes = ((1, 64), (10, 100)) if metafunc.config.getoption("short") else ((1, 64), (1_000, 100))
     metafunc.parametrize(("count", "size"), shapes)
 
@@ -84,3 +89,96 @@ def test_step(
         size=size,
         arrays=3 + 2 * len(state[0]),
     )
+
+
+class Table:
+    """A table of which each batch meets some rows, linear in these: the loss, and who steps it."""
+
+    def __init__(self, rows: int, width: int, batch: int) -> None:
+        rng = np.random.default_rng(0)
+        self.first = rng.standard_normal((rows, width), np.float32)
+        self.index, self.u = rng.integers(0, rows, batch), rng.standard_normal(width, np.float32)
+        self.y = rng.standard_normal(batch, np.float32)
+        self.values = rng.standard_normal((batch, width), np.float32)
+
+    def loss(self, table: Any) -> Any:
+        return np.mean((table[self.index] @ self.u - self.y) ** 2)
+
+    def grad_by_hand(self, table: Any) -> Any:
+        met = table[self.index]
+        error = met @ self.u - self.y
+        return np.float32(2 / len(error)) * error[:, None] * self.u
+
+    def step_by_hand(self, table: Any) -> Callable[[Any], None]:
+        """Return the step of Adam by these rows: what is given for each summed, rows taken out and put back."""
+        m, v = np.zeros_like(table), np.zeros_like(table)
+        t = 0
+
+        def step(values: Any) -> None:
+            nonlocal t
+            t += 1
+            each, inverse = np.unique(self.index, return_inverse=True)
+            sums = np.zeros((len(each), table.shape[1]), np.float32)
+            np.add.at(sums, inverse, values)
+            part, of_m, of_v = table[each], m[each], v[each]
+            gd.updates.adam(part, sums, of_m, of_v, t=t)
+            table[each], m[each], v[each] = part, of_m, of_v
+
+        return step
+
+    def torch(self, table: Any) -> Callable[[], None]:
+        """Return a whole step of torch: sparse look-up, loss, backward, SparseAdam."""
+        torch = pytest.importorskip("torch")
+        torch.set_num_threads(1)
+        weight = torch.from_numpy(table).requires_grad_()
+        index, u, y = map(torch.from_numpy, (self.index, self.u, self.y))
+        optimizer = torch.optim.SparseAdam([weight], lr=1e-3)
+
+        def step() -> None:
+            optimizer.zero_grad(set_to_none=True)
+            met = torch.nn.functional.embedding(index, weight, sparse=True)
+            torch.mean((met @ u - y) ** 2).backward()
+            optimizer.step()
+
+        return step
+
+
+@pytest.fixture(scope="module")
+def table(pytestconfig: pytest.Config) -> Table:
+    return Table(1_000, 8, 32) if pytestconfig.getoption("short") else Table(1_000_000, 64, 1_024)
+
+
+def test_step_by_rows(table: Table, compare: Any) -> None:
+    ours, theirs = table.first.copy(), table.first.copy()
+    optimizer, by_hand = gd.Adam(ours), table.step_by_hand(theirs)
+    rows = gd.Rows(table.index, table.values, len(ours))
+    for _ in range(CHECKED_STEPS):
+        optimizer.step(rows)
+        by_hand(table.values)
+    np.testing.assert_allclose(ours[table.index], theirs[table.index], rtol=1e-5)
+    others = {"by hand": (lambda: by_hand(table.values), "<= 1")}
+    compare("a step by rows", lambda: optimizer.step(rows), others)
+
+
+@pytest.mark.parametrize("peer", ["by hand", "torch"])
+def test_look_up_and_step_by_rows(table: Table, peer: str, compare: Any) -> None:
+    ours, theirs = table.first.copy(), table.first.copy()
+    differentiated = gd.value_and_grad(table.loss, rows=("param",))
+    optimizer = gd.Adam(ours)
+
+    def step() -> None:
+        optimizer.step(differentiated(ours)[1])
+
+    if peer == "torch":
+        other, bar = table.torch(theirs), "<= 0.5"
+    else:
+        by_hand, bar = table.step_by_hand(theirs), ""
+
+        def other() -> None:
+            by_hand(table.grad_by_hand(theirs))
+
+    for _ in range(CHECKED_STEPS):
+        step()
+        other()
+    np.testing.assert_allclose(ours[table.index], theirs[table.index], rtol=1e-3, atol=1e-5)
+    compare("look-up, loss, backward, step", step, {peer: (other, bar)})
