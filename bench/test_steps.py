@@ -102,9 +102,11 @@ class Table:
         self.values = rng.standard_normal((batch, width), np.float32)
 
     def loss(self, table: Any) -> Any:
+        """Return the mean of the squared errors of the rows met."""
         return np.mean((table[self.index] @ self.u - self.y) ** 2)
 
     def grad_by_hand(self, table: Any) -> Any:
+        """Return its gradient by each of the rows met."""
         met = table[self.index]
         error = met @ self.u - self.y
         return np.float32(2 / len(error)) * error[:, None] * self.u

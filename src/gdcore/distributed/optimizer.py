@@ -200,8 +200,8 @@ class ShardedOptimizer:
 
         ``grads`` is what the ``step`` of any optimizer takes, this rank's. None skips a parameter, if it stands
         there on every rank; Rows stand there on every rank or on none. ``weight`` is what this rank counts beside
-        the others, >= 0; the weights of all ranks are to have mean 1, as in ``samples here * ranks / samples``. What
-        has weight 0 may be anything, even NaN; Rows of that weight are no rows.
+        the others, >= 0; the weights of all ranks are to have mean 1, as in ``samples here * ranks / samples``.
+        What has weight 0 may be anything, even NaN; Rows of that weight are no rows.
 
         Raises TypeError or ValueError before anything is sent or written, for gradients as the ``step`` of any
         optimizer does, and for a weight out of its range; ValueError where only some ranks have None for a
