@@ -15,6 +15,7 @@ from gdcore.stepping import Optimizer
 
 CHECKED_STEPS = 3
 LR = 1e-4  # as in test_rules.py
+EPS = 1e-12  # of steps by rows: SparseAdam's stands elsewhere, and is to make no difference
 OPTIMIZERS = [kind for kind in vars(gd).values() if inspect.isclass(kind) and issubclass(kind, Optimizer)]
 
 
@@ -123,7 +124,7 @@ class Table:
             sums = np.zeros((len(each), table.shape[1]), np.float32)
             np.add.at(sums, inverse, values)
             part, of_m, of_v = table[each], m[each], v[each]
-            gd.updates.adam(part, sums, of_m, of_v, t=t)
+            gd.updates.adam(part, sums, of_m, of_v, t=t, eps=EPS)
             table[each], m[each], v[each] = part, of_m, of_v
 
         return step
@@ -134,7 +135,7 @@ class Table:
         torch.set_num_threads(1)
         weight = torch.from_numpy(table).requires_grad_()
         index, u, y = map(torch.from_numpy, (self.index, self.u, self.y))
-        optimizer = torch.optim.SparseAdam([weight], lr=1e-3)
+        optimizer = torch.optim.SparseAdam([weight], lr=1e-3, eps=EPS)
 
         def step() -> None:
             optimizer.zero_grad(set_to_none=True)
@@ -152,7 +153,7 @@ def table(pytestconfig: pytest.Config) -> Table:
 
 def test_step_by_rows(table: Table, compare: Any) -> None:
     ours, theirs = table.first.copy(), table.first.copy()
-    optimizer, by_hand = gd.Adam(ours), table.step_by_hand(theirs)
+    optimizer, by_hand = gd.Adam(ours, eps=EPS), table.step_by_hand(theirs)
     rows = gd.Rows(table.index, table.values, len(ours))
     for _ in range(CHECKED_STEPS):
         optimizer.step(rows)
@@ -166,7 +167,7 @@ def test_step_by_rows(table: Table, compare: Any) -> None:
 def test_look_up_and_step_by_rows(table: Table, peer: str, compare: Any) -> None:
     ours, theirs = table.first.copy(), table.first.copy()
     differentiated = gd.value_and_grad(table.loss, rows=("param",))
-    optimizer = gd.Adam(ours)
+    optimizer = gd.Adam(ours, eps=EPS)
 
     def step() -> None:
         optimizer.step(differentiated(ours)[1])
