@@ -1,7 +1,7 @@
 """What goes between the ranks in a step: gradients to their owners, and parameters back to everyone."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
@@ -84,19 +84,24 @@ class Exchange:
         largest = max(((max(b.counts) + 1) * self._ranks * b.dtype.itemsize for b in buckets), default=0)
         self._lanes = [_Lane(largest) for _ in buckets[:LANES]]
 
-    def means(self, grads: list[Any], weight: float, number: int, by_rows: Sequence[int]) -> Iterator[Mean]:
+    def means(
+        self, grads: list[Any], weight: float, number: int, by_rows: Sequence[int], idle: Container[int]
+    ) -> Iterator[Mean]:
         """Send the gradients of all buckets, and return the average for this rank's part of each in turn.
 
         It is in a buffer that is free again when the next is asked for, or when ``gather`` begins. The bucket
         behind it is on its way meanwhile. Raises ValueError where only some ranks have None for a parameter, and
-        RankError where ranks give other numbers, or other parameters a gradient by rows.
+        RankError where ranks give other numbers, or other parameters a gradient by rows: all know of that before
+        the buckets that are ``idle`` from then on, as they have parameters by rows alone.
         """
         mixed = zlib.crc32(repr(by_rows).encode()) if by_rows else 0
         said = (number ^ mixed) % 2**32  # what the smallest element has room for
         for index in range(len(self._buckets) + 1):
-            if index < len(self._buckets):
+            if index < len(self._buckets) and not (index >= LANES and index in idle):
                 self._scatter(index, grads, weight, said)
-            if index:
+            if index > LANES and index - 1 in idle:
+                yield Mean(np.empty(0, self._buckets[index - 1].dtype), [True] * len(self._mine[index - 1]))
+            elif index:
                 yield self._mean(index - 1, said, number, by_rows)
 
     def gather(self, index: int) -> None:

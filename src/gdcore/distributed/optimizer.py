@@ -5,7 +5,7 @@ Every rank holds all parameters and 1/N of the optimizer's state, as in ZeRO, st
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -26,7 +26,7 @@ from .exchange import BUFFERS, Exchange, Mean, flat
 from .interrupts import uninterrupted
 from .launch import Comm, communicator
 from .partition import cut
-from .rows import mean_rows
+from .rows import buckets_of, mean_rows
 from .share import Share, members_of
 from .team import Ranks
 from .waiting import TIMEOUT, Waiting
@@ -126,6 +126,7 @@ class ShardedOptimizer:
         kinds = [(param.dtype, used) for param, used in zip(self._params, slots, strict=True)]
         nbytes = self._bucket_bytes // (BUFFERS * self._ranks)
         buckets = cut([param.size for param in self._params], kinds, self._ranks, nbytes)
+        self._buckets = buckets
         flat_params = [flat(param, param) for param in self._params]
         self._exchange = Exchange(self.comm, buckets, flat_params, self._structure.labels)
         self._share = Share(self._whole, self._params, buckets, self.comm)
@@ -348,7 +349,9 @@ class ShardedOptimizer:
         self._whole.step(grads, scale=weight, **vars(self.limits))
 
     def _step_together(self, grads: list[Any], weight: float) -> None:
-        means = self._means(grads, weight)
+        by_rows = {leaf: grad for leaf, grad in enumerate(grads) if isinstance(grad, Rows)}
+        idle = buckets_of(self._buckets, by_rows) if by_rows else frozenset()
+        means = self._means(grads, weight, by_rows, idle)
         if self.limits.given:
             kept = [mean._replace(values=mean.values.copy()) for _, mean in means]
             pieces = [piece for index, mean in enumerate(kept) for piece in self._share.of(index, mean)]
@@ -358,13 +361,17 @@ class ShardedOptimizer:
             means = enumerate(kept)
         for index, mean in means:
             self._share.step(index, mean)
-            self._exchange.gather(index)
+            if index not in idle:
+                self._exchange.gather(index)
         self._exchange.finish()
+        self._share.bring_rows()
 
-    def _means(self, grads: list[Any], weight: float) -> Iterator[tuple[int, Mean]]:
-        by_rows = {leaf: grad for leaf, grad in enumerate(grads) if isinstance(grad, Rows)}
+    def _means(
+        self, grads: list[Any], weight: float, by_rows: Mapping[int, Rows], idle: Container[int]
+    ) -> Iterator[tuple[int, Mean]]:
         others = [None if leaf in by_rows else grad for leaf, grad in enumerate(grads)]
-        for index, mean in enumerate(self._exchange.means(others, weight, self._calls, tuple(by_rows))):
+        means = self._exchange.means(others, weight, self._calls, tuple(by_rows), idle)
+        for index, mean in enumerate(means):
             if not index:  # by now all ranks are known to have rows of the same parameters
                 self._share.take_rows(mean_rows(self.comm, by_rows, weight))
             yield index, mean

@@ -1,6 +1,6 @@
 """Gradients by rows over ranks: every rank hears of the rows of all, and steps what it owns of them."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from ..arguments import Array
 from ..engine import each_once
 from ..rows import Rows
 from .launch import Comm
-from .partition import Segment
+from .partition import Bucket, Segment
 
 
 def mean_rows(comm: Comm, own: Mapping[int, Rows], weight: float) -> dict[int, Rows]:
@@ -42,7 +42,22 @@ def elements(rows: Rows, param: Array) -> tuple[Array, Array]:
     return places.reshape(-1), rows.values.T.reshape(width * count)
 
 
+def between(places: Array, segment: Segment) -> Array:
+    """Return those of some elements of a parameter, in rising order, that lie in a segment."""
+    low, high = np.searchsorted(places, (segment.start, segment.stop))
+    return places[low:high]
+
+
 def of_segment(places: Array, values: Array, segment: Segment) -> Rows:
     """Return the gradient of a segment, given the elements of its parameter that have one."""
     low, high = np.searchsorted(places, (segment.start, segment.stop))
     return Rows(places[low:high] - segment.start, values[low:high], segment.stop - segment.start)
+
+
+def buckets_of(buckets: Sequence[Bucket], leaves: Container[int]) -> frozenset[int]:
+    """Return which buckets have elements of these parameters alone."""
+    return frozenset(
+        index
+        for index, bucket in enumerate(buckets)
+        if all(segment.leaf in leaves for segments in bucket.segments for segment in segments)
+    )

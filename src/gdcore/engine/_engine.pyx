@@ -261,7 +261,7 @@ cdef class Engine:
         return self.holder == PyThread_get_thread_ident()
 
     def check(self, grads):
-        """Return the leaves of ``grads``, if a step could be made with them; of gradients by rows, each row once."""
+        """Return the leaves of ``grads``, if a step could be made with them; by rows, each row once."""
         if self.is_mine():
             raise RuntimeError("check: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:

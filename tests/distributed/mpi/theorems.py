@@ -460,6 +460,10 @@ class Counting:
         self._count("Iallgatherv", send.nbytes * (RANKS - 1))
         return self.comm.Iallgatherv(send, receive)
 
+    def Allgatherv(self, send, receive):
+        self._count("Allgatherv", send.nbytes * (RANKS - 1))
+        return self.comm.Allgatherv(send, receive)
+
     def Allgather(self, send, receive):
         self._count("Allgather", send.nbytes * (RANKS - 1))
         return self.comm.Allgather(send, receive)
@@ -482,6 +486,21 @@ def test_a_step_sends_one_reduce_scatter_and_one_all_gather():
                 if max_norm is not None:
                     expected["Allgather"] = 8 * (RANKS - 1)
                 assert comm.sent == (expected if RANKS > 1 else {})
+
+
+def test_a_step_by_rows_sends_two_buckets_and_the_rows_however_large_the_table():
+    for max_norm in (None, 1.0):
+        comm = Counting(COMM)
+        table = np.ones((5_000, 8))
+        sharded = ShardedOptimizer(gd.Adam, table, comm, max_norm=max_norm, bucket_bytes=8_000, check_every=None)
+        comm.sent.clear()
+        for _ in range(2):
+            sharded.step(gd.Rows([0, 4_999, RANK], np.ones((3, 8)), 5_000))
+        assert same_everywhere(table)
+        assert "Iallgatherv" not in comm.sent
+        if RANKS > 1:
+            assert comm.sent["Ialltoallv"] <= 2 * 8_000
+            assert comm.sent["Allgatherv"] <= 2 * (RANKS + 1) * 8 * 8 * (RANKS - 1)
 
 
 def test_memory_is_the_share_of_state_and_a_bucket():
