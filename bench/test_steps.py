@@ -4,6 +4,7 @@ And steps by rows of a large table, against NumPy by hand and against torch's sp
 """
 
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from gdcore.stepping import Optimizer
 
 CHECKED_STEPS = 3
 LR = 1e-4  # as in test_rules.py
+BATCHES = 300  # whose rows are more than caches hold
 EPS = 1e-12  # of steps by rows: SparseAdam's stands elsewhere, and is to make no difference
 OPTIMIZERS = [kind for kind in vars(gd).values() if inspect.isclass(kind) and issubclass(kind, Optimizer)]
 
@@ -93,34 +95,39 @@ def test_step(
 
 
 class Table:
-    """A table of which each batch meets some rows, linear in these: the loss, and who steps it."""
+    """A table of which each of many batches meets some rows, and a loss linear in these; and who steps it."""
 
     def __init__(self, rows: int, width: int, batch: int) -> None:
         rng = np.random.default_rng(0)
-        self.first = rng.standard_normal((rows, width), np.float32)
-        self.index, self.u = rng.integers(0, rows, batch), rng.standard_normal(width, np.float32)
-        self.y = rng.standard_normal(batch, np.float32)
+        self.first, self.u = rng.standard_normal((rows, width), np.float32), rng.standard_normal(width, np.float32)
+        self.batches = [
+            (rng.integers(0, rows, batch), rng.standard_normal(batch, np.float32)) for _ in range(BATCHES)
+        ]
         self.values = rng.standard_normal((batch, width), np.float32)
 
-    def loss(self, table: Any) -> Any:
+    def loss(self, table: Any, index: Any, y: Any) -> Any:
         """Return the mean of the squared errors of the rows met."""
-        return np.mean((table[self.index] @ self.u - self.y) ** 2)
+        return np.mean((table[index] @ self.u - y) ** 2)
 
-    def grad_by_hand(self, table: Any) -> Any:
+    def grad_by_hand(self, table: Any, index: Any, y: Any) -> Any:
         """Return its gradient by each of the rows met."""
-        met = table[self.index]
-        error = met @ self.u - self.y
+        error = table[index] @ self.u - y
         return np.float32(2 / len(error)) * error[:, None] * self.u
 
-    def step_by_hand(self, table: Any) -> Callable[[Any], None]:
-        """Return the step of Adam by these rows: what is given for each summed, rows taken out and put back."""
+    def each(self, step: Callable[..., None]) -> Callable[[], None]:
+        """Return the step of the next batch."""
+        batches = itertools.cycle(self.batches)
+        return lambda: step(*next(batches))
+
+    def step_by_hand(self, table: Any) -> Callable[[Any, Any], None]:
+        """Return the step of Adam by rows: what is given for each summed, rows taken out and put back."""
         m, v = np.zeros_like(table), np.zeros_like(table)
         t = 0
 
-        def step(values: Any) -> None:
+        def step(index: Any, values: Any) -> None:
             nonlocal t
             t += 1
-            each, inverse = np.unique(self.index, return_inverse=True)
+            each, inverse = np.unique(index, return_inverse=True)
             sums = np.zeros((len(each), table.shape[1]), np.float32)
             np.add.at(sums, inverse, values)
             part, of_m, of_v = table[each], m[each], v[each]
@@ -133,17 +140,16 @@ class Table:
         """Return a whole step of torch: sparse look-up, loss, backward, SparseAdam."""
         torch = pytest.importorskip("torch")
         torch.set_num_threads(1)
-        weight = torch.from_numpy(table).requires_grad_()
-        index, u, y = map(torch.from_numpy, (self.index, self.u, self.y))
+        weight, u = torch.from_numpy(table).requires_grad_(), torch.from_numpy(self.u)
         optimizer = torch.optim.SparseAdam([weight], lr=1e-3, eps=EPS)
 
-        def step() -> None:
+        def step(index: Any, y: Any) -> None:
             optimizer.zero_grad(set_to_none=True)
-            met = torch.nn.functional.embedding(index, weight, sparse=True)
-            torch.mean((met @ u - y) ** 2).backward()
+            met = torch.nn.functional.embedding(torch.from_numpy(index), weight, sparse=True)
+            torch.mean((met @ u - torch.from_numpy(y)) ** 2).backward()
             optimizer.step()
 
-        return step
+        return self.each(step)
 
 
 @pytest.fixture(scope="module")
@@ -154,13 +160,13 @@ def table(pytestconfig: pytest.Config) -> Table:
 def test_step_by_rows(table: Table, compare: Any) -> None:
     ours, theirs = table.first.copy(), table.first.copy()
     optimizer, by_hand = gd.Adam(ours, eps=EPS), table.step_by_hand(theirs)
-    rows = gd.Rows(table.index, table.values, len(ours))
-    for _ in range(CHECKED_STEPS):
-        optimizer.step(rows)
-        by_hand(table.values)
-    np.testing.assert_allclose(ours[table.index], theirs[table.index], rtol=1e-5)
-    others = {"by hand": (lambda: by_hand(table.values), "<= 1")}
-    compare("a step by rows", lambda: optimizer.step(rows), others)
+    step = table.each(lambda index, _: optimizer.step(gd.Rows(index, table.values, len(ours))))
+    other = table.each(lambda index, _: by_hand(index, table.values))
+    for _ in table.batches:  # each once: the memory of the state is there from its first use on
+        step()
+        other()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    compare("a step by rows", step, {"by hand": (other, "<= 1")})
 
 
 @pytest.mark.parametrize("peer", ["by hand", "torch"])
@@ -168,20 +174,14 @@ def test_look_up_and_step_by_rows(table: Table, peer: str, compare: Any) -> None
     ours, theirs = table.first.copy(), table.first.copy()
     differentiated = gd.value_and_grad(table.loss, rows=("param",))
     optimizer = gd.Adam(ours, eps=EPS)
-
-    def step() -> None:
-        optimizer.step(differentiated(ours)[1])
-
+    step = table.each(lambda index, y: optimizer.step(differentiated(ours, index, y)[1]))
     if peer == "torch":
         other, bar = table.torch(theirs), "<= 0.5"
     else:
         by_hand, bar = table.step_by_hand(theirs), ""
-
-        def other() -> None:
-            by_hand(table.grad_by_hand(theirs))
-
-    for _ in range(CHECKED_STEPS):
+        other = table.each(lambda index, y: by_hand(index, table.grad_by_hand(theirs, index, y)))
+    for _ in table.batches:  # each once: the memory of the state is there from its first use on
         step()
         other()
-    np.testing.assert_allclose(ours[table.index], theirs[table.index], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
     compare("look-up, loss, backward, step", step, {peer: (other, bar)})
