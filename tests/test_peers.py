@@ -11,11 +11,35 @@ import gdcore as gd
 
 GOLDEN = json.loads(peer_steps.GOLDEN.read_text())
 ROWS = peer_steps.rows()
-LIVE = [
-    pytest.param(theirs, marks=[] if name in ("sklearn", "autograd") else [pytest.mark.peers])
-    for theirs, _, _ in ROWS
-    if (name := peer_steps.package(theirs)) in peer_steps.here()
+HERE = peer_steps.here()
+
+
+def marked(name, value):
+    """Return a parameter of a test that runs a library: by default only those that the other tests want too."""
+    return pytest.param(value, marks=[] if name in ("sklearn", "autograd") else [pytest.mark.peers])
+
+
+LIVE = [marked(name, theirs) for theirs, _, _ in ROWS if (name := peer_steps.package(theirs)) in HERE]
+PAGES = [
+    marked(name, page)
+    for name, page in [
+        ("torch", "torch"),
+        ("optax", "optax"),
+        ("sklearn", "scikit-learn"),
+        ("autograd", "autograd"),
+    ]
+    if name in HERE
 ]
+
+
+def run_blocks(page, fence):
+    """Run the blocks of a page that begin with ``fence``, one after the other, and return what they named."""
+    path = peer_steps.PAGE.with_name(f"coming-from-{page}.md")
+    blocks = re.findall(rf"^```{fence}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 1
+    names = {}
+    exec(compile(blocks[0], path.name, "exec"), names)
+    return names
 
 
 def walk(ours, besides):
@@ -67,3 +91,12 @@ def test_each_value_in_a_row_shows_in_its_numbers(theirs):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setitem(peer_steps.VALUES, name, value * 0.875)
                 assert np.abs(np.array(walk(*row[1:])) - points).max() > 1e-7, name
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_program_of_the_others_and_the_one_beside_it_have_the_same_losses(page):
+    theirs, ours = run_blocks(page, "py")["losses"], run_blocks(page, "python")["losses"]
+    assert len(theirs) >= 5
+    assert theirs[-1] < 0.5 * theirs[0]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10)
