@@ -13,8 +13,8 @@ BLOCK: Final = 64
 """Steps whose bias corrections are worked out together."""
 
 
-@kept(16)
-def bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
+@kept(8)
+def bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float, float], ...]:
     """Return the factors of lr, eps and eps_root for the BLOCK steps t of one block.
 
     They are ``sqrt(1 - beta2^t) / (1 - beta1^t)``, ``sqrt(1 - beta2^t)`` and ``1 - beta2^t``. With them Adam's
@@ -48,7 +48,7 @@ def _momentum_products(beta1: float, ratio: float) -> tuple[tuple[float, ...], f
     return tuple(remainders), product
 
 
-@kept(8)
+@kept(6)
 def nesterov_corrections(
     beta1: float, beta2: float, momentum_decay: float, block: int
 ) -> tuple[tuple[float, ...], ...]:
