@@ -4,9 +4,8 @@ Every operation is written out in the order in which NumPy would do it, so that 
 """
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.float cimport DBL_MIN, FLT_MIN
-from libc.math cimport fabs, fabsf, sqrt, sqrtf
 
+from gdcore._arithmetic cimport denominator, floating, flush, maximum, penalise
 from gdcore._table cimport Kernel
 
 cdef extern from *:
@@ -19,41 +18,6 @@ cdef extern from *:
     #error "gdcore promises the same bits everywhere: float arithmetic must not be done in a wider type"
     #endif
     """
-
-ctypedef fused floating:
-    float
-    double
-
-
-cdef inline floating root(floating x) noexcept nogil:
-    if floating is float:
-        return sqrtf(x)
-    else:
-        return sqrt(x)
-
-
-cdef inline floating maximum(floating a, floating b) noexcept nogil:
-    # As np.maximum: NaN wins.
-    return b if (b > a) | (b != b) else a
-
-
-cdef inline floating flush(floating x) noexcept nogil:
-    # Slots hold no subnormal numbers. A slot whose gradient is dead decays to them and stays there, and arithmetic
-    # on them is tens of times slower.
-    if floating is float:
-        return 0 if fabsf(x) < FLT_MIN else x
-    else:
-        return 0 if fabs(x) < DBL_MIN else x
-
-
-cdef inline floating penalise(floating g, floating l2, floating w) noexcept nogil:
-    # Without l2 the weight must not be touched: 0 * inf is NaN.
-    return g + l2 * w if l2 != 0 else g
-
-
-cdef inline floating denominator(floating variance, floating eps, floating eps_root, bint rooted) noexcept nogil:
-    # rooted is a literal, which makes loops of their own: those without eps_root are spared the addition.
-    return root(variance + eps_root if rooted else variance) + eps
 
 
 cdef void decay(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
