@@ -219,7 +219,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Optimizer):
-    """:class:`Adam` whose ``weight_decay`` defaults to 0.01."""
+    """:class:`Adam` whose ``weight_decay`` defaults to 0.01, as in torch; in optax to 1e-4, in Keras to 0.004."""
 
     rule = rules.ADAM
 
