@@ -141,7 +141,7 @@ def test_jacobian_of_a_scalar_is_the_gradient(rng):
 def test_jacobian_does_not_depend_on_how_many_vectors_go_together(together, rng, monkeypatch):
     x = rng.standard_normal(6)
     expected = gd.jacobian(lambda x: np.outer(np.sin(x), x)[1:])(x)
-    monkeypatch.setattr("gdcore.derivatives.operators.MOST_TOGETHER", together)
+    monkeypatch.setattr("gdcore.derivatives.jacobians.MOST_TOGETHER", together)
     close(gd.jacobian(lambda x: np.outer(np.sin(x), x)[1:])(x), expected)
 
 

@@ -13,24 +13,30 @@ from .gates.activations import gelu, relu, sigmoid, silu, softplus, tanh
 from .gates.layers import dense, dropout, embedding, layer_norm
 from .gates.nets import log_softmax, logsumexp, softmax, softmax_cross_entropy, squared_error
 from .gates.pictures import conv2d, max_pool2d
+from .jacobians import hessian, jacobian
 from .nets import activate as activate
 from .nets import activate_back as activate_back
 from .nets import alone as alone
 from .nets import cross_entropy as cross_entropy
-from .operators import grad, hessian, hvp, jacobian, value_and_grad
+from .operators import grad, hvp, value_and_grad
+from .vectors import flatten
+from .vjps import elementwise_grad, jvp, vjp
 
 __all__ = [
     "check_grads",
     "conv2d",
     "dense",
     "dropout",
+    "elementwise_grad",
     "embedding",
+    "flatten",
     "gate",
     "gelu",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
+    "jvp",
     "layer_norm",
     "log_softmax",
     "logsumexp",
@@ -46,6 +52,7 @@ __all__ = [
     "stop_gradient",
     "tanh",
     "value_and_grad",
+    "vjp",
 ]
 
 for _name in __all__:  # what users see in tracebacks and pickles
