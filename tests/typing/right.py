@@ -41,7 +41,7 @@ gd.grad(gd.grad(lambda v: v**3))(2.0)
 gd.check_grads(loss, line, x, x, order=1)
 assert_type(gd.value_and_grad(loss, argnums=(0, -1))(line, x, x), tuple[np.floating[Any], Any])
 gd.grad(loss, 1)(line, x, x)
-gd.elementwise_grad(np.sin)(x)
+gd.elementwise_grad(lambda v: np.sin(v) * v)(x)
 
 
 def loss_and_error(line: Line, x: Array) -> tuple[np.floating[Any], Array]:

@@ -12,7 +12,9 @@ from .choosing import Places
 from .joining import joined
 
 REAL: Final = "biuf"
-"""The kinds of dtypes that a result may have."""
+"""The kinds of dtypes that an array may have for which there is a derivative, if only zero."""
+NUMBERS: Final = "iuf"
+"""Those of a single number: a truth value has none."""
 DTYPES: Final = {np.dtype(np.float32), np.dtype(np.float64)}
 LEAVES: Final = {np.ndarray, np.float32, np.float64, Traced}
 
@@ -101,25 +103,22 @@ def plain(name: str, tape: Tape, tree: Any) -> Any:
 
 
 def scalar(name: str, tape: Tape, ans: Any) -> Any:
-    """Return the value of a result that is one real number."""
-    value = ans.value if type(ans) is Traced and ans.tape is tape else ans
-    if isinstance(value, np.floating):
-        return value
-    if type(value) is Traced:
-        refuse_foreign(name, tape.level, value)
-        if value.ndim:
-            raise ValueError(
-                f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
-            )
-        return value
-    if not isinstance(value, np.ndarray | np.generic | float | int) or np.asarray(value).dtype.kind not in REAL:
-        hint = "; has_aux=True takes the second of a pair as it is" if isinstance(value, tuple) else ""
-        raise TypeError(f"{name}: expected a scalar result, one real number, got {describe(value)}{hint}")
-    if np.ndim(value):
-        raise ValueError(
-            f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
-        )
-    return value[()] if isinstance(value, np.ndarray) else value
+    """Return a result that is one real number, traced or not: of an array of one element, that element."""
+    if isinstance(ans, np.floating):
+        return ans
+    if type(ans) is Traced:
+        refuse_foreign(name, tape.level, ans.value if ans.tape is tape else ans)
+        size, ndim = ans.size, ans.ndim
+    else:
+        if not isinstance(ans, np.ndarray | np.generic | float | int) or np.asarray(ans).dtype.kind not in NUMBERS:
+            hint = "; has_aux=True takes the second of a pair as it is" if isinstance(ans, tuple) else ""
+            raise TypeError(f"{name}: expected a scalar result, one real number, got {describe(ans)}{hint}")
+        size, ndim = np.size(ans), np.ndim(ans)
+    if size != 1:
+        raise ValueError(f"{name}: expected a scalar result, got {describe(real(ans))}; sum it, or use gd.jacobian")
+    if ndim:
+        ans = np.reshape(ans, ())
+    return ans[()] if isinstance(ans, np.ndarray) else ans
 
 
 def array_result(name: str, tape: Tape, ans: Any) -> Any:
