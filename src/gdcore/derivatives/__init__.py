@@ -19,6 +19,7 @@ from .nets import activate_back as activate_back
 from .nets import alone as alone
 from .nets import cross_entropy as cross_entropy
 from .operators import grad, hvp, value_and_grad
+from .samples import value_and_grads
 from .vectors import flatten
 from .vjps import elementwise_grad, jvp, vjp
 
@@ -52,6 +53,7 @@ __all__ = [
     "stop_gradient",
     "tanh",
     "value_and_grad",
+    "value_and_grads",
     "vjp",
 ]
 

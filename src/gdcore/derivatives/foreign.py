@@ -12,6 +12,7 @@ from ..trees import BRANCHES, flatten, rebuild
 from ._gate import Gate, Vjp, check_result, leave_node, shrink
 from ._tape import Node, Pull, Tape
 from ._traced import Traced, real
+from .joining import joined
 from .refusals import name_of, refuse_by_name
 
 KINDS: Final = (Traced, np.ndarray, np.generic)
@@ -115,6 +116,8 @@ class UserGate(Gate):
             d = pull(g)
             if isinstance(d, float):
                 d = np.float64(d)
+            elif type(d) is np.ndarray and d.dtype.char == "O":
+                d = joined(d)
             if not isinstance(d, KINDS) or d.dtype.kind != "f":
                 raise TypeError(expected(d))
             if fit is not None and d.shape == ans_shape:

@@ -36,8 +36,8 @@ def value_and_grad(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = Fa
     ``value, grads = value_and_grad(f)(params, *args, **kwargs)``, where ``value = f(params, *args, **kwargs)``.
 
     Arguments:
-        f: a function that computes one real number with NumPy, or an array that holds one alone. It may not write to
-            its first argument.
+        f: a function that computes one real number with NumPy, or an array that holds one alone. It may not write
+            to its first argument.
         argnums: the place of the argument that is differentiated, counted from 0, or from -1 for the last one that
             is given by position; or a list or tuple of places, for which the gradient is a tuple.
         has_aux: whether ``f`` returns a pair, the number and anything else that it has worked out, which is no part
