@@ -4,7 +4,8 @@ In goes a function of trees of arrays; it is run on traced values, which leave a
 they pass; out comes the gradient, by a walk back along the tape. Start reading at ``value_and_grad`` in
 ``operators.py``, then ``_traced.pyx`` (what stands in for an array), ``_gate.pyx`` and ``_usual.pyx`` (what
 happens at a gate) and ``_tape.pyx`` (the walk back). The gates themselves are rows of the table in ``gates/``.
-docs/gates.md follows one value through all of them.
+docs/gates.md follows one value through all of them. The other derivatives are in ``vjps.py``, ``jacobians.py`` and
+``samples.py``.
 """
 
 from .check import check_grads

@@ -40,8 +40,8 @@ def value_and_grads(f: Callable[P, Any]) -> Callable[P, tuple[Any, Any]]:
     >>> values
     array([1., 4.])
     >>> grads
-    array([[-2., -0.],
-           [-0., -4.]])
+    array([[-2.,  0.],
+           [ 0., -4.]])
     """
     name = name_of(f)
     alone = value_and_grad(f)
