@@ -104,10 +104,11 @@ def plain(name: str, tape: Tape, tree: Any) -> Any:
 
 def scalar(name: str, tape: Tape, ans: Any) -> Any:
     """Return a result that is one real number, traced or not: of an array of one element, that element."""
-    if isinstance(ans, np.floating):
+    value = ans.value if type(ans) is Traced and ans.tape is tape else ans
+    if isinstance(value, np.floating):
         return ans
     if type(ans) is Traced:
-        refuse_foreign(name, tape.level, ans.value if ans.tape is tape else ans)
+        refuse_foreign(name, tape.level, value)
         size, ndim = ans.size, ans.ndim
     else:
         if not isinstance(ans, np.ndarray | np.generic | float | int) or np.asarray(ans).dtype.kind not in NUMBERS:
