@@ -218,6 +218,15 @@ def test_flatten_and_back_is_the_tree_again():
     assert back(np.arange(8, dtype=np.float32))["rest"][0].dtype == np.float64
 
 
+def test_complex_leaves_make_a_complex_vector():
+    tree = {"z": np.array([1 + 2j, 3]), "x": np.float32(4.0), "w": 5j}
+    vector, back = gd.flatten(tree)
+    again = back(vector)
+    assert (vector.dtype, again["z"].dtype, again["x"].dtype) == (np.complex128, np.complex128, np.float32)
+    np.testing.assert_array_equal(again["z"], tree["z"])
+    assert (again["x"], again["w"]) == (4, 5j)
+
+
 def test_flatten_and_back_are_differentiated(rng):
     x = rng.standard_normal(8)
     _, back = gd.flatten({"w": np.ones((2, 3)), "b": [1.0, np.ones(1)]})

@@ -70,9 +70,9 @@ def vectors_like(params: Any, v: Any, what: str, name: str) -> list[Any]:
         shape, got = np.shape(leaf), np.shape(x)
         if shape != got:
             raise ValueError(f"{what}{label}: expected shape {shape}, got {describe(real(x))}")
-        if type(x) is not Traced and np.asarray(x).dtype.kind not in REAL:
-            raise TypeError(f"{what}{label}: expected an array of real numbers, got {describe(x)}")
         dtype = np.result_type(leaf.dtype if isinstance(leaf, Traced) else leaf)
+        if type(x) is not Traced and np.asarray(x).dtype.kind not in REAL + ("c" if dtype.kind == "c" else ""):
+            raise TypeError(f"{what}{label}: expected an array of real numbers, got {describe(x)}")
         vectors.append(x.astype(dtype) if type(x) is Traced else np.array(x, dtype)[()])
     return vectors
 

@@ -91,7 +91,8 @@ def jacobian(
 def _forward_is_cheaper(tape: Tape, ans: Traced, inputs: list[Traced]) -> bool:
     # Rows that all fit in a cache cost two walks back; to record the way back costs as much.
     rows, columns = ans.size, sum(x.size for x in inputs)
-    return not tape.foreign and rows > 2 * columns and rows**2 > MOST_TOGETHER
+    known = not tape.foreign and all(x.dtype.kind == "f" for x in inputs)
+    return known and rows > 2 * columns and rows**2 > MOST_TOGETHER
 
 
 def _by_rows(tape: Tape, ans: Traced, inputs: list[Traced]) -> list[Any]:
@@ -106,6 +107,8 @@ def _by_rows(tape: Tape, ans: Traced, inputs: list[Traced]) -> list[Any]:
 
 def _by_columns(tape: Tape, ans: Traced, inputs: list[Traced]) -> list[Any]:
     """Return the Jacobian by each input, from what its basis vectors push forward to: back along the way back."""
+    if any(x.dtype.kind != "f" for x in inputs):
+        raise TypeError("mode: expected 'reverse' for complex parameters, got 'forward'")
     back = WayBack(tape, [ans], inputs)
     jacobians: list[Any] = []
     try:

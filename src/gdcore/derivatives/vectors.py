@@ -36,7 +36,7 @@ def flatten(tree: T) -> tuple[Any, Callable[[Any], T]]:
     """
     leaves, likes = [], []
     for label, leaf in zip(Structure(tree, "tree").labels, leaves_of(tree), strict=True):
-        x = leaf if isinstance(leaf, np.ndarray | np.generic | float | Traced) else None
+        x = leaf if isinstance(leaf, np.ndarray | np.generic | float | complex | Traced) else None
         if x is None or np.result_type(real(x)).kind not in "fc":
             raise TypeError(f"tree{label}: expected an array of floats or a float, got {describe(real(leaf))}")
         leaves.append(np.reshape(array(x), -1))
