@@ -223,6 +223,11 @@ def test_the_outputs_of_a_users_gate_may_be_a_tree_of_any_shapes_and_dtypes():
     np.testing.assert_array_equal(gd.grad(lambda x: several(x, 2.0)["all"][1][1])(x), [[0, 2], [0, 0]])
 
 
+def test_a_gradient_may_be_filled_with_traced_values():
+    total = gd.gate(lambda x: np.log(np.sum(np.exp(x))), lambda ans, x: lambda g: np.full(3, g) * np.exp(x - ans))
+    gd.check_grads(lambda x: total(x**2), x3)
+
+
 @pytest.mark.parametrize(
     ("result", "said"),
     [
