@@ -69,6 +69,12 @@ cdef class Tape:
         """Put a node on the tape."""
         self.put(node)
 
+    def take(self):
+        """Close the tape and return its nodes, along which gradients can be carried back again and again."""
+        self.closed = True
+        nodes, self.nodes = self.nodes, []
+        return nodes
+
     def close(self):
         """Let go of everything, also where a traced value has escaped."""
         self.closed = True
