@@ -16,6 +16,7 @@ _NAMES = {
     "derivatives": "check_grads conv2d dense dropout embedding gate gelu grad hessian hvp jacobian layer_norm "
     "log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax softmax_cross_entropy softplus "
     "squared_error stop_gradient tanh value_and_grad",
+    "halves": "bfloat16",
     "rows": "Rows",
     "training": "DivergenceError History fit minibatches",
 }
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the same names, as type checkers find them; a test compares
     from .checkpoints import *
     from .clipping import *
     from .derivatives import *
+    from .halves import *
     from .models import GDClassifier as GDClassifier
     from .models import GDRegressor as GDRegressor
     from .rows import *

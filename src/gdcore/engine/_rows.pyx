@@ -7,6 +7,8 @@ from numpy cimport npy_intp
 import numpy as np
 
 from ..arguments import describe
+from ..halves import half_of, stepped_dtype
+from ._halves import widened
 
 cnp.import_array()
 
@@ -39,12 +41,15 @@ def summed(str where, object rows, object param):
         raise ValueError(f"{where}: expected a gradient that is an array, as a 0-d parameter has no rows, got Rows")
     if rows.length != len(param) or rows.values.shape != shape:
         raise ValueError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
-    if rows.values.dtype != param.dtype:
+    dtype = stepped_dtype(param.dtype)
+    values = np.ascontiguousarray(rows.values)
+    if dtype == np.float32 and half_of(values.dtype):
+        values = widened(values)
+    if values.dtype != dtype:
         raise TypeError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
     index = np.array(rows.index, np.intp)
-    values = np.ascontiguousarray(rows.values)
     order = np.argsort(index, kind="stable")
-    sums = np.empty(shape, param.dtype)
+    sums = np.empty(shape, dtype)
     n = len(rows.index)
     width = cnp.PyArray_NBYTES(sums) // n if n else 0
     own, place = <npy_intp*> cnp.PyArray_DATA(index), <const npy_intp*> cnp.PyArray_DATA(order)
