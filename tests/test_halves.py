@@ -15,6 +15,7 @@ from test_stages import COMBINATIONS, SHAPES, optimizer_of
 import gdcore as gd
 from gdcore.engine._halves import narrowed, widened
 from gdcore.halves import BFLOAT16, half_of
+from gdcore.training.divergence import largest_weight
 
 DTYPES = {"float16": np.dtype(np.float16), "marked": BFLOAT16}
 if find_spec("ml_dtypes"):
@@ -252,8 +253,8 @@ def test_a_gradient_in_the_same_memory_may_be_of_another_kind():
         grad = memory.view(kind)[:8]
         numbers = np.arange(8, dtype=np.float32) - 3
         grad[...] = halved(numbers, kind) if half_of(kind) else numbers
-        one.step(grad)
-        other.step(numbers)
+        one.step(grad, scale=0.5)
+        other.step(numbers, scale=0.5)
         assert np.array_equal(ours, theirs)
 
 
@@ -401,6 +402,11 @@ def test_a_run_of_halves_keeps_the_best_and_is_resumed(dtype, tmp_path):
     run(parts, 10, **given)
     assert same(run(halved(np.zeros(2), dtype), 30, **given, resume=True), whole)
     np.testing.assert_allclose(gd.reference.widen(whole), [3, 1], atol=0.05)
+
+
+@every_half
+def test_the_watch_over_a_run_sees_weights_of_halves(dtype):
+    assert largest_weight({"w": halved([1.0, -3.0], dtype), "n": np.arange(9)}) == 3
 
 
 # What is refused -------------------------------------------------------------------------------------------------

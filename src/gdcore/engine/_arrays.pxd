@@ -26,10 +26,16 @@ cdef inline bint has_geometry(cnp.ndarray array, int ndim, const npy_intp* shape
     return True
 
 
-cdef inline bint is_plain(object array) noexcept:
+cdef inline bint is_whole(object array) noexcept:
     return cnp.PyArray_CheckExact(array) and cnp.PyArray_ISBEHAVED(<cnp.ndarray> array) and (
+        cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray> array) or cnp.PyArray_IS_F_CONTIGUOUS(<cnp.ndarray> array)
+    )
+
+
+cdef inline bint is_plain(object array) noexcept:
+    return is_whole(array) and (
         has_dtype(<cnp.ndarray> array, sizeof(float)) or has_dtype(<cnp.ndarray> array, sizeof(double))
-    ) and (cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray> array) or cnp.PyArray_IS_F_CONTIGUOUS(<cnp.ndarray> array))
+    )
 
 
 cdef inline bint is_like(object array, const Entry* e) noexcept:

@@ -6,7 +6,7 @@ from libc.math cimport isfinite
 from libc.string cimport memset
 cimport numpy as cnp
 
-from gdcore.engine._arrays cimport find_extent, is_plain
+from gdcore.engine._arrays cimport find_extent, is_whole
 from gdcore.engine._drive cimport STAGES, Program, c_assert
 from gdcore.engine._halves cimport convert, half_kind
 from gdcore.engine._norm cimport find_norm
@@ -92,7 +92,7 @@ cdef int check_apart(list labels, list grads) except -1:
     present = []
     for label, grad in zip(labels, grads, strict=True):
         if grad is not None:
-            if not is_plain(grad) or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> grad):
+            if not is_whole(grad):  # of a dtype that was checked with the others
                 check_writable(f"grads{label}", grad, half_kind(grad) > 0)
             present.append((f"grads{label}", grad))
     if not are_apart([grad for _, grad in present]):
