@@ -18,7 +18,7 @@ _NAMES = {
     "squared_error stop_gradient tanh value_and_grad",
     "halves": "bfloat16",
     "rows": "Rows",
-    "training": "DivergenceError History fit minibatches",
+    "training": "DivergenceError History OptimizeResult fit minibatches minimize",
 }
 _LATE = {name: folder for folder, names in _NAMES.items() for name in names.split()}
 

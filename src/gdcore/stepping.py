@@ -85,7 +85,7 @@ class Optimizer:
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
         shape and dtype of its parameter, may have any strides, and is only read; where the parameter is stepped in
         float32 it may be of float16 or bfloat16. None skips the parameter: it and its state stay as they are, while
-        ``t`` counts on for all.
+        ``t`` counts on for all: what is stepped array by array, as gradients arrive, wants one optimizer an array.
 
         Arguments:
             grads: the gradients.
