@@ -25,7 +25,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "count" not in metafunc.fixturenames:
         return
     shapes = ((1, 64), (10, 100)) if metafunc.config.getoption("short") else ((1, 64), (1_000, 100))
-    metafunc.parametrize(("count", "size"), shapes)
+    if "count" in metafunc.fixturenames:
+        metafunc.parametrize(("count", "size"), shapes)
 
 
 def reference_step(optimizer: Optimizer, params: Any, grads: Any, state: list[Any]) -> Callable[[], None]:
@@ -185,3 +186,63 @@ def test_look_up_and_step_by_rows(table: Table, peer: str, compare: Any) -> None
         other()
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
     compare("look-up, loss, backward, step", step, {peer: (other, bar)})
+HALVES = {"float16": np.dtype(np.float16), "bfloat16": gd.bfloat16(np.zeros(0, np.uint16)).dtype}
+ELEMENTS, SHORT_ELEMENTS = 20_000_000, 2_000
+
+
+def by_hand(size: int, weights: np.ndarray[Any, Any], grads: np.ndarray[Any, Any]) -> Callable[[], None] | None:
+    # What one writes with torch for weights in bfloat16: its fused Adam on a master, and a copy each way.
+    try:
+        import torch  # noqa: PLC0415
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    half, grad = (torch.from_numpy(a.view(np.int16)).view(torch.bfloat16) for a in (weights.copy(), grads))
+    master = half.float().requires_grad_()
+    master.grad = torch.empty_like(master)
+    optimizer = torch.optim.Adam([master], lr=LR, fused=True)
+
+    def step() -> None:
+        master.grad.copy_(grad)
+        optimizer.step()
+        with torch.no_grad():
+            half.copy_(master)
+
+    return step
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_precision(*, half: str, normal: Any, same_bits: Any, compare: Any, pytestconfig: Any) -> None:
+    size = SHORT_ELEMENTS if pytestconfig.getoption("short") else ELEMENTS
+    dtype = HALVES[half]
+    ours, theirs = normal(size, np.dtype(np.float32)), np.empty(size, np.float32)
+    grads, weights = (
+        gd.reference.narrow(normal(size, np.dtype(np.float32)), dtype),
+        gd.reference.narrow(ours, dtype),
+    )
+    wide, whole = gd.reference.widen(grads), gd.reference.widen(weights)
+    theirs[...] = ours
+    bits, fronts = grads.view(np.uint16), np.empty(size, np.float32).view(np.uint32)
+    optimizer, plain = gd.Adam(ours, lr=LR), gd.Adam(theirs, lr=LR)
+    with_master, of_master = gd.Adam(weights, lr=LR, master=True), gd.Adam(whole, lr=LR)
+    for _ in range(CHECKED_STEPS):
+        optimizer.step(grads)
+        plain.step(wide)
+        with_master.step(grads)
+        of_master.step(wide)
+    assert same_bits([ours, weights], [theirs, gd.reference.narrow(whole, dtype)])
+
+    def converted() -> None:
+        if half == "float16":
+            np.copyto(wide, grads)
+        else:
+            np.left_shift(bits, 16, out=fronts, dtype=np.uint32)
+        plain.step(wide if half == "float16" else fronts.view(np.float32))
+
+    others = {"Adam by float32": (lambda: plain.step(wide), "0.97"), "converted before": (converted, "0.71")}
+    compare(f"Adam, gradients in {half}", lambda: optimizer.step(grads), others)
+    others = {"Adam in float32": (lambda: of_master.step(wide), "1.05")}
+    torch_step = by_hand(size, weights, grads) if half == "bfloat16" else None
+    if torch_step is not None:
+        others["torch fused, by hand"] = (torch_step, "1")
+    compare(f"Adam, all in {half} with a master", lambda: with_master.step(grads), others)

@@ -50,7 +50,8 @@ class ShardedOptimizer:
         bucket_bytes: size of all buffers together, an int >= 1. At least one element a rank is exchanged at once.
         timeout: seconds, > 0, that a rank waits for the others in a call that all of them have to make. If one has
             not come by then, the job ends and says which. None waits without end.
-        **values: the hyperparameters of ``kind``.
+        **values: the hyperparameters of ``kind``, and ``average``. ``master`` is for one process. Gradients in half
+            precision are exchanged in float32.
 
     Ranks are compared at construction, every ``check_every`` steps and when a state is loaded: structure, shapes,
     dtypes, hyperparameters, ``t``, and the parameters' bytes. Construction, ``step``, ``state_dict`` and
@@ -92,6 +93,8 @@ class ShardedOptimizer:
         def make() -> list[str]:
             if not isinstance(kind, type) or not issubclass(kind, Optimizer):
                 raise TypeError(f"kind: expected an optimizer such as gd.Adam, got {kind!r}")
+            if values.get("master"):
+                raise ValueError("master: expected False, as ranks exchange parameters in full precision, got True")
             self.limits = Limits(max_norm, max_value)
             self._check_every = None if check_every is None else checked_int("check_every", check_every, 1)
             self._bucket_bytes = checked_int("bucket_bytes", bucket_bytes, 1)

@@ -10,8 +10,9 @@ from libc.math cimport INFINITY, isfinite, isnan, sqrt
 from libc.stdlib cimport calloc, free
 cimport numpy as cnp
 
-from ._arrays cimport enter, view
-from ._drive cimport CHUNK, Entry, Group, Plan, Program, Stage, find_entry, invoke, transfer
+from ._arrays cimport enter, halve, view
+from ._drive cimport CHUNK, Entry, Group, Plan, Program, Stage, find_entry, invoke, stride, transfer
+from ._halves cimport half_kind
 from ._plan cimport drive_parts, drive_plan, find
 
 from ..reference import factors
@@ -43,10 +44,13 @@ cdef void look_at(const Search* search, const Entry* e, Py_ssize_t start, Py_ssi
     cdef double[CHUNK] strip, buffer
     cdef (void*)[3] x
     cdef int k, count = 0 if search.program == NULL else search.program.before
-    x[0], x[1], x[2] = <void*> strip, e.x[0].data + start * e.itemsize, search.divisor
+    x[0], x[1], x[2] = <void*> strip, e.x[0].data + start * stride(e, 0), search.divisor
     if not e.x[0].flat:
         x[1] = buffer
         transfer(e, &e.x[0], start, n, <char*> buffer, True)
+    if e.x[0].half:
+        search.program.widen[e.x[0].half].float32(x, NULL, n)
+        x[1] = strip
     pair.judged = 0
     for k in range(count):
         if k == search.judged:
@@ -111,11 +115,13 @@ cdef int look(Search* search, str kernel, Py_ssize_t size, Pair* pair) except -1
 cdef double find_norm(list arrays, const Program* program, int judged, bint* finite) except -1:
     """Return the global norm of arrays of float32 and float64, None among them, once they have passed a program.
 
+    With a program arrays may be in half precision too.
     ``finite`` becomes whether they are, after ``judged`` stages of the program (-1: in the end).
     """
     cdef Search search
     cdef Pair pair
     cdef Py_ssize_t i, size = 0
+    cdef int kind
     cdef double divisor, squares
     cdef bint in_range
     cdef Entry* entries = <Entry*> calloc(len(arrays) + 1, sizeof(Entry))
@@ -129,6 +135,9 @@ cdef double find_norm(list arrays, const Program* program, int judged, bint* fin
             if arrays[i] is not None:
                 enter(&entries[i], arrays[i])
                 size += entries[i].size * entries[i].itemsize
+                kind = 0 if program == NULL else half_kind(arrays[i])
+                if kind:
+                    halve(&entries[i], kind)
                 starts[i + 1] += (entries[i].size + PART - 1) // PART
         search.entries, search.starts, search.count = entries, starts, len(arrays)
         search.program, search.judged, search.divisor = program, judged, NULL

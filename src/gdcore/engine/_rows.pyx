@@ -7,7 +7,9 @@ from numpy cimport npy_intp
 import numpy as np
 
 from ..arguments import describe
+from ..halves import half_of, stepped_dtype
 from ..rows import as_index, check_index
+from ._halves import widened
 from .arrays import check_like
 
 cnp.import_array()
@@ -35,9 +37,13 @@ def summed(str where, object rows, object param):
         raise ValueError(f"{where}: expected a gradient that is an array, as a 0-d parameter has no rows, got Rows")
     if rows.length != len(param) or rows.values.shape != shape:
         raise ValueError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
-    if rows.values.dtype != param.dtype:
+    dtype = stepped_dtype(param.dtype)
+    values = np.ascontiguousarray(rows.values)
+    if dtype == np.float32 and half_of(values.dtype):
+        values = widened(values)
+    if values.dtype != dtype:
         raise TypeError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
-    return each_once(rows.index, rows.values)
+    return each_once(rows.index, values)
 
 
 def of_arguments(object rows, object grad, object param):

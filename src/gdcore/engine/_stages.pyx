@@ -6,8 +6,9 @@ from libc.math cimport isfinite
 from libc.string cimport memset
 cimport numpy as cnp
 
-from gdcore.engine._arrays cimport find_extent, is_plain
+from gdcore.engine._arrays cimport find_extent, is_whole
 from gdcore.engine._drive cimport STAGES, Program, c_assert
+from gdcore.engine._halves cimport convert, half_kind
 from gdcore.engine._norm cimport find_norm
 from gdcore.engine._plan cimport find
 
@@ -17,6 +18,8 @@ from .arrays import check_writable
 from .overlaps import check_disjoint
 
 cnp.import_array()
+
+cdef tuple NOTHING = (1.0, None, None, False, False)  # as stages.checked returns it
 
 
 @cython.final
@@ -46,7 +49,8 @@ cdef class Stages:
         cdef bint finite = True, skip, zero
         cdef int judged = -1
         memset(&self.program, 0, sizeof(Program))
-        scale, max_norm, max_value, skip, zero = self.asked
+        convert(&self.program)
+        scale, max_norm, max_value, skip, zero = NOTHING if self.bare else self.asked
         if zero:
             check_apart(labels, grads)
         if scale != 1:
@@ -69,9 +73,7 @@ cdef class Stages:
             self.program.idle = True
         elif average is not None:
             self.add("average", average.gain(t), 0)
-        if zero:
-            self.add("zero", 0, 0)
-            self.program.zero = True
+        self.program.zero = zero
         return 0
 
     cdef int add_scale(self, double factor, double divisor) except -1:
@@ -104,8 +106,8 @@ cdef int check_apart(list labels, list grads) except -1:
     present = []
     for label, grad in zip(labels, grads, strict=True):
         if grad is not None:
-            if not is_plain(grad) or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> grad):
-                check_writable(f"grads{label}", grad)
+            if not is_whole(grad):  # of a dtype that was checked with the others
+                check_writable(f"grads{label}", grad, half_kind(grad) > 0)
             present.append((f"grads{label}", grad))
     if not are_apart([grad for _, grad in present]):
         check_disjoint([where for where, _ in present], [grad for _, grad in present])

@@ -4,11 +4,13 @@ from libc.stdint cimport uintptr_t
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from gdcore.engine._arrays cimport enter, find_extent, is_like, is_plain, view
+from gdcore.engine._arrays cimport enter, find_extent, has_geometry, is_like, is_plain, view
 from gdcore.engine._coefficients cimport put, round_off
 from gdcore.engine._drive cimport OPERANDS, Entry, Group, Plan, c_assert
+from gdcore.engine._halves cimport half_kind
 from gdcore.engine._plan cimport drive_plan, find
 
+from ..arguments import describe
 from ._rows import of_arguments
 from .arrays import check_like, check_unmasked, check_writable
 from .overlaps import check_disjoint
@@ -24,6 +26,18 @@ cdef int check_operand(str where, object array, const Entry* e, object param) ex
         return 0
     check_like(where, array, param)
     raise TypeError(f"{where}: expected an array that is what its attributes say, got {type(array).__name__}")
+
+
+cdef int check_grad(str where, object grad, const Entry* e, object param) except -1:
+    # A gradient: as a slot, or, where the step is in float32, in half precision, whose kind is returned.
+    cdef int kind = half_kind(grad) if e.itemsize == sizeof(float) else 0
+    if kind == 0:
+        return check_operand(where, grad, e, param)
+    if not cnp.PyArray_CheckExact(grad):
+        check_unmasked(where, grad)
+    if not has_geometry(grad, e.ndim, e.shape, NULL):
+        raise ValueError(f"{where}: expected the shape of {describe(param)}, got {describe(grad)}")
+    return kind
 
 
 def update(str rule, tuple coefficients, tuple names, tuple arrays, object rows=None):

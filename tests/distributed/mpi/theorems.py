@@ -111,6 +111,22 @@ def test_sharded_steps_equal_those_of_one_process():
         assert all(same_bits(a, b) for a, b in state)
 
 
+def test_gradients_in_half_precision_are_exchanged_in_float32():
+    rng = np.random.default_rng(3)
+    ours = rng.standard_normal((9, 7), dtype=np.float32)
+    theirs = ours.copy()
+    sharded, plain = ShardedOptimizer(gd.Adam, ours, lr=0.1, bucket_bytes=500), gd.Adam(theirs, lr=0.1)
+    for step, dtype in enumerate(("float16", gd.bfloat16(np.zeros(0, np.uint16)).dtype)):
+        grads = [gd.reference.narrow(grad, dtype) for grad in gradients(step, ours)]
+        sharded.step(grads[RANK])
+        plain.step(mean([gd.reference.widen(grad) for grad in grads]))
+        assert same_bits(ours, theirs)
+        with pytest.raises(
+            ValueError, match="master: expected False, as ranks exchange parameters in full precision"
+        ):
+            ShardedOptimizer(gd.Adam, grads[0], master=True)
+
+
 def test_groups_keep_their_own_hyperparameters():
     def groups(params):
         w, *others = flatten(params)
