@@ -229,7 +229,7 @@ cdef class Engine:
             raise ValueError(f"params{self.labels[i]}: expected a writeable array, got a read-only one")
         if grad is None:
             return 0
-        if isinstance(grad, Rows):
+        if not cnp.PyArray_CheckExact(grad) and isinstance(grad, Rows):
             return self.bind_rows(i, grad)
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
             if issubclass(type(grad), np.floating):  # NumPy's own reductions return these for 0-d arrays
@@ -292,6 +292,7 @@ cdef class Engine:
                 self.forget()
 
     cdef int forget(self) except -1:
+        cdef Py_ssize_t i
         self.holder = 0
         for i in range(self.count):
             self.grads[i] = None
