@@ -58,10 +58,11 @@ if platform.machine() in {"x86_64", "AMD64"} and not universal:
     if sys.platform == "win32":
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
     else:
-        # 256 bits: the 512-bit divider and square root are slower per element (docs/performance.md).
         newer = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256"]}
         baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
     modules |= {f"{module}_{level}": flags for module in kernels for level, flags in newer.items()}
+    if sys.platform != "win32":  # which width of vectors is faster is measured where it runs
+        modules["_kernels_v4_512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 
 extensions = [
     Extension(

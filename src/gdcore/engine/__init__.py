@@ -14,11 +14,11 @@ from ._norm import norm as norm
 from ._update import update as update
 from .arrays import check_like as check_like
 from .arrays import check_writable as check_writable
+from .config import show_config
 from .identity import check_among as check_among
 from .overlaps import check_disjoint as check_disjoint
 from .threads import get_num_threads, set_num_threads
 from .variants import kernels_of as kernels_of
-from .variants import show_config
 
 __all__ = ["get_num_threads", "set_num_threads", "show_config"]
 

@@ -14,8 +14,7 @@ from numpy cimport npy_intp
 
 from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_like, is_plain, view
 from ._coefficients cimport Coefficients
-from ._drive cimport LINE
-from ._drive cimport Entry, Group, Plan
+from ._drive cimport LINE, Entry, Group, Plan
 from ._leaves cimport compare, take
 from ._plan cimport drive_plan, find
 from ._stages cimport Stages
@@ -229,9 +228,9 @@ cdef class Engine:
             raise ValueError(f"params{self.labels[i]}: expected a writeable array, got a read-only one")
         if grad is None:
             return 0
-        if not cnp.PyArray_CheckExact(grad) and isinstance(grad, Rows):
-            return self.bind_rows(i, grad)
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
+            if isinstance(grad, Rows):
+                return self.bind_rows(i, grad)
             if issubclass(type(grad), np.floating):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
             check_operand(f"grads{self.labels[i]}", grad, e, param)
