@@ -39,6 +39,8 @@ else:
     # The last two change no result; they let the compiler vectorise square roots and branches.
     exact += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
     compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *exact]
+if kind == "release" and sys.platform.startswith("linux"):
+    link_args.append("-s")  # symbols, which are two thirds of a module
 if kind == "sanitize":
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     compile_args += sanitizers
@@ -49,7 +51,7 @@ baseline: list[str] = []
 modules: dict[str, list[str]] = {name: [] for name in (*kernels, "derivatives.nets._door")}
 modules |= {
     f"engine._{name}": []
-    for name in ("cpu", "pool", "coefficients", "plan", "norm", "rows", "stages", "update", "engine")
+    for name in ("cpu", "pool", "coefficients", "plan", "norm", "rows", "stages", "update", "engine", "exported")
 }
 modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.

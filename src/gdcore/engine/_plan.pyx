@@ -104,6 +104,10 @@ cdef int measure(int k) except -1:
 take_table()
 
 
+cdef const Kernel* all_kernels() noexcept:
+    return KERNELS
+
+
 def wide_kernels():
     """Return the rules, each with a dtype, whose wider build is measured to be faster here."""
     cdef const Kernel* wide = table_of(variants.tables[len(variants.tables) - 1])
