@@ -30,7 +30,7 @@ cdef enum:
     LINE = 16  # elements; a multiple of it fills whole cache lines
     PIECE = 8192  # elements that a thread takes at a time: some microseconds
     STRIP = 512  # bytes of each array that are stepped before the next are asked for
-    SPAN = 512  # the same for a step that is more than its rule
+    SPAN = 512  # the same for a step that is more than its rule, which goes over each strip several times
     AHEAD = 2048  # bytes between what is stepped and what is asked for
     ROWS_AHEAD = 4  # rows between the one that is stepped and the one that is asked for
 
@@ -191,13 +191,13 @@ cdef inline void perform(
 
 
 cdef inline void drive_program(
-    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end, bint ahead
+    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end, bint far, bint ahead
 ) noexcept nogil:
     # As drive, for a step that is more than its rule.
     cdef double[OPERANDS][CHUNK] buffers
     cdef double[CHUNK] strip
     cdef (void*)[OPERANDS] x
-    cdef Py_ssize_t n, most = SPAN // e.itemsize if ahead else <Py_ssize_t> CHUNK
+    cdef Py_ssize_t n, most = SPAN // e.itemsize if far else <Py_ssize_t> CHUNK
     cdef int j, k
     c_assert(0 <= start and start <= end and end <= e.size)
     while start < end:
@@ -227,6 +227,7 @@ cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
     const Program* program  # NULL: the rule alone
     const Py_ssize_t* starts  # where each entry begins in the row of all elements, and at last where the row ends
     Py_ssize_t count
+    bint far  # more than the caches next to a core hold
 
 
 cdef inline void drive_entry(
@@ -235,7 +236,7 @@ cdef inline void drive_entry(
     if plan.program == NULL:
         drive(e, &plan.groups[e.group], start, end, ahead)
     else:
-        drive_program(e, &plan.groups[e.group], plan.program, start, end, ahead)
+        drive_program(e, &plan.groups[e.group], plan.program, start, end, plan.far, ahead)
 
 
 cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end) noexcept nogil:

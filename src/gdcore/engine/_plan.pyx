@@ -174,16 +174,16 @@ cdef void drive_far_piece(void* job, Py_ssize_t piece) noexcept nogil:
 cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
     # All of a step over so many bytes. Nothing can go wrong once the first element is written.
     cdef Py_ssize_t total = plan.starts[plan.count]
-    cdef bint far = size > FAR
+    plan.far = size > FAR
     if total < BRIEF:
         drive_all(plan, False)
     elif total < LONG:
         with nogil:
-            drive_all(plan, far and votes[plan.program != NULL] > 0)
+            drive_all(plan, plan.far and votes[plan.program != NULL] > 0)
     else:
         prepare()
         with nogil:
-            run(drive_far_piece if far else drive_piece, <void*> plan, (total + PIECE - 1) // PIECE, size)
+            run(drive_far_piece if plan.far else drive_piece, <void*> plan, (total + PIECE - 1) // PIECE, size)
     return 0
 
 
