@@ -1,7 +1,7 @@
 """The whole step (unscale, clip by the global norm, AdamW, average, zero) against torch, and what its parts cost.
 
-torch's is its fastest way in calls, and that way compiled by ``torch.compile`` where this works: it is left out where no
-compiler is found. Both step arrays of their own, in turns; bars are of float32 and one thread.
+torch's is its fastest way in calls, and ``torch.compile`` of its foreach way, which is left out where it has no
+compiler. Each steps arrays of its own, in turns; bars are of float32 and one thread.
 """
 
 from collections.abc import Callable
@@ -37,6 +37,7 @@ def of_torch(torch: Any, w: Any, g: Any, *, compiled: bool) -> tuple[Step, Any, 
     return torch.compile(step) if compiled else step, param, average
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of torch's own
 def test_whole_step(size: int, threads: int, compare: Any, normal: Any) -> None:
     torch = pytest.importorskip("torch")
     torch.set_num_threads(threads)
@@ -47,7 +48,7 @@ def test_whole_step(size: int, threads: int, compare: Any, normal: Any) -> None:
     def whole() -> None:
         optimizer.step(grad, scale=SCALE, max_norm=MAX_NORM, zero=True)
 
-    peers = {}
+    peers: dict[str, tuple[Step, str]] = {}
     for name, compiled in (("torch, fused and foreach", False), ("torch.compile", True)):
         step, param, average = of_torch(torch, w, g, compiled=compiled)
         try:
@@ -76,11 +77,12 @@ def test_clipping(size: int, compare: Any, normal: Any) -> None:
 
 
 def test_many_arrays(compare: Any, normal: Any) -> None:
-    trees = [{f"layer{i}": normal(100, np.dtype("f4")) for i in range(1000)} for _ in range(2)]
+    names = [f"layer{i}" for i in range(1000)]
+    params, grads = ({name: normal(100, np.dtype("f4")) for name in names} for _ in range(2))
     one, grad = normal(100_000, np.dtype("f4")), normal(100_000, np.dtype("f4"))
-    many, single = gd.Adam(trees[0], lr=LR), gd.Adam(one, lr=LR)
+    many, single = gd.Adam(params, lr=LR), gd.Adam(one, lr=LR)
     compare(
         "Adam, 1,000 arrays of 100",
-        lambda: many.step(trees[1]),
+        lambda: many.step(grads),
         {"one array of 100,000": (lambda: single.step(grad), "1.7")},
     )

@@ -82,6 +82,7 @@ def _hyperparameters(rule: str) -> Any:
 
 
 def _checked(dtype: Any) -> np.dtype[Any]:
-    if np.dtype(dtype) not in DTYPES:
-        raise TypeError(f"dtype: expected float32 or float64, got {np.dtype(dtype)}")
-    return np.dtype(dtype)
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found not in DTYPES:
+        raise TypeError(f"dtype: expected float32 or float64, got {found}")
+    return found

@@ -191,7 +191,8 @@ cdef inline void perform(
 
 
 cdef inline void drive_program(
-    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end, bint far, bint ahead
+    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end,
+    bint far, bint ahead
 ) noexcept nogil:
     # As drive, for a step that is more than its rule.
     cdef double[OPERANDS][CHUNK] buffers

@@ -12,13 +12,13 @@ from gdcore.engine._plan cimport all_kernels, find
 
 import numpy as np
 
-from ..rules import RULES
+from .. import rules
 
 
 def layout(str rule):
     """Return the names of a rule's hyperparameters, in the order in which C gives them: a pair's name twice."""
     names = []
-    for name, default in RULES[rule].hyperparameters.items():
+    for name, default in rules.RULES[rule].hyperparameters.items():
         names += [name] * (2 if isinstance(default, tuple) else 1)
     return names
 
@@ -36,9 +36,9 @@ cdef int coefficients(
         raise ValueError(f"itemsize: expected 4 or 8, got {itemsize}")
     if t < 1:
         raise ValueError(f"t: expected an integer >= 1, got {t}")
-    row = RULES.get(rule.decode())
+    row = rules.RULES.get(rule.decode())
     if row is None:
-        raise LookupError(f"rule: expected one of {', '.join(RULES)}, got {rule.decode()!r}")
+        raise LookupError(f"rule: expected one of {', '.join(rules.RULES)}, got {rule.decode()!r}")
     names = layout(row.name)
     given = {}
     for k in range(<int> len(names)):

@@ -15,7 +15,7 @@ from gdcore.engine._drive cimport COEFFICIENTS, OPERANDS, PIECE, Plan, drive_all
 from gdcore.engine._pool cimport Task, now, prepare, run
 from gdcore._table cimport Kernel
 
-from ..stages import LOOKS
+from .. import stages
 from . import variants
 
 cdef enum:
@@ -46,7 +46,7 @@ cdef int take_table() except -1:
         if k == MOST:
             raise OverflowError(f"kernels: expected at most {MOST}")
         KERNELS[k] = table[k]
-        measured[k] = len(variants.tables) == 1 or KERNELS[k].rule.decode() in LOOKS
+        measured[k] = len(variants.tables) == 1 or KERNELS[k].rule.decode() in stages.LOOKS
         k += 1
     KERNELS[k].rule = NULL
     return 0
