@@ -99,6 +99,20 @@ def test_a_large_step_of_many_threads_and_arrays_equals_its_stages(make):
         gd.set_num_threads(before)
 
 
+@pytest.mark.parametrize("asked", [{}, {"scale": 0.5, "zero": True}], ids=["plain", "stages"])
+def test_a_step_out_of_the_caches_leaves_the_bits_of_steps_within(asked):
+    """Of its pieces some are driven the one way and some the other, and the first ones half and half."""
+    rng = np.random.default_rng(9)
+    w, g = rng.standard_normal((2, 300_001)).astype(np.float32)
+    params, grads = ([part.copy() for part in np.array_split(whole, 7)] for whole in (w, g))
+    for param, grad in zip([w, *params], [g, *grads], strict=True):
+        opt = gd.Adam(param, average=0.5 if asked else None)
+        for _ in range(2):
+            opt.step(grad, **asked)
+            grad[...] += 1
+    assert_same_bits(w, np.concatenate(params), "param")
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_stages_equal_their_twins_on_special_values(dtype):
     info = np.finfo(dtype)

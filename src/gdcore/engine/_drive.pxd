@@ -35,10 +35,9 @@ cdef enum:
     LINE = 16  # elements; a multiple of it fills whole cache lines
     PIECE = 8192  # elements that a thread takes at a time: some microseconds
     STRIP = 512  # bytes of each array that are stepped before the next are asked for
-    SPAN = 512  # the same for a step that is more than its rule
+    SPAN = 512  # the same for a step that is more than its rule, which goes over each strip several times
     AHEAD = 2048  # bytes between what is stepped and what is asked for
     ROWS_AHEAD = 4  # rows between the one that is stepped and the one that is asked for
-    FAR = 3_000_000  # bytes; a step over more is not expected to find them in the caches next to the core
 
 cdef struct Operand:
     char* data  # NULL: the rule has no such array
@@ -131,9 +130,9 @@ cdef inline void call(const Entry* e, const Group* group, void** x, Py_ssize_t n
         group.kernel.float64(x, group.float64, n)
 
 
-cdef inline void call_far(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
-    # The same for arrays that no cache holds. A square root and a division an element fill the CPU's window with
-    # work that waits, so that it sees too little of what is to be loaded next: it is told.
+cdef inline void call_ahead(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
+    # The same for arrays that no cache holds. On some CPUs a square root and a division an element fill the window
+    # with work that waits, so that it sees too little of what is to be loaded next: it is told.
     cdef Py_ssize_t strip = STRIP // e.itemsize
     cdef int j, k
     while n > 0:
@@ -149,7 +148,7 @@ cdef inline void call_far(const Entry* e, const Group* group, void** x, Py_ssize
 
 
 cdef inline void drive(
-    const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end, bint far
+    const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end, bint ahead
 ) noexcept nogil:
     # One parameter's step on the elements start ... end. Strided arrays go through the stack, a chunk at a time.
     cdef double[OPERANDS][CHUNK] buffers
@@ -162,8 +161,8 @@ cdef inline void drive(
         x[j] = NULL if e.x[j].data == NULL else e.x[j].data + start * e.itemsize
         flat = flat and (e.x[j].flat or x[j] == NULL)
     if flat:
-        if far:
-            call_far(e, group, x, end - start)
+        if ahead:
+            call_ahead(e, group, x, end - start)
         else:
             call(e, group, x, end - start)
         return
@@ -219,7 +218,8 @@ cdef inline void perform(
 
 
 cdef inline void drive_program(
-    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end, bint far
+    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end,
+    bint far, bint ahead
 ) noexcept nogil:
     # As drive, for a step that is more than its rule.
     cdef double[WITH_STORED][CHUNK] buffers
@@ -236,7 +236,7 @@ cdef inline void drive_program(
                 continue
             if e.x[j].flat:
                 x[j] = e.x[j].data + start * stride(e, j)
-                if far:
+                if ahead:
                     for k in range(<int> (most * stride(e, j)) // 64):
                         gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
             else:
@@ -259,12 +259,12 @@ cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
 
 
 cdef inline void drive_entry(
-    const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end, bint far
+    const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end, bint ahead
 ) noexcept nogil:
     if plan.program == NULL:
-        drive(e, &plan.groups[e.group], start, end, far)
+        drive(e, &plan.groups[e.group], start, end, ahead)
     else:
-        drive_program(e, &plan.groups[e.group], plan.program, start, end, far)
+        drive_program(e, &plan.groups[e.group], plan.program, start, end, plan.far, ahead)
 
 
 cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
@@ -294,10 +294,12 @@ cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, 
         r += 1
 
 
-cdef inline void drive_one(const Plan* plan, Py_ssize_t i, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+cdef inline void drive_one(
+    const Plan* plan, Py_ssize_t i, Py_ssize_t start, Py_ssize_t end, bint ahead
+) noexcept nogil:
     cdef const Entry* e = &plan.entries[i]
     if e.rows == NULL:
-        drive_entry(plan, e, start, end, plan.far)
+        drive_entry(plan, e, start, end, ahead)
     else:
         drive_rows(plan, e, start, end)
 
@@ -314,9 +316,8 @@ cdef inline Py_ssize_t find_entry(const Py_ssize_t* starts, Py_ssize_t count, Py
     return low
 
 
-cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
-    cdef const Plan* plan = <const Plan*> job
-    cdef Py_ssize_t begin = piece * PIECE, end = begin + PIECE
+cdef inline void drive_range(const Plan* plan, Py_ssize_t begin, Py_ssize_t end, bint ahead) noexcept nogil:
+    # The elements begin ... end of the row of all.
     cdef Py_ssize_t i = find_entry(plan.starts, plan.count, begin)
     while i < plan.count and plan.starts[i] < end:
         if plan.starts[i] < plan.starts[i + 1]:
@@ -325,12 +326,13 @@ cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
                 i,
                 max(begin - plan.starts[i], <Py_ssize_t> 0),
                 min(end - plan.starts[i], plan.entries[i].stepped),
+                ahead,
             )
         i += 1
 
 
-cdef inline void drive_all(const Plan* plan) noexcept nogil:
+cdef inline void drive_all(const Plan* plan, bint ahead) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(plan.count):
         if plan.starts[i] < plan.starts[i + 1]:
-            drive_one(plan, i, 0, plan.entries[i].stepped)
+            drive_one(plan, i, 0, plan.entries[i].stepped, ahead)

@@ -229,9 +229,9 @@ cdef class Engine:
             raise ValueError(f"params{self.labels[i]}: expected a writeable array, got a read-only one")
         if grad is None:
             return 0
-        if isinstance(grad, Rows):
-            return self.bind_rows(i, grad)
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
+            if isinstance(grad, Rows):
+                return self.bind_rows(i, grad)
             if issubclass(type(grad), np.generic):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
             half = check_grad(f"grads{self.labels[i]}", grad, e, param)
@@ -294,6 +294,7 @@ cdef class Engine:
                 self.forget()
 
     cdef int forget(self) except -1:
+        cdef Py_ssize_t i
         self.holder = 0
         for i in range(self.count):
             self.grads[i] = None

@@ -33,8 +33,10 @@ cdef struct Search:  # through all gradients, a part at a time
     const Py_ssize_t* starts  # how many parts there are before each entry
     Py_ssize_t count
     const Program* program  # what gradients pass before they are looked at; NULL: nothing
+    bint scaled  # they pass a factor at most, which the look takes in
     int judged  # after so many of its stages; -1: they are only looked at in the end
     Stage look
+    bint summed  # what it finds
     double* divisor  # NULL for 1
     Pair* found  # one a part
 
@@ -43,7 +45,7 @@ cdef void look_at(const Search* search, const Entry* e, Py_ssize_t start, Py_ssi
     # Looks at the elements start ... start + n.
     cdef double[CHUNK] strip, buffer
     cdef (void*)[3] x
-    cdef int k, count = 0 if search.program == NULL else search.program.before
+    cdef int k, count = 0 if search.scaled else search.program.before
     x[0], x[1], x[2] = <void*> strip, e.x[0].data + start * stride(e, 0), search.divisor
     if not e.x[0].flat:
         x[1] = buffer
@@ -69,7 +71,7 @@ cdef void look_pairwise(
     # As sum_of_squares in _kernels.pyx goes on from here.
     cdef Pair other
     cdef Py_ssize_t half = n // 2 - n // 2 % 8
-    if n <= CHUNK:
+    if n <= CHUNK or (search.scaled and e.x[0].flat and not e.x[0].half):
         look_at(search, e, start, n, pair)
         return
     look_pairwise(search, e, start, half, pair)
@@ -79,13 +81,15 @@ cdef void look_pairwise(
 
 
 cdef inline double joined(const Search* search, double a, double b) noexcept nogil:
-    if search.look.float64[0] == 0:
+    if search.summed:
         return a + b
     return b if b > a or isnan(b) else a
 
 
-cdef void look_at_part(void* job, Py_ssize_t part) noexcept nogil:
+cdef void look_at_part(void* job, Py_ssize_t last) noexcept nogil:
+    # From the last part to the first, which is then in the caches when the step begins with it.
     cdef const Search* search = <const Search*> job
+    cdef Py_ssize_t part = search.starts[search.count] - 1 - last
     cdef Py_ssize_t i = find_entry(search.starts, search.count, part)
     cdef Py_ssize_t start = (part - search.starts[i]) * PART
     cdef Py_ssize_t n = min(<Py_ssize_t> PART, search.entries[i].size - start)
@@ -97,7 +101,7 @@ cdef int look(Search* search, str kernel, Py_ssize_t size, Pair* pair) except -1
     cdef Py_ssize_t i, part
     cdef Pair sums
     search.look.kernel = find(kernel)
-    search.look.float64[0] = kernel == "largest"
+    search.summed = kernel == "squares"
     drive_parts(look_at_part, <void*> search, search.starts[search.count], size)
     pair.judged = pair.total = 0
     for i in range(search.count):
@@ -141,6 +145,12 @@ cdef double find_norm(list arrays, const Program* program, int judged, bint* fin
                 starts[i + 1] += (entries[i].size + PART - 1) // PART
         search.entries, search.starts, search.count = entries, starts, len(arrays)
         search.program, search.judged, search.divisor = program, judged, NULL
+        search.scaled = program == NULL or program.before == 0
+        search.look.float32[0], search.look.float64[0] = 1, 1
+        if not search.scaled and program.before == 1 and program.stages[0].kernel == find("scale"):
+            search.scaled = True
+            search.look.float32 = [program.stages[0].float32[0], 0]
+            search.look.float64 = [program.stages[0].float64[0], 0]
         search.found = <Pair*> calloc(starts[len(arrays)] + 1, sizeof(Pair))
         if not search.found:
             raise MemoryError()
