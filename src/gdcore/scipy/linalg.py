@@ -37,7 +37,7 @@ def _definite(a: Any) -> Any:
 
 
 @instead_of(plain_linalg.cholesky, examples=lambda draw: [(_regular(draw),), (_regular(draw), True)],
-            of=lambda a, *more: cholesky(_definite(a), *more))  # fmt: skip
+            first=_definite)  # fmt: skip
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return Cholesky's factor of a symmetric, positive definite matrix, as ``scipy.linalg.cholesky``."""
     return np.linalg.cholesky(array(a), upper=not lower)
@@ -50,7 +50,7 @@ def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_fin
 
 
 @instead_of(plain_linalg.cho_solve, examples=lambda draw: [(_regular(draw), draw(3)), (_regular(draw), draw(3, 2))],
-            of=lambda a, b: cho_solve(cho_factor(_definite(a)), b))  # fmt: skip
+            first=lambda a: cho_factor(_definite(a)))  # fmt: skip
 def cho_solve(c_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
     """Return the solution of ``a @ x = b``, given what :func:`cho_factor` returned of ``a``."""
     c, lower = c_and_lower
@@ -176,7 +176,7 @@ _sqrtm: Gate = Gate("gd.scipy.linalg.sqrtm", _sqrtm_of, (lambda ans, a: lambda g
 
 
 @instead_of(plain_linalg.sqrtm, examples=lambda draw: [(_regular(draw),)],
-            of=lambda a: sqrtm(_definite(a)))  # fmt: skip
+            first=_definite)  # fmt: skip
 def sqrtm(A: Any) -> Any:  # noqa: N803
     """Return the root of a matrix whose root is real, as ``scipy.linalg.sqrtm``."""
     return _sqrtm(_one("sqrtm", A))

@@ -27,9 +27,12 @@ def plain(tree: Any) -> Any:
 
 
 def instead_of(
-    function: Any, *, examples: Any = None, of: Any = None
+    function: Any, *, examples: Any = None, first: Callable[[Any], Any] | None = None
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let the decorated function take the place of one of SciPy's for traced values; ``examples`` are tested."""
+    """Let the decorated function take the place of one of SciPy's for traced values.
+
+    The tests try ``examples``; ``first``, if given, makes of the first of an example's arguments what is taken.
+    """
 
     def decorate(way: Callable[P, R]) -> Callable[P, R]:
         @wraps(way)
@@ -39,8 +42,11 @@ def instead_of(
             result: R = function(*args, **kwargs)
             return result
 
+        def of_made(x: Any, *args: Any, **kwargs: Any) -> Any:
+            return called(*(first(x) if first else x, *args), **kwargs)
+
         if examples is not None:
-            own(called, examples, of)
+            own(called, examples, of_made if first else None)
         return called
 
     return decorate

@@ -93,9 +93,10 @@ class Implicit(Method):
             return np.reshape(stages - h * (WEIGHTS @ slopes), -1)
 
         def matrix(stages: Any) -> Any:
-            slopes = [
-                jacobian_at(lambda y, c=c: f(t + c * h, y), start + z) for c, z in zip(NODES, stages, strict=True)
-            ]
+            def at(c: float) -> Callable[[Any], Any]:
+                return lambda y: f(t + c * h, y)
+
+            slopes = [jacobian_at(at(c), start + z) for c, z in zip(NODES, stages, strict=True)]
             return np.eye(3 * n) - h * np.block(
                 [[w * s for w, s in zip(row, slopes, strict=True)] for row in WEIGHTS]
             )

@@ -4,7 +4,7 @@
 there is no simple formula.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
@@ -19,7 +19,7 @@ def _polygamma_of(n: Any, x: Any) -> Any:
     return np.asarray(special.polygamma(n, x)).astype(np.result_type(x, np.float32))[()]
 
 
-polygamma: Final = Gate(
+polygamma: Gate = Gate(
     "scipy.special.polygamma",
     _polygamma_of,
     (None, lambda ans, n, x: lambda g: g * polygamma(np.add(n, 1), x)),
