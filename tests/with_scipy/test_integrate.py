@@ -115,3 +115,14 @@ def test_states_may_be_float32_and_solvers_compute_in_float64():
     got = gd.jacobian(end)(np.ones(2, np.float32))
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, np.exp(-0.5) * np.eye(2), rtol=1e-3)
+
+
+def test_a_vectorized_function_is_given_columns():
+    def columns(t, y, k):
+        assert y.ndim == 2
+        return -k * y
+
+    end = lambda k, **options: integrate.solve_ivp(  # noqa: E731
+        columns, (0, 1), [1.0, 2.0], args=(k,), vectorized=True, **options).y[1, -1]  # fmt: skip
+    np.testing.assert_allclose(gd.grad(end)(0.5), -2 * np.exp(-0.5), rtol=1e-3)
+    np.testing.assert_allclose(gd.value_and_grad(end)(0.5)[0], end(0.5), rtol=1e-12)

@@ -34,7 +34,8 @@ def solve_ivp(
     """
     further = tuple(args) if args is not None else ()
     first = np.asarray(plain(y0)) if not isinstance(y0, list | Traced) else real(array(y0))
-    traced = is_traced((t_span, y0, t_eval, further)) or is_traced(array(fun(real(t_span[0]), first, *further)))
+    tried = first[:, None] if vectorized and first.ndim == 1 else first
+    traced = is_traced((t_span, y0, t_eval, further)) or is_traced(array(fun(real(t_span[0]), tried, *further)))
     if not traced:
         return plain_integrate.solve_ivp(
             fun, t_span, y0, method, t_eval, dense_output, events, vectorized, args, **options
@@ -47,6 +48,12 @@ def solve_ivp(
         raise ValueError(
             f"gd.scipy.integrate.solve_ivp: method: expected one of {', '.join(METHODS)}, got {method!r}"
         )
+    if vectorized:
+        columns = fun
+
+        def fun(t: Any, y: Any, *args: Any) -> Any:
+            return array(columns(t, y[:, None], *args))[:, 0]
+
     start, stop = t_span
     at = None if t_eval is None else array(t_eval)
     found, y = _solve(fun, start, stop, array(y0), at, method, further, options)

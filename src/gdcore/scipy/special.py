@@ -38,16 +38,16 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
         return _logsumexp(a, axis, keepdims=keepdims)
     b = _floats(1.0 if b is None else b)
     a = np.where((b == 0) & np.isinf(real(a)), 0, a)  # which adds nothing
-    if not return_sign:
-        return _logsumexp(a * np.ones(np.broadcast_shapes(a.shape, b.shape), a.dtype), axis, b, keepdims)
     top = np.max(real(a), axis=axis, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
     total = np.sum(b * np.exp(a - top), axis=axis, keepdims=True)
-    ans, sign = np.log(np.abs(total)) + top, np.sign(real(total))
-    if keepdims:
-        return ans, sign
-    axes = tuple(range(a.ndim)) if axis is None else axis
-    return np.squeeze(ans, axes), np.squeeze(sign, axes)
+    sign = np.sign(real(total))
+    size = np.abs(total) if return_sign else np.where(sign < 0, np.nan, total)
+    ans = np.where(sign == 0, -np.inf, np.log(np.where(sign == 0, 1, size)) + top)
+    if not keepdims:
+        axes = tuple(range(ans.ndim)) if axis is None else axis
+        ans, sign = np.squeeze(ans, axes), np.squeeze(sign, axes)
+    return (ans, sign) if return_sign else ans
 
 
 def _along_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -103,13 +103,16 @@ def polygamma(n: Any, x: Any) -> Any:
         refuse("special.polygamma", "n", "there is a derivative by x alone")
     n, x = np.asarray(n), _floats(x)
     factor = (-1.0) ** (n + 1) * plain_special.gamma(n + 1.0)
+    if not n.ndim:
+        return plain_special.psi(x) if n == 0 else factor * _zeta(float(n) + 1, x)
     return np.where(n == 0, plain_special.psi(x), factor * zeta(np.where(n == 0, 2.0, n + 1.0), x))
 
 
 @instead_of(plain_special.multigammaln, examples=lambda draw: [(draw(low=3), 3), (draw(2, 3, low=3), 2)])
 def multigammaln(a: Any, d: Any) -> Any:
     """Return the logarithm of the gamma function of ``d`` variables, as ``scipy.special.multigammaln``."""
-    plain_special.multigammaln(real(a), d)  # which checks
+    if not np.ndim(d) == 0 < d == int(d) or not np.all(real(a) > (d - 1) / 2):
+        plain_special.multigammaln(real(a), d)  # which says what is wrong
     parts = [plain_special.gammaln(a - j / 2) for j in range(int(d))]
     return sum(parts, d * (d - 1) / 4 * np.log(np.pi))
 

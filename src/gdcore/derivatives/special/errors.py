@@ -47,7 +47,7 @@ ufunc("ndtr", lambda ans, x: np.exp(-0.5 * x * x) / ROOT, at=(-2, 2))
 ufunc("log_ndtr", lambda ans, x: _hazard(x), at=(-30, 4))
 ufunc("ndtri", lambda ans, x: ROOT * np.exp(0.5 * ans * ans), at=(0.05, 0.95))
 ufunc("ndtri_exp", lambda ans, x: 1 / _hazard(ans), at=(-30, -0.1))
-ufunc("expit", lambda ans, x: special.expit(x) * special.expit(-x), at=(-3, 3))
+ufunc("expit", lambda ans, x: ans * special.expit(-x), at=(-3, 3))
 ufunc("logit", lambda ans, x: 1 / (x * (1 - x)), at=(0.1, 0.9))
 ufunc("log_expit", lambda ans, x: special.expit(-x), at=(-3, 3))
 ufunc("owens_t",

@@ -81,12 +81,16 @@ class dirichlet(Multivariate):  # noqa: N801
 
     def logpdf(self, x: Any, alpha: Any) -> Any:
         """Return the logarithm of the density at ``x`` of shape (k, ...), or (k - 1, ...) without the last part."""
-        checked = self.plain.logpdf(real(x), real(alpha))
         if not is_traced((x, alpha)):
-            return checked
+            return self.plain.logpdf(x, alpha)
         x, alpha = floats(x), floats(alpha)
+        given, powers = real(x), real(alpha)
+        if np.ndim(alpha) != 1 or np.shape(x)[:1] != alpha.shape or given.min() <= 0 or powers.min() <= 0:
+            self.plain.logpdf(given, powers)  # which says what is wrong, if it is
         if len(x) == len(alpha) - 1:
             x = np.concatenate([x, (1 - np.sum(x, axis=0))[None]])
+        elif np.max(np.abs(given.sum(axis=0) - 1)) > 1e-9:
+            self.plain.logpdf(given, powers)
         factor = np.sum(special.gammaln(alpha)) - special.gammaln(np.sum(alpha))
         return np.sum(times_log(alpha - 1, x.T).T, axis=0) - factor
 
