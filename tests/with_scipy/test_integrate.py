@@ -93,6 +93,13 @@ def test_odeint_takes_what_scipys_takes():
     np.testing.assert_allclose(gd.grad(backward)(0.5), 4 * np.exp(1.0), rtol=1e-6)
 
 
+def test_times_that_are_equal():
+    f = lambda k, times: integrate.odeint(lambda y, t: -k * y, k, times)[:, 0]  # noqa: E731
+    np.testing.assert_array_equal(gd.jacobian(f)(0.5, [0.0]), [1])
+    got = gd.jacobian(f)(0.5, [0.0, 1.0, 1.0])
+    np.testing.assert_allclose(got, [1, 0.5 * np.exp(-0.5), 0.5 * np.exp(-0.5)], rtol=1e-7)
+
+
 def test_a_stiff_problem_takes_few_steps():
     calls = []
 

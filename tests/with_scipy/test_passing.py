@@ -80,6 +80,7 @@ REFUSED = {
     "method": lambda x: gd.scipy.integrate.solve_ivp(decay, (0, 1), [x], method="Euler").y,
     "full_output": lambda x: gd.scipy.integrate.odeint(decay, x, [0.0, 1.0], full_output=True),
     "within": lambda x: gd.scipy.integrate.solve_ivp(decay, (0, 1), [x], t_eval=[2.0]).y,
+    "in the order of": lambda x: gd.scipy.integrate.solve_ivp(decay, (0, 1), [x], t_eval=[0.5, 0.2]).y,
     "axes": lambda x: gd.scipy.signal.fftconvolve(X * x, X, axes=0),
     "mode": lambda x: gd.scipy.signal.convolve(X * x, X, "most"),
     "as many axes": lambda x: gd.scipy.signal.convolve(X * x, X[0]),

@@ -9,7 +9,7 @@ plain = pytest.importorskip("scipy.stats")
 stats = gd.scipy.stats
 
 INF, NAN = np.inf, np.nan
-X = np.array([-3.0, -1.0, -0.2, 0.0, 0.3, 0.5, 0.9, 1.0, 1.5, 2.0, 4.0, 30.0])
+X = np.array([-3.0, -1.0, -0.2, 0.0, 0.25, 0.3, 0.5, 0.9, 1.0, 1.5, 2.0, 2.25, 4.0, 30.0])
 K = np.array([-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 2.5, 40.0])
 CONTINUOUS = {
     "norm": [()], "t": [(3.5,), (INF,), (1e6,)],
@@ -110,6 +110,26 @@ def test_gradients_outside_are_0(name, shape):
                 lambda x, m=method: np.sum(np.where(True, getattr(getattr(stats, name), m)(x, *shape), 0))
             )
             assert not np.any(got(outside))
+
+
+@pytest.mark.parametrize(("name", "shape"), [case for case in cases() if case.values[0] in CONTINUOUS])
+def test_infinitely_far_out_there_is_nothing(name, shape):
+    """SciPy says so of all but some, of which it says nan."""
+    far = np.array([INF, -INF])
+    for method, expected in (("logpdf", [-INF, -INF]), ("pdf", [0, 0]), ("cdf", [1, 0]), ("logsf", [-INF, 0])):
+        function = getattr(getattr(stats, name), method)
+        with np.errstate(all="raise"):
+            by_x, by_scale = gd.jacobian(lambda p, f=function: f(p[0], *shape, 0.5, p[1]))([far, np.array([2.0])])
+            given = []
+            gd.grad(lambda s, f=function, given=given: given.append(f(far, *shape, 0.5, s)) or 0.0 * s)(2.0)
+        np.testing.assert_array_equal(gd.stop_gradient(given[0]), expected)
+        assert not by_x.any()
+        assert not by_scale.any()
+
+
+def test_numbers_may_be_given_by_name():
+    f = lambda mu: stats.poisson.cdf(k=[1, 2], mu=mu) + stats.poisson.pmf(k=[1, 2], mu=mu)  # noqa: E731
+    gd.check_grads(f, 1.5)
 
 
 def test_what_is_no_parameter_gives_nan_and_the_others_their_gradients():

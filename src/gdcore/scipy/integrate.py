@@ -129,8 +129,13 @@ def _solve(
     if is_traced(start):
         y0 = shifted(f, start, y0, span[0] - start)
     times = None if at is None else np.asarray(real(at), np.float64)
-    if times is not None and times.size and (times.min() < min(span) or times.max() > max(span)):
-        raise ValueError(f"gd.scipy.integrate: expected times within {span}, got {times.min()} to {times.max()}")
+    if times is not None and times.size:
+        if times.min() < min(span) or times.max() > max(span):
+            raise ValueError(
+                f"gd.scipy.integrate: expected times within {span}, got {times.min()} to {times.max()}"
+            )
+        if np.any(np.diff(times) * (span[1] - span[0]) < 0):
+            raise ValueError(f"gd.scipy.integrate: expected times in the order of {span}, got others")
     states = walk(steps, f, found.t, y0, times)
     if times is not None and is_traced(at):
         states = [shifted(f, t, y, at[k] - t) for k, (t, y) in enumerate(zip(times.tolist(), states, strict=True))]

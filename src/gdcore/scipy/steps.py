@@ -143,7 +143,7 @@ def walk(method: Method, f: Fun, times: Any, y: Any, at: Any) -> list[Any]:
         h = stop - start
         end, slope, inner = method.step(f, start, y, h, slope, any(t not in {start, stop} for t in wanted[k:until]))
         for t in wanted[k:until]:
-            part = (t - start) / h
+            part = (t - start) / h if h else 0
             states.append(y if part == 0 else end if part == 1 else method.at(part, y, end, h, inner))
         if at is None:
             states.append(end)

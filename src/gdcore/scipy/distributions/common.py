@@ -205,6 +205,22 @@ class Discrete(Distribution):
             return self.plain.pmf(k, *args, **kwargs)
         return np.exp(self.logpmf(k, *args, **kwargs))
 
+    def cdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the probability of ``k`` or less."""
+        return super().cdf(k, *args, **kwargs)
+
+    def sf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the probability of more than ``k``."""
+        return super().sf(k, *args, **kwargs)
+
+    def logcdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the logarithm of the probability of ``k`` or less."""
+        return super().logcdf(k, *args, **kwargs)
+
+    def logsf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the logarithm of the probability of more than ``k``."""
+        return super().logsf(k, *args, **kwargs)
+
     def _through(self, name: str, formula: Formula, outside: Any, x: Any, args: Any, kwargs: Any) -> Any:
         place = len(self.shapes)
         if is_traced(x) or is_traced(kwargs.get("loc")) or is_traced(args[place:]):
