@@ -126,3 +126,49 @@ def test_lists_and_numbers_go_as_scipy_reads_them():
 
 def test_round_and_gammasgn_are_constants():
     assert gd.grad(lambda x: x * special.round(x) + special.gammasgn(x))(2.2) == 2
+
+
+def direct(module, name, *args):
+    def call(x):
+        function = getattr(pytest.importorskip(f"scipy.{module}"), name)
+        return function(*args, x)
+
+    return call
+
+
+OWN = {
+    "logsumexp": direct("special", "logsumexp"),
+    "log_softmax": direct("special", "log_softmax"),
+    "polygamma": direct("special", "polygamma", 1),
+    "solve": direct("linalg", "solve", np.eye(3)),
+    "solve_triangular": direct("linalg", "solve_triangular", np.eye(3)),
+    "fftconvolve": direct("signal", "fftconvolve", np.ones(2)),
+    "inv": lambda x: direct("linalg", "inv")(np.outer(x, x)),
+    "cholesky": lambda x: direct("linalg", "cholesky")(np.outer(x, x)),
+    "expm": lambda x: direct("linalg", "expm")(np.outer(x, x)),
+    "odeint": lambda x: pytest.importorskip("scipy.integrate").odeint(lambda y, t: -y, x, [0.0, 1.0]),
+    "solve_ivp": lambda x: (
+        pytest.importorskip("scipy.integrate").solve_ivp(lambda t, y: -y * x, (0, 1), x * 0 + 1).y
+    ),
+    "its distributions": lambda x: pytest.importorskip("scipy.stats").norm.logpdf(1.0, x),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_scipys_own_function_says_where_the_one_is_that_differentiates(name):
+    said = rf"scipy\.\w+: expected plain values for {name}, .* gd\.scipy\.\w+ has the same, differentiated"
+    with pytest.raises(TypeError, match=said):
+        gd.grad(lambda x: np.sum(OWN[name](x)))(np.ones(3))
+
+
+def test_functions_of_scipys_that_take_arrays_of_objects_work():
+    integrate = pytest.importorskip("scipy.integrate")
+    gd.check_grads(lambda x: integrate.simpson(x**2), A([1.0, 2.0, 4.0]))
+    gd.check_grads(lambda x: integrate.trapezoid(x**2), A([1.0, 2.0, 4.0]))
+
+
+def test_every_function_that_is_named_is_there():
+    from gdcore.derivatives.callers import OWN
+
+    for area, names in OWN.items():
+        assert names <= set(getattr(gd.scipy, area).__all__)
