@@ -9,7 +9,7 @@ and no warnings.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import reduce
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from scipy import special, stats  # type: ignore[import-untyped,unused-ignore]
@@ -18,6 +18,14 @@ from ...derivatives import Traced, array, real
 from ..passing import is_traced
 
 Formula = Callable[..., Any]
+
+SUMS: Final = {
+    "cdf": ("below", (0.0, 1.0)),
+    "sf": ("beyond", (1.0, 0.0)),
+    "logcdf": ("log_below", (-np.inf, 0.0)),
+    "logsf": ("log_beyond", (0.0, -np.inf)),
+}
+"""Which formula is which function of SciPy's, and what it is below and above the support."""
 
 
 class Distribution(ABC):
@@ -134,21 +142,10 @@ class Distribution(ABC):
             return np.isfinite(y) & (y >= self.low) & (y <= self.high)
         return np.isfinite(y) & (y > self.low) & (y < self.high)
 
-    def cdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the probability of ``x`` or less."""
-        return self._through("cdf", self.below, (0.0, 1.0), x, args, kwargs)
-
-    def sf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the probability of more than ``x``."""
-        return self._through("sf", self.beyond, (1.0, 0.0), x, args, kwargs)
-
-    def logcdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the logarithm of the probability of ``x`` or less."""
-        return self._through("logcdf", self.log_below, (-np.inf, 0.0), x, args, kwargs)
-
-    def logsf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the logarithm of the probability of more than ``x``."""
-        return self._through("logsf", self.log_beyond, (0.0, -np.inf), x, args, kwargs)
+    def sum_of(self, name: str, x: Any, args: Any, kwargs: Any) -> Any:
+        """Return one of the four functions of probabilities that are sums."""
+        formula, outside = SUMS[name]
+        return self._through(name, getattr(self, formula), outside, x, args, kwargs)
 
     def _through(self, name: str, formula: Formula, outside: Any, x: Any, args: Any, kwargs: Any) -> Any:
         if not is_traced((x, args, kwargs)):
@@ -172,6 +169,22 @@ class Continuous(Distribution):
         if not np.any(infinite):
             return np.exp(logarithm)
         return np.where(infinite, np.inf, np.exp(np.where(infinite, 0, logarithm)))
+
+    def cdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the probability of ``x`` or less."""
+        return self.sum_of("cdf", x, args, kwargs)
+
+    def sf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the probability of more than ``x``."""
+        return self.sum_of("sf", x, args, kwargs)
+
+    def logcdf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the logarithm of the probability of ``x`` or less."""
+        return self.sum_of("logcdf", x, args, kwargs)
+
+    def logsf(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the logarithm of the probability of more than ``x``."""
+        return self.sum_of("logsf", x, args, kwargs)
 
 
 class Discrete(Distribution):
@@ -207,19 +220,19 @@ class Discrete(Distribution):
 
     def cdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the probability of ``k`` or less."""
-        return super().cdf(k, *args, **kwargs)
+        return self.sum_of("cdf", k, args, kwargs)
 
     def sf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the probability of more than ``k``."""
-        return super().sf(k, *args, **kwargs)
+        return self.sum_of("sf", k, args, kwargs)
 
     def logcdf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the logarithm of the probability of ``k`` or less."""
-        return super().logcdf(k, *args, **kwargs)
+        return self.sum_of("logcdf", k, args, kwargs)
 
     def logsf(self, k: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the logarithm of the probability of more than ``k``."""
-        return super().logsf(k, *args, **kwargs)
+        return self.sum_of("logsf", k, args, kwargs)
 
     def _through(self, name: str, formula: Formula, outside: Any, x: Any, args: Any, kwargs: Any) -> Any:
         place = len(self.shapes)
