@@ -49,7 +49,7 @@ baseline: list[str] = []
 modules: dict[str, list[str]] = {name: [] for name in (*kernels, "derivatives.nets._door")}
 modules |= {
     f"engine._{name}": []
-    for name in ("cpu", "pool", "coefficients", "plan", "norm", "rows", "stages", "update", "engine")
+    for name in ("cpu", "pool", "coefficients", "plan", "halves", "norm", "rows", "stages", "update", "engine")
 }
 modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.

@@ -115,6 +115,27 @@ def test_stages_equal_their_twins_on_special_values(dtype):
         assert_same_bits(ours, theirs, str(asked))
 
 
+@pytest.mark.parametrize("limit", [1e-5, 1e-20, 1e-37])
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e30), (np.float32, 1e37), (np.float64, 1e307)])
+def test_a_factor_below_the_normal_numbers_costs_no_digit(dtype, size, limit):
+    given = np.array([3.0, -2.0, 1.5, 0.0] * 20, dtype) * dtype(size)
+    limit = limit if dtype is np.float32 else limit * 1e-260  # over the norm, below what the dtype can hold
+    norm = gd.reference.norm([given])
+    w, v = np.zeros_like(given), np.zeros_like(given)
+    assert gd.SGD(w, lr=1.0).step(given, max_norm=limit) == norm
+    np.testing.assert_allclose(-w, given.astype(np.float64) / norm * limit, rtol=4 * np.finfo(dtype).eps)
+    (clipped,), _ = gd.clip_by_global_norm([given], limit)
+    assert_same_bits(0 - w, clipped, "clipped")
+    assert_same_bits(clipped, gd.reference.scale(given, limit, norm), "reference")
+    out = given.copy()
+    gd.clip_by_global_norm({"w": out}, limit, out={"w": out})
+    assert_same_bits(out, clipped, "in place")
+    if dtype is np.float64:
+        return  # a scale that it cannot hold cannot be given
+    gd.SGD(v, lr=1.0).step(given, scale=limit / size)
+    np.testing.assert_allclose(-v, given.astype(np.float64) / size * limit, rtol=4 * np.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [*range(20), 127, 128, 129, 500, 513, 1_025, 65_535, 65_537, 150_001])
 def test_the_norm_is_that_of_the_reference_bit_for_bit_in_any_memory(dtype, size):

@@ -13,9 +13,10 @@ _MODULES = ("distributed", "metrics", "models", "reference", "schedules", "scipy
 _NAMES = {
     "checkpoints": "Checkpoint CheckpointError load save",
     "clipping": "clip_by_global_norm clip_by_value",
-    "derivatives": "check_grads conv2d dense dropout embedding gate gelu grad hessian hvp jacobian layer_norm "
-    "log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax softmax_cross_entropy softplus "
-    "squared_error stop_gradient tanh value_and_grad",
+    "derivatives": "check_grads conv2d dense dropout elementwise_grad embedding flatten gate gelu grad hessian hvp "
+    "jacobian jvp layer_norm log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax "
+    "softmax_cross_entropy softplus squared_error stop_gradient tanh value_and_grad value_and_grads vjp",
+    "halves": "bfloat16",
     "rows": "Rows",
     "training": "DivergenceError History OptimizeResult fit minibatches minimize",
 }
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the same names, as type checkers find them; a test compares
     from .checkpoints import *
     from .clipping import *
     from .derivatives import *
+    from .halves import *
     from .models import GDClassifier as GDClassifier
     from .models import GDRegressor as GDRegressor
     from .rows import *

@@ -6,6 +6,8 @@ Every operation is written out in the order in which NumPy would do it, so that 
 from cpython.pycapsule cimport PyCapsule_New
 
 from gdcore._arithmetic cimport denominator, floating, flush, maximum, penalise
+from gdcore._halves cimport narrow_bfloat16, narrow_float16, recall_bfloat16, recall_float16
+from gdcore._halves cimport widen_bfloat16, widen_float16
 from gdcore._table cimport Kernel
 
 cdef extern from *:
@@ -279,14 +281,6 @@ cdef void average(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
         a[i] = flush(a[i] + gain * (w[i] - a[i]))
 
 
-cdef void zero(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
-    # grad[n] is written.
-    cdef floating* grad = <floating*> x[1]
-    cdef Py_ssize_t i
-    for i in range(n):
-        grad[i] = 0
-
-
 # What is found of gradients before a step: x[0] is one double, x[1] the gradient, x[2] one double or NULL.
 
 cdef inline double squared(floating a, double divisor, bint divided) noexcept nogil:
@@ -354,7 +348,12 @@ cdef Kernel* kernels = [
     Kernel("scale", scale[float], scale[double]),
     Kernel("clip", clip[float], clip[double]),
     Kernel("average", average[float], average[double]),
-    Kernel("zero", zero[float], zero[double]),
+    Kernel("widen_float16", widen_float16, NULL),
+    Kernel("widen_bfloat16", widen_bfloat16, NULL),
+    Kernel("recall_float16", recall_float16, NULL),
+    Kernel("recall_bfloat16", recall_bfloat16, NULL),
+    Kernel("narrow_float16", narrow_float16, NULL),
+    Kernel("narrow_bfloat16", narrow_bfloat16, NULL),
     Kernel("squares", squares[float], squares[double]),
     Kernel("largest", largest[float], largest[double]),
     Kernel(NULL, NULL, NULL),

@@ -3,7 +3,8 @@
 # A kernel makes one step on one run of elements: kernel(x, c, n).
 #
 #   x  the arrays, each of n contiguous elements that overlap no other: x[0] the parameter, x[1] the gradient,
-#      x[2:5] the slots in the order of rules.py, x[5] the average of the weights; NULL where there is no such array
+#      x[2:5] the slots in the order of rules.py, x[5] the average of the weights, x[6] the parameter in half
+#      precision where x[0] is its master; NULL where there is no such array. A rule reads x[:5] alone
 #   c  the coefficients of this step in the order of rules.py, rounded to the arrays' dtype
 #
 # A kernel checks nothing: _engine is the only caller, and has checked everything.
@@ -14,4 +15,4 @@ ctypedef void (*kernel64)(void** x, const double* c, Py_ssize_t n) noexcept nogi
 cdef struct Kernel:
     const char* rule
     kernel32 float32
-    kernel64 float64
+    kernel64 float64  # NULL: what converts half precision works in float32 alone

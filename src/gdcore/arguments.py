@@ -3,12 +3,15 @@
 import math
 import numbers
 import operator
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
 """An array of any shape and dtype."""
+
+BFLOAT16: Final = np.dtype([("bfloat16", np.uint16)])
+"""The dtype of bits that ``gd.bfloat16`` has marked."""
 
 
 def checked_int(name: str, value: Any, least: int) -> int:
@@ -77,7 +80,8 @@ def describe(value: Any) -> str:
     if not (is_array(value) or issubclass(type(value), np.generic)):
         return type(value).__name__
     plain = issubclass(type(value), np.generic) or type(value) is np.ndarray
-    return f"{'' if plain else f'{type(value).__name__} of '}{value.dtype} {value.shape}"
+    dtype = "bfloat16" if value.dtype == BFLOAT16 else value.dtype
+    return f"{'' if plain else f'{type(value).__name__} of '}{dtype} {value.shape}"
 
 
 def is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:

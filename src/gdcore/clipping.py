@@ -8,6 +8,7 @@ import numpy as np
 
 from .arguments import checked_number, describe
 from .engine import check_disjoint, check_like, check_writable, multiply, norm
+from .reference import scale
 from .stages import checked_limit
 from .trees import Structure, take_apart
 
@@ -110,8 +111,7 @@ def _stepped(grad: Any) -> Any:
 
 def _products(grads: list[Any], limit: float, found: float, into: list[Any] | None = None) -> list[Any]:
     """Return ``grad * (limit / found)`` of each, in arrays of ``into`` where kernels do it."""
-    factor = limit / found
-    kernels = [_takes(grad, factor) for grad in grads]
+    kernels = [type(grad) is np.ndarray and _stepped(grad) is grad for grad in grads]
     with np.errstate(under="ignore"):
         products = [
             (np.empty_like(grad) if into is None else into[i])
@@ -121,13 +121,9 @@ def _products(grads: list[Any], limit: float, found: float, into: list[Any] | No
             else _scaled(grad, limit, found)
             for i, (grad, known) in enumerate(zip(grads, kernels, strict=True))
         ]
-    multiply([product if known else None for product, known in zip(products, kernels, strict=True)], grads, factor)
+    written = [product if known else None for product, known in zip(products, kernels, strict=True)]
+    multiply(written, grads, limit, found)
     return products
-
-
-def _takes(grad: Any, factor: float) -> bool:
-    """Return whether a kernel multiplies a gradient: one of its types, and a factor within their range."""
-    return type(grad) is np.ndarray and _stepped(grad) is grad and factor >= np.finfo(grad.dtype).tiny
 
 
 def _checked_out(grads: Any, leaves: list[Any], out: Any) -> list[Any]:
@@ -150,6 +146,8 @@ def _checked_out(grads: Any, leaves: list[Any], out: Any) -> list[Any]:
 
 def _scaled(grad: Array, limit: float, norm: float) -> Any:
     """Return ``grad * (limit / norm)``, also where that factor is below the range of the dtype."""
+    if grad.dtype.itemsize in {4, 8}:
+        return scale(grad, limit, norm)[()]
     factor = limit / norm
     if factor >= np.finfo(grad.dtype).tiny:
         return grad * grad.dtype.type(factor)

@@ -132,6 +132,16 @@ def test_jacobian_has_the_shape_of_output_then_input(rng):
     close(jacobian, np.einsum("ai,bj->abij", x, np.eye(2)))
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_an_array_of_one_element_is_a_result(shape):
+    f = lambda x: (x**3).reshape(shape)  # noqa: E731
+    value, grads = gd.value_and_grad(f)(np.array([2.0]))
+    assert (np.shape(value), float(value), grads.tolist()) == ((), 8, [12])
+    assert gd.grad(lambda x: np.ones(shape))(2.0) == 0
+    close(gd.hessian(f)(np.array([2.0])), [[12]])
+    close(gd.grad(lambda y: gd.value_and_grad(f)(y)[0])(np.array([2.0])), [12])
+
+
 def test_jacobian_of_a_scalar_is_the_gradient(rng):
     x = rng.standard_normal(4)
     close(gd.jacobian(f)(x), gd.grad(f)(x))
@@ -141,7 +151,7 @@ def test_jacobian_of_a_scalar_is_the_gradient(rng):
 def test_jacobian_does_not_depend_on_how_many_vectors_go_together(together, rng, monkeypatch):
     x = rng.standard_normal(6)
     expected = gd.jacobian(lambda x: np.outer(np.sin(x), x)[1:])(x)
-    monkeypatch.setattr("gdcore.derivatives.operators.MOST_TOGETHER", together)
+    monkeypatch.setattr("gdcore.derivatives.jacobians.MOST_TOGETHER", together)
     close(gd.jacobian(lambda x: np.outer(np.sin(x), x)[1:])(x), expected)
 
 

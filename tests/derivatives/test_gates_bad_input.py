@@ -169,7 +169,8 @@ def test_result_that_is_no_scalar():
     refuses(
         ValueError, "loss: expected a scalar result, got float64 (3,); sum it, or use gd.jacobian", grad_of(loss)
     )
-    refuses(ValueError, "loss: expected a scalar result, got float64 (1,)", grad_of(loss, np.ones(1)))
+    refuses(ValueError, "loss: expected a scalar result, got float64 (1, 2)", grad_of(loss, np.ones((1, 2))))
+    refuses(ValueError, "loss: expected a scalar result, got float64 (0,)", grad_of(loss, np.ones(0)))
     refuses(ValueError, "loss: expected a scalar result", lambda: gd.hessian(loss)(x3))
     refuses(ValueError, "loss: expected a scalar result", lambda: gd.hvp(loss)(x3, x3))
     refuses(ValueError, "expected a scalar result, got float64 (3,)", grad_of(lambda x: x3))
@@ -193,6 +194,8 @@ def test_complex_and_object_results():
     refuses(TypeError, f"np.matmul: {said} complex128", grad_of(lambda x: x @ (x3 + 1j)))
     refuses(TypeError, f"{said} complex128", grad_of(lambda x: np.concatenate([x, x3 * 1j]).sum()))
     refuses(TypeError, "expected a scalar result, one real number, got complex", grad_of(lambda x: 1j))
+    refuses(TypeError, "one real number, got bool", grad_of(lambda x: np.allclose(x, x)))
+    refuses(TypeError, "one real number, got bool ()", grad_of(lambda x: np.all(x > 0)))
 
 
 # The argument.
@@ -363,7 +366,27 @@ def test_check_grads_finds_a_wrong_second_derivative():
 
 
 def test_check_grads_refuses_other_orders():
-    refuses(ValueError, "order: expected 1 or 2, got 3", lambda: gd.check_grads(np.sin, 1.0, order=3))
+    refuses(ValueError, "order: expected an int >= 1, got 0", lambda: gd.check_grads(np.sin, 1.0, order=0))
+    refuses(TypeError, "order: expected an int >= 1, got 1.5", lambda: gd.check_grads(np.sin, 1.0, order=1.5))
+
+
+def test_check_grads_sees_what_is_wrong_of_any_order_and_of_any_part():
+    def power(vjp):  # whose derivatives are those of x**4 until the one that is wrong
+        return gd.gate(lambda x: x**4, vjp)
+
+    third = gd.gate(lambda x: 12 * x**2, lambda ans, x: lambda g: g * 25 * x)
+    second = gd.gate(lambda x: 4 * x**3, lambda ans, x: lambda g: g * third(x))
+    wrong = power(lambda ans, x: lambda g: g * second(x))
+    gd.check_grads(wrong, x3)
+    said = "expected the Hessian times a vector"
+    refuses(AssertionError, said, lambda: gd.check_grads(wrong, x3, order=3))
+    gd.check_grads(lambda x: x**4 * np.sin(x), x3, order=4)
+    half = gd.gate(lambda g: g, lambda ans, g: lambda h: h * 1.01)
+    bent = gd.gate(lambda x: x * 2, lambda ans, x: lambda g: half(g) * 2)
+    refuses(AssertionError, "expected the tangent", lambda: gd.check_grads(bent, x3))
+    gd.check_grads(lambda x: {"a": (np.sin(x), x[0]), "b": [x**2]}, x3)
+    off = gd.gate(lambda x: x**2, lambda ans, x: lambda g: g * x)
+    refuses(AssertionError, "params[0]: expected the gradient", lambda: gd.check_grads(lambda x: (x, off(x)), x3))
 
 
 def test_check_grads_refuses_nan():

@@ -24,6 +24,9 @@ OF_KERNELS = (
     "test_rules.py::test_no_slot_ever_holds_a_subnormal_number",
     "test_properties.py::test_a_step_equals_that_on_contiguous_copies_and_writes_nothing_else",
     "test_properties.py::test_the_split_into_arrays_changes_no_bit",
+    "test_halves.py::test_every_half_is_widened_exactly",
+    "test_halves.py::test_float32_is_rounded_to_the_nearest_half_and_to_the_even_one_of_two",
+    "test_halves.py::test_a_step_of_halves_equals_its_stages_one_after_the_other_bit_for_bit",
 )
 
 

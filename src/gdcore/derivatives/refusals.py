@@ -52,8 +52,20 @@ def refuse_function(function: Any) -> NoReturn:
     no_gate(name_of(function))
 
 
+GATED: Final[dict[Any, str]] = {}
+"""The code of functions that users have made gates of although NumPy does not dispatch them, and their names."""
+
+
 def refuse_conversion(plain: Any) -> NoReturn:
     """Raise the TypeError for a traced value that would become a number."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in GATED:
+            raise TypeError(
+                f"{GATED[frame.f_code]}: expected plain arrays, as NumPy does not dispatch this function to its "
+                f"gate, got a traced {describe(plain)}; call what gd.gate returned in its place"
+            )
+        frame = frame.f_back
     raise TypeError(
         f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
         f"{describe(plain)} to a Python number, a list or a bool, or written into an array of numbers; {JOIN}; "

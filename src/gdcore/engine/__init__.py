@@ -9,8 +9,10 @@ all of a step; the checks are in ``_arrays.pxd`` and, for what is unusual, in ``
 """
 
 from ._engine import Engine as Engine
+from ._halves import narrowed as narrowed
 from ._norm import multiply as multiply
 from ._norm import norm as norm
+from ._rows import each_once as each_once
 from ._update import update as update
 from .arrays import check_like as check_like
 from .arrays import check_writable as check_writable

@@ -1,7 +1,7 @@
 # The drive: runs the kernels over arrays that _engine has checked, without the GIL.
 
 from libc.stdint cimport uintptr_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from numpy cimport npy_intp
 
 from .._table cimport Kernel
@@ -24,6 +24,11 @@ cdef extern from *:
 
 cdef enum:
     OPERANDS = 6  # the parameter, the gradient, at most three slots, the average
+    STORED = 6  # behind them: the parameter in half precision, where the first is its float32 master
+    WITH_STORED = 7
+    HALVES = 3  # kinds of half precision: 0 for none, FLOAT16, BFLOAT16
+    FLOAT16 = 1
+    BFLOAT16 = 2
     COEFFICIENTS = 12
     STAGES = 8  # of a program
     CHUNK = 512  # elements of a strided array that are copied together to the stack
@@ -38,10 +43,11 @@ cdef enum:
 cdef struct Operand:
     char* data  # NULL: the rule has no such array
     bint flat  # contiguous in the order of the walk, and aligned
+    int half  # the kind of half precision of its elements; 0: they are of the itemsize of the entry
     const npy_intp* strides
 
 cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.pxd
-    Operand[OPERANDS] x
+    Operand[WITH_STORED] x
     Py_ssize_t size
     const npy_intp* rows  # along axis 0, which alone are stepped, the gradient being of these; NULL: all
     Py_ssize_t stepped  # elements of this step
@@ -65,12 +71,22 @@ cdef struct Stage:
     float[2] float32
     double[2] float64
 
+ctypedef const Kernel* Conversion
+
 cdef struct Program:  # what a step does beside its rule, one stage after the other on a strip that stays in L1
     int before  # how many of the stages the gradient passes, on a strip of its own, before the rule
     int count
     bint zero  # the gradient is written
-    bint idle  # only stages after the rule: no gradient, no rule
+    bint idle  # no gradient, no rule, nothing after it but zeros
     Stage[STAGES] stages
+    Conversion[HALVES] widen  # by the kind of half precision: what converts a gradient before all stages,
+    Conversion[HALVES] recall  # takes over what was written to a parameter since it was rounded,
+    Conversion[HALVES] narrow  # and rounds its master to it after them
+
+
+cdef inline Py_ssize_t stride(const Entry* e, int j) noexcept nogil:
+    # The bytes of an element of operand j.
+    return 2 if e.x[j].half else e.itemsize
 
 
 cdef inline int axis(const Entry* e, int k) noexcept nogil:
@@ -92,7 +108,9 @@ cdef inline void transfer(
         rest = rest // e.shape[d]
         p += index[k] * a.strides[d]
     for i in range(n):
-        if e.itemsize == 4:
+        if a.half:
+            memcpy(buffer + 2 * i if gather else p, p if gather else buffer + 2 * i, 2)
+        elif e.itemsize == 4:
             memcpy(buffer + 4 * i if gather else p, p if gather else buffer + 4 * i, 4)
         else:
             memcpy(buffer + 8 * i if gather else p, p if gather else buffer + 8 * i, 8)
@@ -180,43 +198,52 @@ cdef inline void perform(
     cdef (void*)[3] g = [strip, x[1], NULL]
     cdef void* grad = x[1]
     cdef int k
-    for k in range(program.before):
-        invoke(e, &program.stages[k], g, n)
-        g[1] = strip
     if not program.idle:
+        if e.x[1].half:
+            program.widen[e.x[1].half].float32(g, NULL, n)
+            g[1] = strip
+        for k in range(program.before):
+            invoke(e, &program.stages[k], g, n)
+            g[1] = strip
+        if e.x[STORED].half:
+            program.recall[e.x[STORED].half].float32(x, NULL, n)
         x[1] = g[1]
         call(e, group, x, n)
         x[1] = grad
-    for k in range(program.before, program.count):
-        invoke(e, &program.stages[k], x, n)
+        for k in range(program.before, program.count):
+            invoke(e, &program.stages[k], x, n)
+        if e.x[STORED].half:
+            program.narrow[e.x[STORED].half].float32(x, NULL, n)
+    if program.zero:
+        memset(grad, 0, n * stride(e, 1))
 
 
 cdef inline void drive_program(
     const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end, bint far
 ) noexcept nogil:
     # As drive, for a step that is more than its rule.
-    cdef double[OPERANDS][CHUNK] buffers
+    cdef double[WITH_STORED][CHUNK] buffers
     cdef double[CHUNK] strip
-    cdef (void*)[OPERANDS] x
+    cdef (void*)[WITH_STORED] x
     cdef Py_ssize_t n, most = SPAN // e.itemsize if far else <Py_ssize_t> CHUNK
     cdef int j, k
     c_assert(0 <= start and start <= end and end <= e.size)
     while start < end:
         n = min(most, end - start)
-        for j in range(OPERANDS):
+        for j in range(WITH_STORED):
             x[j] = NULL
             if e.x[j].data == NULL:
                 continue
             if e.x[j].flat:
-                x[j] = e.x[j].data + start * e.itemsize
+                x[j] = e.x[j].data + start * stride(e, j)
                 if far:
-                    for k in range(SPAN // 64):
+                    for k in range(<int> (most * stride(e, j)) // 64):
                         gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
             else:
                 x[j] = buffers[j]
                 transfer(e, &e.x[j], start, n, <char*> buffers[j], True)
         perform(e, group, program, x, <char*> strip, n)
-        for j in range(OPERANDS):
+        for j in range(WITH_STORED):
             if (j != 1 or program.zero) and e.x[j].data != NULL and not e.x[j].flat:
                 transfer(e, &e.x[j], start, n, <char*> buffers[j], False)
         start += n
@@ -249,18 +276,18 @@ cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, 
     row.ndim -= 1
     row.shape += 1
     row.reversed = False
-    for j in range(OPERANDS):
+    for j in range(WITH_STORED):
         row.x[j].flat = j == 1 or (e.x[j].flat and (not e.reversed or e.ndim == 1))
         if e.x[j].data != NULL:
             row.x[j].strides += 1
     while start < end:
         n = min(width - start % width, end - start)
         ahead = min(r + ROWS_AHEAD, last - 1)
-        for j in range(OPERANDS):
+        for j in range(WITH_STORED):
             if e.x[j].data != NULL:
                 row.x[j].data = e.x[j].data + (r * width * e.itemsize if j == 1 else e.rows[r] * e.x[j].strides[0])
                 if j != 1 and row.x[j].flat:
-                    for k in range(<int> min(width * e.itemsize, <Py_ssize_t> STRIP) // 64 + 1):
+                    for k in range(<int> min(width * stride(e, j), <Py_ssize_t> STRIP) // 64 + 1):
                         gd_prefetch(<uintptr_t> e.x[j].data + e.rows[ahead] * e.x[j].strides[0] + 64 * k)
         drive_entry(plan, &row, start % width, start % width + n, False)
         start += n

@@ -25,6 +25,7 @@ from . import (  # noqa: F401  # their rows
 )
 
 from . import registry  # isort: skip  # when all rows are there
+from .registry import dispatched as dispatched
 from .registry import register as register
 
 registry.register_rows()

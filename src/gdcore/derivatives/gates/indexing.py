@@ -129,7 +129,7 @@ def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = 
             f"np.take: mode: expected 'raise' with a traced array, got {mode!r}; use np.clip on the indices"
         )
     if axis is None:
-        a, axis = np.ravel(a), 0
+        a, axis = a if a.ndim == 1 else np.ravel(a), 0
     return a[(slice(None),) * normalize_axis_index(axis, a.ndim) + (np.asarray(indices),)]
 
 

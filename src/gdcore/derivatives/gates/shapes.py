@@ -7,6 +7,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from .._gate import Gate, shrink
 from .._tape import Pull
+from .._traced import real
 from ..joining import array
 from .reductions import axes_of
 from .table import TABLE, Row, derived, row
@@ -267,7 +268,7 @@ _astype_gate = Gate("astype", lambda x, dtype: x.astype(dtype), (_pull_astype,),
 
 def astype(x: Any, dtype: Any, **options: Any) -> Any:
     """Return ``x.astype(dtype)``, for a traced ``x``."""
-    return _astype_gate(x, dtype)
+    return real(x).astype(dtype) if np.dtype(dtype).kind in "iub" else _astype_gate(x, dtype)
 
 
 def _cast(x: Any, dtype: Any) -> Any:
