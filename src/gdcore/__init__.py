@@ -9,7 +9,7 @@ from .optimizers import *
 from .optimizers import __all__ as _optimizers
 
 # What a step does not need is imported at its first use, so that importing gdcore takes little longer than NumPy.
-_MODULES = ("distributed", "kernels", "metrics", "models", "reference", "schedules", "updates")
+_MODULES = ("distributed", "kernels", "metrics", "models", "reference", "schedules", "scipy", "updates")
 _NAMES = {
     "checkpoints": "Checkpoint CheckpointError load save",
     "clipping": "clip_by_global_norm clip_by_value",
@@ -28,7 +28,7 @@ __all__ = ["get_num_threads", "set_num_threads", "show_config", *_optimizers, *_
 _LATE |= {"GDClassifier": "models", "GDRegressor": "models"}
 
 if TYPE_CHECKING:  # the same names, as type checkers find them; a test compares
-    from . import distributed, kernels, metrics, models, reference, schedules, updates
+    from . import distributed, kernels, metrics, models, reference, schedules, scipy, updates
     from .checkpoints import *
     from .clipping import *
     from .derivatives import *

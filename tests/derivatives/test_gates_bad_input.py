@@ -37,9 +37,10 @@ def test_function_without_a_gate():
 
 
 def test_ufunc_of_another_library_without_a_gate():
-    from scipy import special
+    special = pytest.importorskip("scipy.special")
 
-    refuses(TypeError, "psi: expected a function that has a gate", grad_of(lambda x: special.psi(x).sum()))
+    said = "scipy.special.ellipk: expected a function that has a gate"
+    refuses(TypeError, said, grad_of(lambda x: special.ellipk(x).sum()))
 
 
 def test_method_without_a_gate():

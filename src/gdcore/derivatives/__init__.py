@@ -8,13 +8,18 @@ docs/gates.md follows one value through all of them. The other derivatives are i
 ``samples.py``; gradients by rows in ``lookups.py``.
 """
 
+from ._gate import Gate as Gate
+from ._traced import Traced as Traced
+from ._traced import real as real
 from .check import check_grads
 from .extend import gate, rematerialise, stop_gradient
 from .gates.activations import gelu, relu, sigmoid, silu, softplus, tanh
 from .gates.layers import dense, dropout, embedding, layer_norm
 from .gates.nets import log_softmax, logsumexp, softmax, softmax_cross_entropy, squared_error
 from .gates.pictures import conv2d, max_pool2d
+from .gates.registry import own as own
 from .jacobians import hessian, jacobian
+from .joining import array as array
 from .nets import activate as activate
 from .nets import activate_back as activate_back
 from .nets import alone as alone

@@ -17,8 +17,9 @@ from functools import partial
 import numpy as np
 
 from .elements import array_of_elements, in_mean_of_list
+from .later import gate_read_later
 from .refusals import (
-    name_of, no_gate, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling,
+    name_of, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling,
     refuse_writing,
 )
 
@@ -134,9 +135,7 @@ cdef class Traced:
         if method == "at":
             self._refuse_writing()
         function = ufunc if method == "__call__" else getattr(ufunc, method)
-        gate = GATES.get(function)
-        if gate is None:
-            no_gate(name_of(function))
+        gate = GATES.get(function) or gate_read_later(GATES, function)
         if isinstance(gate, Element):
             if len(args) == 1:
                 return (<Element> gate).one(<Traced?> args[0])

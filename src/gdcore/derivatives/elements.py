@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import describe
+from .callers import refuse_scipys_own
 from .refusals import JOIN
 
 
@@ -17,6 +18,7 @@ def array_of_elements(x: Any, plain: Any, dtype: Any) -> Any:
     """
     if dtype is not None and np.dtype(dtype).kind in "iub":
         return np.asarray(plain).astype(dtype)
+    refuse_scipys_own(sys._getframe(1))
     if dtype is not None and np.dtype(dtype).char != "O":
         raise TypeError(
             f"traced value: expected to stay traced, as its gradient would be lost, got converted from "

@@ -102,13 +102,15 @@ def name_of(function: Any) -> str:
     """Return how a function is written in code: ``np.linalg.inv``."""
     name: str = getattr(function, "__name__", repr(function))
     if isinstance(function, np.ufunc):
-        return f"np.{name}" if getattr(np, name, None) is function else name
+        if getattr(np, name, None) is function:
+            return f"np.{name}"
+        special = sys.modules.get("scipy.special")
+        return f"scipy.special.{name}" if getattr(special, name, None) is function else name
     owner = getattr(function, "__self__", None)
     if isinstance(owner, np.ufunc):
         return f"{name_of(owner)}.{name}"
     if function is np.ndarray.astype:
         return "astype"
     module = (getattr(function, "__module__", None) or "").split(".")
-    if module[0] == "numpy":
-        return ".".join(["np", *module[1:], name])
-    return f"gd.{name}" if module[0] == "gdcore" else name
+    parts = {"numpy": ["np", *module[1:]], "gdcore": ["gd", *module[1:]] if "scipy" in module else ["gd"]}
+    return ".".join([*parts.get(module[0], []), name])

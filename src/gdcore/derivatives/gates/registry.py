@@ -1,14 +1,16 @@
 """The one registry of gates: it makes the ways of dispatch, and the operators, of the rows of the table."""
 
 from collections.abc import Callable, Hashable
+from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
 
 from .._gate import Called, Gate
 from .._traced import GATES, let_operator, real
+from ..later import let_read, read_later
 from ..refusals import name_of
-from .table import CONSTANTS, PLAIN, TABLE
+from .table import CONSTANTS, PLAIN, TABLE, Row
 
 Way = Callable[..., Any]
 
@@ -37,6 +39,23 @@ def register_rows() -> None:
         _add(function, _on_real(function))
     for alias, function in ALIASES.items():
         _add(alias, _same_as(function))
+    let_read(read_special)
+
+
+def read_special() -> None:
+    """Register the rows of SciPy's ufuncs: at the first use of one, so that nobody else waits for them."""
+    rows, constants = len(TABLE), len(CONSTANTS)
+    import_module("gdcore.derivatives.special")
+    for row in TABLE[rows:]:
+        _add(row.function, row.way)
+    for function in CONSTANTS[constants:]:
+        _add(function, _on_real(function))
+
+
+def own(function: Callable[..., Any], examples: Any, of: Callable[..., Any] | None = None) -> None:
+    """Add the row of a function of gdcore's that calls gates, and that NumPy does not dispatch."""
+    TABLE.append(Row(function, examples, of or function))
+    _add(function, None)
 
 
 def register(function: Any, gate: Gate, *, replace: bool) -> None:
@@ -48,6 +67,8 @@ def register(function: Any, gate: Gate, *, replace: bool) -> None:
     if not isinstance(function, Hashable):
         return
     function = ALIASES.get(function, function)
+    if isinstance(function, np.ufunc):
+        read_later()
     if function in _OWN:
         if not replace:
             raise ValueError(
