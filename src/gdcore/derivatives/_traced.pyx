@@ -12,6 +12,7 @@ from cpython.object cimport PyObject_RichCompare
 from ._scalars cimport number_of
 from ._tape cimport Node, Tape
 
+import math
 from functools import partial
 
 import numpy as np
@@ -64,6 +65,11 @@ def method(function):
     return call
 
 
+def of_real(function):
+    """Return the method that is a function of the real value."""
+    return lambda self, *args: function(real(self), *args)
+
+
 cdef class Element:
     """The way of traced values through an element-wise gate."""
 
@@ -82,6 +88,7 @@ cdef class Traced:
     """A value on its way through the circuit: use it as an ``ndarray`` of float32 or float64."""
 
     __hash__ = None  # == compares element by element
+    __pandas_priority__ = 1_000_000  # a Series leaves its operators to the traced value
 
     def __init__(self, value, Tape tape not None, Node node not None):
         set_value(self, value)
@@ -208,6 +215,8 @@ cdef class Traced:
     sum = method(np.sum)
     astype = method(np.ndarray.astype)
     flatten = method(np.ravel)
+    flat = property(flatten)
+    mT = property(method(np.matrix_transpose))
 
     def compress(self, condition, *args, **kwargs):
         """As ``ndarray.compress``."""
@@ -236,11 +245,6 @@ cdef class Traced:
         """Its transpose: all axes in reverse."""
         return GATES[np.transpose](self, None)
 
-    @property
-    def mT(self):
-        """Its matrices transposed: the last two axes."""
-        return GATES[np.matrix_transpose](self)
-
     def __len__(self):
         return len(self.get())
 
@@ -252,8 +256,8 @@ cdef class Traced:
     def __reversed__(self):
         return iter([*self][::-1])
 
-    def __round__(self, *digits):
-        return round(real(self), *digits)  # a constant, as np.round
+    # Constants, as np.round and the like give them.
+    __round__, __floor__, __ceil__, __trunc__ = map(of_real, (round, math.floor, math.ceil, math.trunc))
 
     def __repr__(self):
         return f"<traced {real(self)!r}>"
@@ -280,10 +284,7 @@ cdef class Traced:
     def __bool__(self):
         self._refuse_conversion()
 
-    def __complex__(self):
-        self._refuse_conversion()
-
-    item = tolist = tobytes = _refuse_conversion
+    item = tolist = tobytes = __complex__ = _refuse_conversion
 
     def _refuse_writing(self, *_, **__):
         refuse_writing()
@@ -296,11 +297,10 @@ cdef class Traced:
 
     fill = put = resize = partition = setfield = sort = _refuse_writing
 
-    def __copy__(self):
+    def __deepcopy__(self, _=None):
         return self  # nothing can be written to it
 
-    def __deepcopy__(self, _):
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce_ex__(self, _):
         refuse_pickling(real(self))

@@ -71,7 +71,7 @@ cdef bint must_settle(object x) noexcept:
     cdef object kind = type(x)
     if kind is ndarray:
         return cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_OBJECT
-    return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic)))
+    return not (kind is float or kind is int or kind is Traced or isinstance(x, np_generic))
 
 
 cdef bint is_two(object y) noexcept:

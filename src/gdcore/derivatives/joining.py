@@ -25,6 +25,11 @@ def array(x: Any) -> Any:
             f"expected a dense array with a traced one, got {describe(x)}; X @ w is differentiated by w, "
             f"and X.toarray() is dense"
         )
+    if isinstance(x, np.ndarray) and has_arithmetic_of_its_own(type(x)):
+        raise TypeError(
+            f"expected an array that computes as those of NumPy do with a traced value, got {type(x).__name__}; "
+            f"np.asarray(x) of it, or for masked arrays np.where(mask, 0, x), is one"
+        )
     plain = np.asarray(x)
     if plain.dtype.char != "O":
         return plain
@@ -49,6 +54,11 @@ def joined(x: Any) -> Any:
 
 def _is_fraction(x: Any) -> bool:
     return isinstance(x, Rational) and not isinstance(x, int | np.generic)
+
+
+def has_arithmetic_of_its_own(kind: type[np.ndarray[Any, Any]]) -> bool:
+    """Return whether arrays of this kind give other values: matrices, masked arrays, quantities with units."""
+    return kind.__mul__ is not np.ndarray.__mul__ or kind.__array_ufunc__ is not np.ndarray.__array_ufunc__
 
 
 def is_sparse(x: Any) -> bool:
