@@ -104,6 +104,15 @@ def test_elements_keep_float32():
     assert gd.jacobian(lambda x: np.array([x[0], x[1] * x[2]]))(x).dtype == np.float32
 
 
+@pytest.mark.parametrize("shaped", [np.sum, np.ravel, lambda y: np.reshape(y, ()), lambda y: y], ids=str)
+def test_elements_beside_numbers_of_float64_have_gradients_of_float32(shaped):
+    x, two = x3.astype(np.float32), np.float64(2.0)
+    for f in (lambda x: x[0] + two, lambda x: x[1] * (two - x[0]), lambda x: (x[0] + two) / x[1] + x[2]):
+        assert gd.grad(lambda x, f=f: shaped(f(x)))(x).dtype == np.float32
+        assert gd.jacobian(lambda x, f=f: shaped(f(x)))(x).dtype == np.float32
+        assert gd.vjp(f)(x)[1](1.0).dtype == np.float32
+
+
 def test_lists_of_values_of_two_derivatives():
     f = lambda x: gd.grad(lambda y: np.sum(np.array([y * x[0], x[1] * y**2]) ** 2))(x[2])  # noqa: E731
     y, a, b = x3[2], x3[0], x3[1]
@@ -156,7 +165,7 @@ def test_a_dtype_that_would_lose_the_gradient_is_to_be_left_out(make):
 def test_what_cannot_compute_with_an_array_of_traced_values_says_what_to_write(name, f):
     for differentiate in (gd.jacobian, lambda f: gd.grad(lambda a, x: np.sum(f(x)), argnums=1)):
         args = (x3,) if differentiate is gd.jacobian else (0.0, x3)
-        with pytest.raises(TypeError, match=rf"^{name}: expected a traced array.*np\.block of the same list"):
+        with pytest.raises(TypeError, match=rf"^{name}: expected a traced array.*np\.block of the same numbers"):
             differentiate(f)(*args)
 
 

@@ -15,7 +15,7 @@ JOIN: Final = (
 """What to do instead of writing traced values into an array of numbers."""
 
 REFUSED: Final = {
-    "out": "an array of numbers cannot take traced values: y = y + x, without out, makes a new array",
+    "out": "an array of numbers cannot take traced values, nor y += x: y = y + x, without out, makes a new array",
     "where": "np.where(condition, x, 0) selects elements",
     "initial": "np.maximum or + joins a further value",
     "dtype": ".astype(np.float64) changes the dtype",
@@ -136,7 +136,8 @@ def explain(error: TypeError) -> None:
     if said is not None and (said["types"] is None or _met_objects(error)):
         raise TypeError(
             f"{said[said.lastgroup or 0]}: expected a traced array, got one of objects, which np.array makes of a "
-            "list of traced values; np.block of the same list of numbers, or np.stack of arrays, makes a traced one"
+            "list of traced values; np.block of the same numbers, or np.stack of arrays, makes a traced one; "
+            "of an array y of objects it is np.block(y.tolist())"
         ) from error
     if CANNOT_CONVERT.search(str(error)):
         raise TypeError(
