@@ -55,6 +55,10 @@ IDIOMS = {
     "array that is filled": filled,
     "fractions": lambda x: x[0] * Fraction(1, 3) + Fraction(1, 2) * x + x ** Fraction(2, 1),
     "divmod": lambda x: divmod(x, 0.7)[1] * divmod(x[0] * 5, x[1])[1],
+    "rounded elements": lambda x: (
+        np.round(np.array([x[0], x[1]]), 1) * np.floor(np.array([x[1], x[2]]) + 0.5) * x[0]
+    ),
+    "array like a traced value": lambda x: np.exp(np.array([x[0], 1.0], like=x)) * np.zeros(2, like=x).size,
     "round": lambda x: x * round(x[0], 1) * round(x[1]),
     "reversed": lambda x: np.stack([*reversed(x)]) ** 2,
     "real and imag": lambda x: x.real * x.conj() + x.imag,
@@ -76,6 +80,36 @@ IDIOMS = {
     "isin and matrix_rank": lambda x: x * np.linalg.matrix_rank(np.outer(x, x)) + np.isin(x, [7.0]) * x,
     "methods": lambda x: x.cumprod() * x.compress([True, True, True]) + x.conjugate(),
 }
+
+
+NETS = {
+    f.__name__: lambda x, f=f: f([x[0], -x[1]]) * f(np.array([-x[1], x[0]]))
+    for f in (
+        gd.relu,
+        gd.tanh,
+        gd.sigmoid,
+        gd.softplus,
+        gd.gelu,
+        gd.silu,
+        gd.softmax,
+        gd.log_softmax,
+        gd.layer_norm,
+    )
+} | {
+    "logsumexp": lambda x: gd.logsumexp([x[0], 1.0], b=[x[1], 2.0]),
+    "softmax_cross_entropy": lambda x: gd.softmax_cross_entropy([[x[0], 1.0], [x[1], x[2]]], [1, 0]),
+    "squared_error": lambda x: gd.squared_error([x[0], 1.0], [x[1], 2.0]),
+    "dense": lambda x: gd.dense([[x[0], 1.0]], [[x[1]], [x[2]]], [x[0]], "tanh"),
+    "embedding": lambda x: gd.embedding([[x[0], 1.0], [x[1], x[2]]], [1, 1, 0]),
+    "dropout": lambda x: gd.dropout([x[0], x[1] * x[2]], 0.3, np.random.default_rng(0)),
+    "conv2d": lambda x: gd.conv2d([[[[x[0], x[1]], [1.0, x[2]]]]], [[[[x[1], 2.0]]]], [x[0]]),
+    "max_pool2d": lambda x: gd.max_pool2d([[[[x[0], x[1]], [1.0, x[2]]]]], 2),
+}
+
+
+@pytest.mark.parametrize("f", NETS.values(), ids=NETS)
+def test_gates_of_nets_take_lists_of_traced_values(f):
+    gd.check_grads(f, x3)
 
 
 @pytest.mark.parametrize("f", IDIOMS.values(), ids=IDIOMS)
@@ -160,6 +194,11 @@ def test_a_dtype_that_would_lose_the_gradient_is_to_be_left_out(make):
         ("cholesky", lambda x: np.linalg.cholesky(np.array([[x[0], 0.1], [0.1, x[1]]]))),
         ("eigh", lambda x: np.linalg.eigh(np.array([[x[0], 0.1], [0.1, x[1]]]))[0]),
         ("fft", lambda x: np.abs(np.fft.fft([x[0], x[1]]))),
+        ("interp", lambda x: np.interp(0.5, [0.0, 1.0], np.array([x[0], x[1]]))),
+        ("percentile", lambda x: np.percentile(np.array([x[0], x[1], x[2]]), 30)),
+        ("cov", lambda x: np.cov(np.array([x[0], x[1], x[2]]))),
+        ("gradient", lambda x: np.gradient(np.array([x[0], x[1], x[2]]))),
+        ("norm", lambda x: np.linalg.norm(np.array([[x[0], x[1]], [1.0, 2.0]]), 2)),
     ],
 )
 def test_what_cannot_compute_with_an_array_of_traced_values_says_what_to_write(name, f):
@@ -167,6 +206,38 @@ def test_what_cannot_compute_with_an_array_of_traced_values_says_what_to_write(n
         args = (x3,) if differentiate is gd.jacobian else (0.0, x3)
         with pytest.raises(TypeError, match=rf"^{name}: expected a traced array.*np\.block of the same numbers"):
             differentiate(f)(*args)
+
+
+@pytest.mark.parametrize("ufunc", [np.isfinite, lambda y: np.logaddexp(y, 0.0)], ids=["isfinite", "logaddexp"])
+def test_what_has_no_way_for_objects_says_what_to_write(ufunc):
+    with pytest.raises(
+        TypeError, match=r"not supported for the input types.*makes of traced values: np\.block of the"
+    ):
+        gd.grad(lambda x: np.sum(ufunc(np.array([x[0], x[1]])) * x[0]))(x3)
+
+
+def test_what_the_error_says_to_write_is_right():
+    numbers = lambda x: np.linalg.inv(np.block([[x[0], 0.3], [0.3, x[1]]]))  # noqa: E731
+    like = lambda x: np.linalg.inv(np.array([[x[0], 0.3], [0.3, x[1]]], dtype=float, like=x))  # noqa: E731
+
+    def filled(x):
+        y = np.zeros((2, 2), object)
+        y[0, 0], y[1, 1] = x[:2]
+        y[0, 1] = y[1, 0] = 0.3
+        return np.linalg.inv(np.block(y.tolist()))
+
+    for f in (numbers, like, filled):
+        gd.check_grads(f, x3)
+        np.testing.assert_array_equal(gd.jacobian(f)(x3), gd.jacobian(numbers)(x3))
+
+
+def test_an_error_of_a_function_that_numpy_calls_is_its_own():
+    def own(row):
+        raise TypeError("mine")
+
+    for call in (np.vectorize(own, otypes=[object]), lambda y: np.apply_along_axis(own, 0, y)):
+        with pytest.raises(TypeError, match=r"^mine$"):
+            gd.grad(lambda x, call=call: np.sum(call(np.array([x[0], x[1]]))))(x3)
 
 
 def test_errors_that_have_nothing_to_do_with_traced_values_stay_as_they_are():

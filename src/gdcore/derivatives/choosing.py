@@ -4,7 +4,7 @@ from collections.abc import Callable
 from inspect import Parameter, signature
 from typing import Any
 
-from .refusals import explain
+from .explaining import explain
 
 Argnums = int | list[int] | tuple[int, ...]
 """The place of the argument that is differentiated, or the places of several, whose gradients come as a tuple."""
@@ -42,7 +42,7 @@ def choose(
         def call_first(first: Any) -> Any:
             try:
                 return f(first, *others, **kwargs)
-            except TypeError as error:
+            except (TypeError, AttributeError) as error:
                 explain(error)
                 raise
 
@@ -62,7 +62,7 @@ def choose(
                 by_name[i] = x
         try:
             return f(*by_place, **by_name)
-        except TypeError as error:
+        except (TypeError, AttributeError) as error:
             explain(error)
             raise
 

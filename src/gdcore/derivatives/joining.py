@@ -5,12 +5,14 @@ gate, it is joined to one traced array.
 """
 
 from numbers import Rational
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ..arguments import describe
 from ._traced import Traced
+
+NUMBERS: Final = (int, float, np.integer, np.floating, np.bool)
 
 
 def array(x: Any) -> Any:
@@ -42,10 +44,10 @@ def array(x: Any) -> Any:
 
 
 def joined(x: Any) -> Any:
-    """Return an array of objects as one traced array, if there are traced values or fractions among them."""
+    """Return an array of objects as one array, traced or not, if they are numbers."""
     elements = x.ravel().tolist()
     if not any(type(element) is Traced or _is_fraction(element) for element in elements):
-        return x
+        return np.array(elements).reshape(x.shape) if all(isinstance(y, NUMBERS) for y in elements) else x
     parts = [float(element) if _is_fraction(element) else element for element in elements]
     if all(type(part) is not Traced for part in parts):
         return np.array(parts).reshape(x.shape)

@@ -1,6 +1,5 @@
 """What is refused of functions that meet traced values, in words."""
 
-import re
 import sys
 from typing import Any, Final, NoReturn
 
@@ -118,39 +117,3 @@ def name_of(function: Any) -> str:
     module = (getattr(function, "__module__", None) or "").split(".")
     parts = {"numpy": ["np", *module[1:]], "gdcore": ["gd", *module[1:]] if "scipy" in module else ["gd"]}
     return ".".join([*parts.get(module[0], []), name])
-
-
-OBJECTS: Final = re.compile(
-    r"Cannot cast ufunc '(?P<cast>[a-z]+)\w*' input (?:\d+ )?from dtype\('O'\)"
-    r"|loop of ufunc does not support.* callable (?P<loop>\w+)"
-    r"|ufunc '(?P<types>[a-z]+)\w*' not supported for the input types"
-)
-"""What NumPy says where it cannot compute with an array of objects."""
-CANNOT_CONVERT: Final = re.compile(r"cannot convert.*\b_traced\.Traced\b")
-"""What another library says that would make a number of its own of a traced value."""
-
-
-def explain(error: TypeError) -> None:
-    """Raise a TypeError that says what to write, where another library's error about traced values does not."""
-    said = OBJECTS.search(str(error))
-    if said is not None and (said["types"] is None or _met_objects(error)):
-        raise TypeError(
-            f"{said[said.lastgroup or 0]}: expected a traced array, got one of objects, which np.array makes of a "
-            "list of traced values; np.block of the same numbers, or np.stack of arrays, makes a traced one; "
-            "of an array y of objects it is np.block(y.tolist())"
-        ) from error
-    if CANNOT_CONVERT.search(str(error)):
-        raise TypeError(
-            f"{error}; y.to_numpy() of the other operand works with a traced value, and gd.gate makes a gate of a "
-            f"function that computes otherwise"
-        ) from error
-
-
-def _met_objects(error: BaseException) -> bool:
-    """Return whether an array of objects is at hand where an error was raised."""
-    at = error.__traceback__
-    while at is not None:
-        if any(isinstance(x, np.ndarray) and x.dtype.char == "O" for x in at.tb_frame.f_locals.values()):
-            return True
-        at = at.tb_next
-    return False

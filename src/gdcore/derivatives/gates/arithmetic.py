@@ -166,7 +166,7 @@ elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or
 
 CONSTANTS.extend([
     np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,
-    np.empty_like,
+    np.empty_like, np.zeros, np.ones, np.empty,
 ])
 PLAIN.extend([
     np.signbit, np.isnan, np.isinf, np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal,

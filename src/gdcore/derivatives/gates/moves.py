@@ -353,6 +353,23 @@ def _apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
     return a
 
 
+@derived(
+    np.array,
+    np.asarray,
+    np.asanyarray,
+    np.ascontiguousarray,
+    examples=lambda draw: [(draw(3),), (draw(2, 2),), (draw(), {"dtype": float})],
+    of=lambda x, **options: np.array([x, x * x], like=x, **options),
+)
+def _array(
+    a: Any, dtype: Any = None, *, ndmin: int = 0, copy: Any = None, order: Any = None, subok: Any = None
+) -> Any:
+    """With ``like=``, a traced value."""
+    ans = array(a)
+    ans = ans if dtype is None else ans.astype(dtype)
+    return np.reshape(ans, (1,) * (ndmin - ans.ndim) + ans.shape)
+
+
 if hasattr(np, "unstack"):  # since NumPy 2.1
 
     @derived(
