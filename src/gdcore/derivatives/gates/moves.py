@@ -358,7 +358,7 @@ def _apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
     np.asarray,
     np.asanyarray,
     np.ascontiguousarray,
-    examples=lambda draw: [(draw(3),), (draw(2, 2),), (draw(), {"dtype": float})],
+    examples=lambda draw: [(draw(3),), (draw(2, 2),), (draw(1), {"ndmin": 3})],
     of=lambda x, **options: np.array([x, x * x], like=x, **options),
 )
 def _array(
