@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gdcore as gd
+from gdcore.derivatives._gate import REAL
 from gdcore.derivatives.gates import registry
 from gdcore.derivatives.gates.table import CONSTANTS, PLAIN, TABLE
 from gdcore.derivatives.refusals import name_of
@@ -46,9 +47,14 @@ def page():
     functions = [row.function for row in TABLE] + list(registry.ALIASES)
     ours = [f for f in functions if name_of(f).startswith("gd.")]
     linalg = [f for f in functions if name_of(f).startswith("np.linalg.")]
-    others = [f for f in functions if f not in ours + linalg and name_of(f).startswith("np.")]
+    fourier = [f for f in functions if name_of(f).startswith("np.fft.")]
+    others = [f for f in functions if f not in ours + linalg + fourier and name_of(f).startswith("np.")]
+    reals = [row.function for row in TABLE if row.domain == REAL]
     return "\n".join([
-        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## gdcore\n", listed(ours),
+        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## np.fft\n", listed(fourier),
+        "## gdcore\n", listed(ours),
+        "## Of real numbers alone\n",
+        "The others take complex numbers too. These refuse them where they would be wrong.\n", listed(reals),
         "## Constants\n", "Their derivative is 0, where there is one.\n", listed(CONSTANTS),
         "## What gives no floats\n", "These take traced values and give plain ones.\n", listed(PLAIN),
         "## Conventions\n", *conventions(), "",

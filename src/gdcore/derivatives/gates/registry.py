@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Called, Gate
-from .._traced import GATES, let_operator, real
+from .._gate import REAL, Called, Gate, OfReals
+from .._traced import GATES, Element, let_operator, real
 from ..refusals import name_of
 from .table import CONSTANTS, PLAIN, TABLE
 
@@ -29,7 +29,8 @@ SYMBOLS: Final = {row.function: row.symbol for row in TABLE if row.symbol is not
 def register_rows() -> None:
     """Register every row of the table; once, when this folder is imported, which comes before any use of it."""
     for row in TABLE:
-        _add(row.function, row.way)
+        plain = row.domain == REAL and row.way is not None and not isinstance(row.way, Gate | Element)
+        _add(row.function, OfReals(name_of(row.function), row.way) if plain else row.way)
         if row.symbol is not None:
             assert row.apply is not None
             let_operator(row.symbol.__name__.strip("_"), row.apply)
