@@ -23,8 +23,8 @@ def clip_by_global_norm(grads: Any, max_norm: float, *, out: Any = None) -> tupl
     ``opt.step(grads, max_norm=...)`` does the same without writing the gradients.
 
     Arguments:
-        grads: a tree of arrays of floats or complex numbers; None for a parameter that is skipped. It is only read, and
-            returned itself where its norm is at most ``max_norm`` and there is no ``out``.
+        grads: a tree of arrays of floats or complex numbers; None for a parameter that is skipped. It is only read,
+            and returned itself where its norm is at most ``max_norm`` and there is no ``out``.
         max_norm: the largest norm, > 0.
         out: a tree like ``grads`` of arrays that are written and returned; ``grads`` itself, or arrays that share
             no memory with it.

@@ -167,3 +167,147 @@ def test_gradients_are_the_conjugates_of_autograds(row, examples):
             continue
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, np.conj(b), rtol=1e-8, atol=1e-10)
+
+
+# The convention, and what derivatives of derivatives are.
+
+
+def in_parts(f):
+    """Return f as a function of the real and imaginary parts, one after the other."""
+    return lambda v: f(v[: len(v) // 2] + 1j * v[len(v) // 2 :])
+
+
+def wavy(z):
+    return np.sum(np.abs(np.exp(z) * z.real + np.sin(z[::-1])) ** 2)
+
+
+def test_the_gradient_is_that_by_the_real_part_and_i_times_that_by_the_imaginary_part():
+    by_parts = gd.grad(in_parts(wavy))(np.concatenate([Z3.real, Z3.imag]))
+    np.testing.assert_allclose(gd.grad(wavy)(Z3), by_parts[:3] + 1j * by_parts[3:], rtol=1e-12)
+
+
+def test_hvp_is_the_hessian_of_both_parts_times_a_vector():
+    v = np.array([0.5 - 1j, 2j, -1.0])
+    hessian = gd.hessian(in_parts(wavy))(np.concatenate([Z3.real, Z3.imag]))
+    by_parts = hessian @ np.concatenate([v.real, v.imag])
+    np.testing.assert_allclose(gd.hvp(wavy)(Z3, v), by_parts[:3] + 1j * by_parts[3:], rtol=1e-11)
+
+
+def test_rows_of_a_jacobian_are_gradients_of_real_results():
+    f = lambda z: np.abs(np.fft.fft(z)) ** 2  # noqa: E731
+    rows = [gd.grad(lambda z, k=k: f(z)[k])(Z3) for k in range(3)]
+    np.testing.assert_allclose(gd.jacobian(f)(Z3), rows, rtol=1e-12, atol=1e-12)
+
+
+def refuses(said, call):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
+def test_what_is_not_real_is_refused():
+    f = lambda z: z * z  # noqa: E731
+    hint = r"got complex128 \(.*\); take its real part, z.real, or its size, np.abs\(z\)"
+    refuses(f"expected a scalar result, one real number, {hint}", lambda: gd.value_and_grad(f)(1 + 2j))
+    refuses(f"expected a scalar result, one real number, {hint}", lambda: gd.grad(lambda z: np.complex128(1j))(1.0))
+    refuses(f"expected an array of real numbers, {hint}", lambda: gd.jacobian(f)(Z3))
+    refuses(f"expected an array of real numbers, {hint}", lambda: gd.jacobian(lambda x: x * 1j)(Z3.real))
+    nested = gd.grad(lambda y: gd.grad(lambda z: z * y)(1j).real)
+    refuses(f"expected a scalar result, one real number, {hint}", lambda: nested(2.0))
+    for leaf in (Z3, 1j, np.complex64(1j)):
+        refuses("expected real parameters for a Hessian", lambda leaf=leaf: gd.hessian(wavy)([1.0, leaf]))
+
+
+def test_a_gate_of_real_numbers_alone_says_so():
+    said = r"np.maximum: expected real numbers with a traced value, as its gate is of those alone, got complex128"
+    refuses(said, lambda: gd.grad(lambda z: np.maximum(z, 0).real.sum())(Z3))
+    refuses(said, lambda: gd.grad(lambda x: np.maximum(x, Z3).real.sum())(Z3.real))
+    refuses("np.quantile: expected real numbers", lambda: gd.grad(lambda z: np.quantile(z, 0.5).real)(Z3))
+    refuses("np.unwrap: expected real numbers", lambda: gd.grad(lambda z: np.unwrap(p=z).real.sum())(Z3))
+
+
+# At 0, and where real numbers meet complex ones.
+
+
+def test_lengths_angles_and_signs_of_zero_have_the_gradient_0():
+    for f in (np.abs, np.angle, lambda z: np.sign(z).real, np.linalg.norm, np.std):
+        assert not gd.grad(lambda z, f=f: np.sum(f(z)))(np.zeros(2, complex)).any()
+    for f in (lambda z: np.abs(z) ** 2, lambda z: (z * np.conj(z)).real, lambda z: z.real**2 + z.imag**2):
+        np.testing.assert_array_equal(gd.hvp(lambda z, f=f: np.sum(f(z)))(np.zeros(2, complex), Z3[:2]), 2 * Z3[:2])
+
+
+def test_parts_and_angles_of_real_numbers_are_themselves_or_constants():
+    x = np.array([1.0, -2.0])
+    np.testing.assert_array_equal(gd.grad(lambda x: np.sum(x.real + np.conj(x) + np.real_if_close(x)))(x), 3)
+    for f in (np.imag, np.angle, np.sign, lambda x: x.imag):
+        np.testing.assert_array_equal(gd.grad(lambda x, f=f: np.sum(f(x) + x))(x), 1)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [1 + 2j, np.complex128(1 + 2j), np.complex64(1 + 2j), np.array(1 + 2j), np.array([1 + 2j], np.complex64)],
+)
+def test_numbers_of_all_kinds_are_parameters(number):
+    f = lambda p: np.sum(np.abs(2j * p["z"] + p["z"] ** 2 / (1 - 0.5j) - 1) ** 2 + 0.1 * p["x"] * p["z"].imag)  # noqa: E731
+    gd.check_grads(f, {"z": number, "x": 1.5})
+    grads = gd.grad(f)({"z": number, "x": np.float32(1.5)})
+    assert (grads["z"].dtype, grads["x"].dtype) == (np.result_type(number), np.float32)
+
+
+def test_powers_of_all_kinds_of_numbers():
+    for x, y in ((Z3, 2), (Z3, 0), (Z3, -1.5), (Z3, 1 - 0.5j), (Z3, Z3), (-2.0, Z3), (2j, Z3), (0.0, Z3 + 1),
+                 (np.array([-1.0, 0.5, 2.0]), Z3), (np.zeros(2, complex), 3)):  # fmt: skip
+        params = [z for z in (x, y) if isinstance(z, np.ndarray)]
+        gd.check_grads(lambda p, x=x, y=y: (p[0] if isinstance(x, np.ndarray) else x)
+                       ** (p[-1] if isinstance(y, np.ndarray) else y), params)  # fmt: skip
+
+
+def test_functions_near_their_cuts_and_far_out():
+    far = np.array([40 - 2j, -40 + 1j, 0.5 + 0.3j])
+    np.testing.assert_allclose(gd.grad(lambda z: np.sum(np.tanh(z).real))(far), np.conj(1 / np.cosh(far) ** 2))
+    for f in (np.arcsin, np.arccos, np.arctan, np.arcsinh, np.arccosh, np.arctanh, np.log, np.sqrt, np.log1p):
+        gd.check_grads(f, np.array([2 + 0.1j, 2 - 0.1j, -2 + 0.1j, 0.1 + 2j, -0.1 - 2j, 0.99 + 0.01j]))
+
+
+# Lists, gates of a user, blocks.
+
+
+def test_lists_of_complex_values_are_joined():
+    gd.check_grads(lambda z: np.abs(np.array([z[0] * z[1], 1, 2j * z[2]])), Z3)
+    gd.check_grads(lambda z: np.mean([z[0], z[1] * 1j]), Z3)
+    gd.check_grads(lambda x: np.array([[np.exp(1j * x[0]), 0], [0, 1]]) @ np.array([1j, x[1]]), Z3.real)
+
+
+def test_methods_and_operators():
+    gd.check_grads(lambda z: z.conj().T @ z + (z.imag - 1j * z.real).sum() - 1j / z.conjugate().prod(), Z3)
+    gd.check_grads(lambda z: np.vdot(z, 1j * z[::-1]) + np.vecdot(z, z**2) + abs(z).max(), Z3)
+
+
+def test_a_users_gate_of_complex_numbers():
+    square = gd.gate(lambda z: z * z, lambda ans, z: lambda g: g * np.conj(2 * z))
+    gd.check_grads(square, Z3)
+    gd.check_grads(lambda x: square(1j + x), Z3.real)
+    turn = gd.gate(lambda x: np.exp(1j * x), lambda ans, x: lambda g: g * np.conj(1j * ans))
+    assert gd.grad(lambda x: turn(x).real)(0.5).dtype == np.float64
+    gd.check_grads(turn, 0.5)
+
+
+def test_blocks_that_run_again_and_constants():
+    block = gd.rematerialise(lambda z: np.exp(z) * z.real)
+    np.testing.assert_array_equal(
+        gd.grad(lambda z: np.abs(block(z)).sum())(Z3), gd.grad(lambda z: np.abs(np.exp(z) * z.real).sum())(Z3)
+    )
+    np.testing.assert_array_equal(gd.grad(lambda z: (z * gd.stop_gradient(z)).real.sum())(Z3), np.conj(Z3))
+
+
+def test_a_real_matrix_with_complex_eigenvalues():
+    a = np.array([[0.5, 2.0, 0.1], [-1.0, 0.3, 0.2], [0.3, 0.1, 4.0]])
+    gd.check_grads(lambda a: np.abs(np.linalg.eigvals(a)) ** 2, a)
+    gd.check_grads(lambda a: np.sum(np.abs(np.linalg.eig(a).eigenvectors) ** 2 * [[1], [2], [5]]), a)
+
+
+def test_check_grads_sees_a_wrong_imaginary_part():
+    wrong = gd.gate(lambda z: z * z, lambda ans, z: lambda g: g * 2 * z)
+    with pytest.raises(
+        AssertionError, match=r"params\[0\]: expected the gradient .*j, by finite differences, got .*j"
+    ):
+        gd.check_grads(lambda z: np.abs(wrong(z) + 1) ** 2, Z3)

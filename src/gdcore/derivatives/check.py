@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arguments import Array
 from ..trees import Structure, flatten, rebuild
+from .joining import joined
 from .operators import grad, hvp
 
 
@@ -45,6 +46,8 @@ def check_grads(
 
     def total(tree: Any) -> Any:
         ans = f(tree, *args, **kwargs)
+        if isinstance(ans, np.ndarray) and ans.dtype.char == "O":
+            ans = joined(ans)
         shape = np.shape(ans)
         if not weights:
             weights.extend(np.random.default_rng(0).uniform(0.5, 1.5, (2, *shape)))

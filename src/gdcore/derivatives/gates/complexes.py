@@ -62,5 +62,5 @@ def _sign(x: Any) -> Any:
     plain = np.asarray(real(x := array(x)))
     if plain.dtype.kind != "c":
         return np.sign(plain)[()]
-    size = np.abs(x)
-    return x / np.where(plain == 0, 1, size)
+    zero = plain == 0
+    return np.where(zero, 0, x) / np.where(zero, 1, np.abs(x))
