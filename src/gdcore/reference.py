@@ -28,7 +28,8 @@ def _ieee(function: Callable[P, T]) -> Callable[P, T]:
     def quiet(*args: P.args, **kwargs: P.kwargs) -> T:
         with np.errstate(all="ignore"):
             made: Any = function(*map(as_pairs, args), **{name: as_pairs(value) for name, value in kwargs.items()})
-        return as_complex(made) if is_array(made) and any(map(is_complex, args)) else made
+            whole: Any = as_complex(made) if is_array(made) and any(map(is_complex, args)) else made
+        return whole  # type: ignore[no-any-return]
 
     return quiet
 

@@ -121,29 +121,24 @@ def test_a_gate_keeps_complex64_and_a_real_argument_has_a_real_gradient(row, exa
                     assert a.dtype == np.result_type(b)
 
 
-def autograd_cases():
+# Those of which autograd has other gradients, at complex numbers, than finite differences have, and those of jax.
+UNLIKE_AUTOGRAD = {"np.linalg.pinv"}
+UNLIKE_JAX = {"np.sign"}
+
+
+def peer_cases(knows):
     for row in TABLE:
         name = name_of(row.function)
         whole = row.of is row.function or name.startswith("np.fft.")
-        if (
-            row.domain != REAL
-            and whole
-            and name.startswith("np.")
-            and in_autograd(name)
-            and name not in UNLIKE_AUTOGRAD
-        ):
+        if row.domain != REAL and whole and name.startswith("np.") and knows(name):
             drawn = [of_complex(x) for x in row.examples(complex_drawer(name))]
             examples = [x for x in drawn if not split(x)[1].keys() & LOST]
             yield pytest.param(row, examples, id=name)
 
 
-# Those where autograd 1.9 has other gradients than finite differences have, or none, at complex numbers.
-UNLIKE_AUTOGRAD = {"np.linalg.pinv"}
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("row", "examples"), list(autograd_cases()))
-def test_gradients_are_the_conjugates_of_autograds(row, examples):
+def compared_with(gradient, numpy, row, examples):
+    """Hold our gradients against the conjugates of theirs, and return how many there were."""
+    compared = 0
     for example in examples:
         args, kwargs = split(example)
         at = [i for i, x in enumerate(args) if is_parameter(x)]
@@ -160,13 +155,34 @@ def test_gradients_are_the_conjugates_of_autograds(row, examples):
         params = tuple(args[i] for i in at)
         got = gd.grad(total)(params, np)
         try:
-            expected = autograd.grad(total)(params, autograd.numpy)
+            expected = gradient(lambda params: total(params, numpy))(params)
         except REFUSALS:
             continue
         if not all(np.isfinite(np.asarray(b)).all() for b in expected):
             continue
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, np.conj(b), rtol=1e-8, atol=1e-10)
+        compared += 1
+    return compared
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("row", "examples"), list(peer_cases(lambda name: name not in UNLIKE_AUTOGRAD and in_autograd(name)))
+)
+def test_gradients_are_the_conjugates_of_autograds(row, examples):
+    compared_with(autograd.grad, autograd.numpy, row, examples)
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("row", "examples"), list(peer_cases(lambda name: name not in UNLIKE_JAX)))
+def test_gradients_are_the_conjugates_of_jaxs(row, examples):
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    with jax.default_device(jax.devices("cpu")[0]):
+        compared_with(jax.grad, jax.numpy, row, examples[:3])
 
 
 # The convention, and what derivatives of derivatives are.

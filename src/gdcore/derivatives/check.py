@@ -62,7 +62,7 @@ def check_grads(
     if tol is None:
         wide = all(np.result_type(leaf) in {np.float64, np.complex128} for leaf in flatten(params))
         tol = 1e-5 if wide else 1e-3
-    expected = [np.zeros_like(x) for x in points]
+    expected: list[Any] = [np.zeros_like(x) for x in points]
     for i, x in enumerate(points):
         for at in np.ndindex(x.shape):
             step = _step(float(abs(x[at])))

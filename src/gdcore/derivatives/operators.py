@@ -36,9 +36,10 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
     Arguments:
         f: a function that computes one real number with NumPy. It may not write to its first argument.
 
-    The function that is returned takes ``params``, a float or an array of float32 or float64, or a tree of those:
-    nested dicts, lists and tuples. ``grads`` has its structure, with an array of the dtype and shape of each leaf,
-    in memory of its own; zeros for a leaf that has no influence.
+    The function that is returned takes ``params``, a number or an array of floats or complex numbers, or a tree of
+    those: nested dicts, lists and tuples. ``grads`` has its structure, with an array of the dtype and shape of each
+    leaf, in memory of its own; zeros for a leaf that has no influence. By a complex ``z = x + iy`` it is
+    ``dL/dx + i dL/dy``.
 
     It raises TypeError for other leaves, and for what cannot be traced: a function of NumPy without a gate, writing
     to a traced array, or making a Python number or bool of it. It raises ValueError for a result that is no scalar.

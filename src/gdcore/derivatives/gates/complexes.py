@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._gate import COMPLEX, conj
+from .._gate import COMPLEX, Gate, conj
 from .._traced import real
 from ..joining import array
 from .arithmetic import same
@@ -20,24 +20,34 @@ def _examples(draw: Any) -> list[tuple[Any, ...]]:
 
 elementwise(np.conjugate, lambda ans, x: conj, domain=COMPLEX)
 
-_real = row(
+_real: Gate = row(
     np.real,
     lambda ans, x: same,
     forward=lambda x: x.real,
-    entry=lambda val: _real(x) if np.iscomplexobj(real(x := array(val))) else x,
+    entry=lambda val: _real_part(val),  # noqa: PLW0108  # declared below
     examples=_examples,
     stacks=True,
     domain=COMPLEX,
 )
-_imag = row(
+_imag: Gate = row(
     np.imag,
     lambda ans, x: lambda g: g * 1j,
     forward=lambda x: x.imag,
-    entry=lambda val: _imag(x) if np.iscomplexobj(real(x := array(val))) else np.imag(real(x)),
+    entry=lambda val: _imag_part(val),  # noqa: PLW0108  # declared below
     examples=_examples,
     stacks=True,
     domain=COMPLEX,
 )
+
+
+def _real_part(x: Any) -> Any:
+    x = array(x)
+    return _real(x) if np.iscomplexobj(real(x)) else x
+
+
+def _imag_part(x: Any) -> Any:
+    x = array(x)
+    return _imag(x) if np.iscomplexobj(real(x)) else np.imag(real(x))
 
 
 @of_complex(np.real_if_close, examples=_examples)

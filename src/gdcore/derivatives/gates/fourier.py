@@ -13,7 +13,7 @@ from .._tape import Pull
 from ..joining import array
 from .table import derived, of_complex
 
-OPPOSITE: Final = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
+OPPOSITE: Final[dict[Any, Any]] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 """The norm of the inverse transform that is the same sum, as NumPy names it."""
 
 

@@ -29,8 +29,10 @@ SYMBOLS: Final = {row.function: row.symbol for row in TABLE if row.symbol is not
 def register_rows() -> None:
     """Register every row of the table; once, when this folder is imported, which comes before any use of it."""
     for row in TABLE:
-        plain = row.domain == REAL and row.way is not None and not isinstance(row.way, Gate | Element)
-        _add(row.function, OfReals(name_of(row.function), row.way) if plain else row.way)
+        if row.domain != REAL or row.way is None or isinstance(row.way, Gate | Element):  # these see for themselves
+            _add(row.function, row.way)
+        else:
+            _add(row.function, OfReals(name_of(row.function), row.way))
         if row.symbol is not None:
             assert row.apply is not None
             let_operator(row.symbol.__name__.strip("_"), row.apply)

@@ -5,7 +5,7 @@ share an infinite ``logaddexp.reduce`` share its gradient in equal parts.
 """
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -212,7 +212,7 @@ _running(np.maximum)
 _running(np.minimum)
 
 
-def _outer(ufunc: np.ufunc, domain: int = REAL) -> None:
+def _outer(ufunc: np.ufunc, domain: int) -> None:
     def entry(x: Any, y: Any) -> Any:
         x, y = array(x), array(y)
         return ufunc(np.reshape(x, x.shape + (1,) * y.ndim), y)
@@ -224,9 +224,14 @@ def _outer(ufunc: np.ufunc, domain: int = REAL) -> None:
     )(entry)
 
 
-for _ufunc in (np.add, np.subtract, np.multiply, np.divide, np.power):
-    _outer(_ufunc, COMPLEX)
+OF_COMPLEX: Final[set[np.ufunc]] = {np.add, np.subtract, np.multiply, np.divide, np.power}
+
 for _ufunc in (
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.divide,
+    np.power,
     np.maximum,
     np.minimum,
     np.hypot,
@@ -238,4 +243,4 @@ for _ufunc in (
     np.fmax,
     np.fmin,
 ):
-    _outer(_ufunc)
+    _outer(_ufunc, COMPLEX if _ufunc in OF_COMPLEX else REAL)
