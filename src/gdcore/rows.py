@@ -18,7 +18,7 @@ class Rows:
 
     Arguments:
         index: integers in ``[0, length)`` of shape (n,): which rows along axis 0, in any order.
-        values: float32 or float64 of shape (n, ...): the gradient of each.
+        values: float32 or float64, or complex numbers, of shape (n, ...): the gradient of each.
         length: how many rows the whole array has, an int >= 0.
 
     Raises TypeError or ValueError for anything else.
@@ -52,7 +52,7 @@ class Rows:
         index, values = self.index, self.values
         if index.ndim != 1 or index.dtype.kind not in "iu":
             raise TypeError(f"{where}index: expected integers of shape (n,), got {describe(index)}")
-        if values.dtype.type not in (np.float32, np.float64) or not values.dtype.isnative:
+        if values.dtype.char not in "fdFD" or not values.dtype.isnative:
             raise TypeError(f"{where}values: expected float32 or float64, got {describe(values)}")
         if values.ndim == 0 or len(values) != len(index):
             raise ValueError(f"{where}values: expected {len(index)} rows as in the index, got {describe(values)}")

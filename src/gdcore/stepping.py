@@ -9,15 +9,16 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 
 from . import rules
-from .arguments import is_array
+from .arguments import as_pairs, is_array
 from .engine import Engine, check_among
 from .groups import Group, Tree, split
+from .pairs import Pairs
 from .stages import Average, checked_average
 from .trees import Structure, flatten, rebuild
 
 MAX_STEPS = 2**63 - 1
 
-OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_state", "_structure"})
+OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_pairs", "_state", "_structure"})
 """The attributes of every optimizer."""
 
 
@@ -60,9 +61,10 @@ class Optimizer:
                 raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
             leaves += arrays
             members += [index] * len(arrays)
-            dtypes = {getattr(array, "dtype", None) for array in arrays}
+            dtypes = {getattr(as_pairs(array), "dtype", None) for array in arrays}
             groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes, kept))
-        self._engine = Engine(self._structure, tree, leaves, members, groups, memory)
+        self._pairs = pairs = Pairs(self._structure, tree, leaves)
+        self._engine = Engine(self._structure, pairs.tree, pairs.leaves, members, groups, memory)
         self._groups, self._members = tuple(groups), members
         self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
 
@@ -79,9 +81,10 @@ class Optimizer:
         """Update the parameters in place: step ``t + 1``, all of it in one pass over memory.
 
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
-        shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
-        its state stay as they are, while ``t`` counts on for all: what is stepped array by array, as gradients
-        arrive, wants one optimizer an array.
+        shape and dtype of its parameter, may have any strides, and is only read. Complex parameters are stepped as
+        pairs of reals, along ``dL/dx + i dL/dy``, as torch does. None skips the parameter: it and its state stay as
+        they are, while ``t`` counts on for all: what is stepped array by array, as gradients arrive, wants one
+        optimizer an array.
 
         Arguments:
             grads: the gradients.
@@ -103,6 +106,7 @@ class Optimizer:
         ``zero``, for gradients that are read-only or overlap; FloatingPointError for a norm that is not finite,
         without ``skip_nonfinite``.
         """
+        grads = self._pairs.of(grads) if self._pairs.any else grads
         return self._engine.step(grads, scale, max_norm, max_value, skip_nonfinite, zero)
 
     @property
@@ -121,7 +125,7 @@ class Optimizer:
         Raises ValueError for an optimizer without ``average``.
         """
         tree = [group.params for group in self._groups] if self._grouped else self._groups[0].params
-        return rebuild(tree, iter([array.copy() for array in self._averages()]))
+        return rebuild(tree, iter(self._pairs.back(self._averages())))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -180,7 +184,10 @@ class Optimizer:
 
     @property
     def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
-        """The state arrays by parameter name and slot; views of what the next step reads and writes."""
+        """The state arrays by parameter name and slot; views of what the next step reads and writes.
+
+        Those of a complex parameter are of pairs of reals, of shape (..., 2).
+        """
         if self._state is None:
             slots = (MappingProxyType(slots) for slots in self._engine.slots)
             self._state = MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))

@@ -7,6 +7,9 @@ happens at a gate) and ``_tape.pyx`` (the walk back). The gates themselves are r
 docs/gates.md follows one value through all of them.
 """
 
+from ._gate import COMPLEX as COMPLEX
+from ._gate import HOLOMORPHIC as HOLOMORPHIC
+from ._gate import REAL as REAL
 from ._gate import Gate as Gate
 from ._traced import Traced as Traced
 from ._traced import real as real

@@ -22,14 +22,15 @@ def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> 
     """Return ``function`` as a gate: it takes part in derivatives like any other.
 
     Arguments:
-        function: any function of arrays that returns one array of float32 or float64, such as compiled code. It is
-            given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, or a method of one such as
-            ``np.add.reduce``, traced values go through the gate wherever the function itself is called.
+        function: any function of arrays that returns one array of floats or complex numbers, such as compiled code.
+            It is given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, or a method of one
+            such as ``np.add.reduce``, traced values go through the gate wherever the function itself is called.
         vjps: one for each positional argument, or None for an argument that is never differentiated.
             ``vjp(ans, *args)``, where ``ans = function(*args)``, returns the function that takes the gradient ``g``
             by ``ans`` to the gradient by that argument, which has the shape of the argument; for a ufunc, that of
             ``ans`` will do. An argument that is a list or another tree of arrays has such a tree of gradients. To
-            be differentiated again a vjp must be made of functions that have gates.
+            be differentiated again a vjp must be made of functions that have gates. Of complex numbers it takes
+            and gives ``dL/dx + i dL/dy``: ``g * np.conj(derivative)``, where there is one.
         replace: whether the gate takes the place of gdcore's own, everywhere: in operators, methods and other names
             of the function too. A user's own gate may always be registered anew.
 

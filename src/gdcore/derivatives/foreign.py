@@ -7,7 +7,7 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import BRANCHES, flatten, rebuild
-from ._gate import Gate, Vjp, check_result, leave_node, shrink
+from ._gate import COMPLEX, Gate, Vjp, check_result, leave_node, of_dtype, shrink
 from ._tape import Node, Pull, Tape
 from ._traced import Traced, real
 from .refusals import name_of, refuse_by_name
@@ -24,7 +24,7 @@ class UserGate(Gate):
     def __init__(self, function: Callable[..., Any], vjps: tuple[Vjp | None, ...]) -> None:
         # Past NumPy's dispatch, which would lead back here.
         forward = getattr(function, "_implementation", function)
-        super().__init__(name_of(function), forward, vjps, foreign=True)
+        super().__init__(name_of(function), forward, vjps, foreign=True, domain=COMPLEX)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return ``forward(*args, **kwargs)``, and leave a node on the tape if something is traced."""
@@ -48,8 +48,8 @@ class UserGate(Gate):
                     f"{self.name}: expected all traced values that the gate uses to be among its arguments, "
                     f"got one from outside"
                 )
-        if type(ans) is float:
-            ans = np.float64(ans)
+        if type(ans) in {float, complex}:
+            ans = np.asarray(ans)[()]
         check_result(self, ans)
         links = []
         for i, x in enumerate(args):
@@ -103,18 +103,19 @@ class UserGate(Gate):
         spread = isinstance(self.forward, np.ufunc) and shape != ans.shape
         fit = shrink(lambda g: g, ans.shape, shape) if spread else None
         ans_shape = ans.shape
+        kinds = "fc" if "c" in {dtype.kind, ans.dtype.kind} else "f"
 
         def pull_checked(g: Any) -> Any:
             d = pull(g)
-            if isinstance(d, float):
-                d = np.float64(d)
-            if not isinstance(d, KINDS) or d.dtype.kind != "f":
+            if isinstance(d, float | complex):
+                d = np.asarray(d)[()]
+            if not isinstance(d, KINDS) or d.dtype.kind not in kinds:
                 raise TypeError(expected(d))
             if fit is not None and d.shape == ans_shape:
                 d = fit(d)
             if d.shape != shape:
                 raise ValueError(expected(d))
-            return d if d.dtype == dtype else d.astype(dtype)
+            return of_dtype(d, dtype)
 
         def expected(d: Any) -> str:
             place = f"vjp {i}" if leaf is None else f"vjp {i}: leaf {leaf}"

@@ -10,9 +10,11 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import Structure, flatten, rebuild, take_apart
+from ._gate import conj
 from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
 from ._traced import Traced, begin, real
 from .joining import joined
+from .refusals import refuse_result
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,8 +24,8 @@ Further = ParamSpec("Further")
 
 REAL: Final = "biuf"
 """The kinds of dtypes that a result may have."""
-DTYPES: Final = {np.dtype(np.float32), np.dtype(np.float64)}
-LEAVES: Final = {np.ndarray, np.float32, np.float64, Traced}
+DTYPES: Final = {np.dtype(t) for t in (np.float32, np.float64, np.complex64, np.complex128)}
+LEAVES: Final = {np.ndarray, np.float32, np.float64, np.complex64, np.complex128, Traced}
 
 
 def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
@@ -34,9 +36,10 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
     Arguments:
         f: a function that computes one real number with NumPy. It may not write to its first argument.
 
-    The function that is returned takes ``params``, a float or an array of float32 or float64, or a tree of those:
-    nested dicts, lists and tuples. ``grads`` has its structure, with an array of the dtype and shape of each leaf,
-    in memory of its own; zeros for a leaf that has no influence.
+    The function that is returned takes ``params``, a number or an array of floats or complex numbers, or a tree of
+    those: nested dicts, lists and tuples. ``grads`` has its structure, with an array of the dtype and shape of each
+    leaf, in memory of its own; zeros for a leaf that has no influence. By a complex ``z = x + iy`` it is
+    ``dL/dx + i dL/dy``.
 
     It raises TypeError for other leaves, and for what cannot be traced: a function of NumPy without a gate, writing
     to a traced array, or making a Python number or bool of it. It raises ValueError for a result that is no scalar.
@@ -127,8 +130,8 @@ def jacobian(f: Callable[P, Any]) -> Callable[P, Any]:
                 raise TypeError(
                     f"{name}: expected an array, got {type(ans).__name__}; np.stack makes one of several"
                 )
-            if isinstance(ans, np.ndarray) and ans.dtype.kind not in REAL:
-                raise TypeError(f"{name}: expected an array of real numbers, got {describe(ans)}")
+            if isinstance(ans, np.ndarray | np.generic | Traced) and ans.dtype.kind not in REAL:
+                refuse_result(name, "an array of real numbers", real(ans))
             shape = np.shape(ans)
             if type(ans) is Traced and ans.tape is tape:
                 _refuse_foreign(name, tape, ans.value)
@@ -209,7 +212,7 @@ def hessian(f: Callable[P, Any]) -> Callable[P, Any]:
     array([[6., 4.],
            [4., 0.]])
     """
-    gradient = grad(f)
+    gradient, name = grad(f), _name(f)
 
     def flat_gradient(*args: P.args, **kwargs: P.kwargs) -> Any:
         return np.concatenate([g.reshape(-1) for g in flatten(gradient(*args, **kwargs))])
@@ -222,6 +225,11 @@ def hessian(f: Callable[P, Any]) -> Callable[P, Any]:
         leaves = flatten(params)
         if not leaves:
             return rebuild(params, iter(()))
+        if any(getattr(leaf, "dtype", np.asarray(leaf).dtype).char in "FD" for leaf in leaves):
+            raise TypeError(
+                f"{name}: expected real parameters for a Hessian, got complex ones; gd.hvp takes them, and so does "
+                f"a function of their real and imaginary parts"
+            )
         columns = flatten(rows_of(params, *others, **kwargs))
         start = 0
         trees = []
@@ -258,7 +266,7 @@ def hvp(f: Callable[Concatenate[T, Further], Any]) -> Callable[Concatenate[T, T,
 
         def along(params: Any) -> Any:
             grads = flatten(gradient(params, *args, **kwargs))
-            return sum((np.sum(g * x) for g, x in zip(grads, vectors, strict=True)), 0.0)
+            return sum((np.sum(conj(g) * x).real for g, x in zip(grads, vectors, strict=True)), 0.0)
 
         return grad(along)(params)
 
@@ -302,6 +310,8 @@ def _inputs(tape: Tape, params: Any, leaves: list[Any]) -> list[Traced]:
         value = leaf
         if kind is float:
             value = np.float64(leaf)
+        elif kind is complex:
+            value = np.complex128(leaf)
         elif kind is np.memmap:
             value = leaf.view(np.ndarray)
         elif kind not in LEAVES:
@@ -324,7 +334,10 @@ def _refuse(params: Any, leaf: Any) -> NoReturn:
     hint = ""
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iub":
         hint = "; convert it with .astype(np.float64)"
-    raise TypeError(f"params{where}: expected an array of float32 or float64 or a float, got {got}{hint}")
+    raise TypeError(
+        f"params{where}: expected an array of float32, float64, complex64 or complex128, a float or a "
+        f"complex, got {got}{hint}"
+    )
 
 
 def _result(ans: Any) -> Any:
@@ -343,9 +356,11 @@ def _scalar(name: str, tape: Tape, ans: Any) -> Any:
             raise ValueError(
                 f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"
             )
+        if value.dtype.kind not in REAL:
+            refuse_result(name, "a scalar result, one real number", real(value))
         return value
     if not isinstance(value, np.ndarray | np.generic | float | int) or np.asarray(value).dtype.kind not in REAL:
-        raise TypeError(f"{name}: expected a scalar result, one real number, got {describe(value)}")
+        refuse_result(name, "a scalar result, one real number", value)
     if np.ndim(value):
         raise ValueError(
             f"{name}: expected a scalar result, got {describe(real(value))}; sum it, or use gd.jacobian"

@@ -17,6 +17,10 @@ def check_writable(where: str, array: Any) -> None:
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
     check_unmasked(where, array)
     array = np.asarray(array)  # what a subclass says of itself may be something else
+    if array.dtype.kind == "c":
+        raise TypeError(
+            f"{where}: expected complex64 or complex128, got {array.dtype}; convert it with .astype(np.complex128)"
+        )
     if array.dtype.type not in (np.float32, np.float64):
         raise TypeError(
             f"{where}: expected float32 or float64, got {array.dtype}; convert it with .astype(np.float64)"
