@@ -17,7 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
-from .arguments import BFLOAT16, Array
+from .arguments import BFLOAT16, Array, as_complex, as_pairs, is_array, is_complex
 from .halves import bits_of, half_of
 from .rules import ADAGRAD, ADAM, DECAY, LION, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
 
@@ -26,12 +26,14 @@ T = TypeVar("T")
 
 
 def _ieee(function: Callable[P, T]) -> Callable[P, T]:
-    """Let overflow and NaN pass in silence, as they do in compiled code."""
+    """Let overflow and NaN pass in silence, as in compiled code, and take complex arrays as pairs of reals."""
 
     @wraps(function)
     def quiet(*args: P.args, **kwargs: P.kwargs) -> T:
         with np.errstate(all="ignore"):
-            return function(*args, **kwargs)
+            made: Any = function(*map(as_pairs, args), **{name: as_pairs(value) for name, value in kwargs.items()})
+            whole: Any = as_complex(made) if is_array(made) and any(map(is_complex, args)) else made
+        return whole  # type: ignore[no-any-return]
 
     return quiet
 
@@ -387,6 +389,7 @@ def norm(grads: Sequence[Array]) -> float:
     in that order alone, else C order). Within a part sums are pairwise; the sums of parts are added in their order,
     and then those of arrays. Where squares are out of range, ``g`` is divided by its largest magnitude before.
     """
+    grads = [as_pairs(grad) for grad in grads]
     squares = _sum_of_squares(grads, 1.0)
     if 1e-280 < squares < math.inf:
         return math.sqrt(squares)

@@ -79,7 +79,7 @@ cdef class Element:
 @cython.freelist(256)
 @cython.c_api_binop_methods(True)
 cdef class Traced:
-    """A value on its way through the circuit: use it as an ``ndarray`` of float32 or float64."""
+    """A value on its way through the circuit: use it as an ``ndarray`` of floats or complex numbers."""
 
     __hash__ = None  # == compares element by element
 
@@ -125,7 +125,7 @@ cdef class Traced:
     @property
     def dtype(self):
         """Its dtype."""
-        if (self.is_number or type(self.plain) is Traced) and in_mean_of_list(self):
+        if not isinstance(self.plain, cnp.ndarray) and in_mean_of_list(self):
             raise AttributeError("dtype")
         return self.get().dtype
 
@@ -223,13 +223,13 @@ cdef class Traced:
 
     @property
     def real(self):
-        """Itself."""
-        return self
+        """Its real part."""
+        return GATES[np.real](self)
 
     @property
     def imag(self):
-        """Zeros."""
-        return np.zeros(self.shape, self.dtype)
+        """Its imaginary part."""
+        return GATES[np.imag](self)
 
     @property
     def T(self):

@@ -180,7 +180,7 @@ class WayBack:
 def outputs(name: str, tape: Tape, tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     """Return the arrays of a result, and the function that puts others in their places."""
     leaves, build = take_apart(tree)
-    return [array_result(name, tape, y) for y in leaves], build
+    return [array_result(name, tape, y, complex_too=True) for y in leaves], build
 
 
 def elementwise_grad(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import rules
-from ..arguments import Array, checked_int, checked_number, nonnegative
+from ..arguments import Array, checked_int, checked_number, is_complex, nonnegative
 from ..clipping import Limits
 from ..engine import Engine, check_among, check_like, multiply, norm
 from ..groups import Group, Tree, split
@@ -110,6 +110,12 @@ class ShardedOptimizer:
         tree = trees if grouped else params
         self._structure = Structure(tree, "params")
         self._params = [leaf for each in trees for leaf in flatten(each)]
+        for label, param in zip(self._structure.labels, self._params, strict=True):
+            if is_complex(param):
+                raise TypeError(
+                    f"params{label}: expected float32 or float64 in a sharded optimizer, got {param.dtype}; shard "
+                    f"its parts, z.view(np.{param.real.dtype}), and make a complex view of them"
+                )
         # What checks parameters and gradients: the engine of a rule that keeps no state.
         group = Group(rules.SGD, tree, {"lr": 0.0, "weight_decay": 0.0, "l2": 0.0}, set())
         self._door = Engine(self._structure, tree, self._params, [0] * len(self._params), [group])
