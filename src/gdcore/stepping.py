@@ -82,8 +82,9 @@ class Optimizer:
 
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
         shape and dtype of its parameter, may have any strides, and is only read. Complex parameters are stepped as
-        pairs of reals, along ``dL/dx + i dL/dy``, as torch does. None skips the parameter: it and
-        its state stay as they are, while ``t`` counts on for all.
+        pairs of reals, along ``dL/dx + i dL/dy``, as torch does. None skips the parameter: it and its state stay as
+        they are, while ``t`` counts on for all: what is stepped array by array, as gradients arrive, wants one
+        optimizer an array.
 
         Arguments:
             grads: the gradients.
