@@ -102,7 +102,7 @@ def test_a_gate_of_real_numbers_refuses_complex_ones_unless_it_is_right(row, exa
         try:
             gd.check_grads(f, params, order=1)
         except TypeError as error:
-            if not any(said in str(error) for said in ("complex", "not supported for the input types")):
+            if "complex" not in str(error):
                 raise
             refused += 1
     assert refused or name_of(row.function) in {"gd.layer_norm", "gd.logsumexp", "gd.dense"}
