@@ -15,6 +15,7 @@ import gdcore as gd
 from gdcore.derivatives._gate import REAL
 from gdcore.derivatives.gates.table import TABLE
 from gdcore.derivatives.refusals import name_of
+from gdcore.trees import flatten
 
 NARROW = {np.complex128: np.float64, np.complex64: np.float32}
 Z3 = np.array([1.0 + 2.0j, 0.5 - 1.0j, -0.3 + 0.2j])
@@ -119,6 +120,20 @@ def test_a_gate_keeps_complex64_and_a_real_argument_has_a_real_gradient(row, exa
             for g, x in zip(grads, some, strict=True):
                 for a, b in zip(g, x, strict=True) if isinstance(x, list) else [(g, x)]:
                     assert a.dtype == np.result_type(b)
+
+
+@pytest.mark.parametrize(("row", "examples"), list(cases(lambda row: row.domain != REAL)))
+def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, examples, monkeypatch):
+    for example in examples[:4]:
+        f, params = as_function(row, example)
+        if not taken(f, params):
+            continue
+        real = lambda p, f=f: np.real(f(p)) + 2 * np.imag(f(p))  # noqa: E731
+        monkeypatch.setattr("gdcore.derivatives.operators.MOST_TOGETHER", 1 << 15)
+        together = gd.jacobian(real)(params)
+        monkeypatch.setattr("gdcore.derivatives.operators.MOST_TOGETHER", 0)
+        for a, b in zip(flatten(together), flatten(gd.jacobian(real)(params)), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
 # Those of which autograd has other gradients, at complex numbers, than finite differences have, and those of jax.
