@@ -11,6 +11,7 @@ from test_rules import VARIANTS, assert_same_bits, call, make_slots, settings
 
 import gdcore as gd
 from gdcore.arguments import as_complex, as_pairs
+from gdcore.training.divergence import largest_weight
 
 DTYPES = {np.complex64: np.float32, np.complex128: np.float64}
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -135,6 +136,10 @@ def test_gradients_by_rows_are_of_complex_numbers_too():
         TypeError, match=re.escape("grads: expected Rows of complex128, got Rows(3 of 4, complex64")
     ):
         gd.SGD(np.ones((4, 2), complex), lr=0.5).step(rows)
+
+
+def test_a_run_that_diverges_is_known_by_the_parts_of_its_weights():
+    assert largest_weight({"z": np.array([3.0 - 7.0j, 2.0]), "x": np.ones(2)}) == 7
 
 
 def test_gradients_can_be_set_to_zero_and_a_step_that_is_not_finite_skipped():

@@ -205,6 +205,8 @@ cdef class Elementwise(Element):
             y = array(y)
             if type(y) is Traced:
                 return self.two(given, y)
+        if not self.gate.domain and (is_complex(x) or is_complex(y)):
+            admit(self.gate, (x, y))
         ans = self.function(x, y)
         if type(ans) is complex:  # of one of Python's and a float64
             ans = complex128(ans)

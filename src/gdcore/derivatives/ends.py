@@ -54,7 +54,8 @@ def _refuse(params: Any, leaf: Any, argnums: Places) -> NoReturn:
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iub":
         hint = "; convert it with .astype(np.float64)"
     raise TypeError(
-        f"{where}: expected an array of float32, float64, complex64 or complex128, a float or a complex, got {got}{hint}"
+        f"{where}: expected an array of float32, float64, complex64 or complex128, a float or a complex, "
+        f"got {got}{hint}"
     )
 
 

@@ -24,8 +24,8 @@ def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> 
 
     Arguments:
         function: any function of arrays that returns an array of floats or complex numbers, such as compiled code,
-            or several, in a tuple, a list or another tree. It is given plain arrays. If it is a function of NumPy, or
-            a ufunc such as SciPy's, or a method of one such as ``np.add.reduce``, traced values go through the gate
+            or several, in a tuple, a list or another tree. It is given plain arrays. If it is a function of NumPy,
+            or a ufunc such as SciPy's, or a method of one such as ``np.add.reduce``, traced values go through the gate
             wherever the function itself is called. NumPy does not dispatch any other, such as one of your own or
             ``scipy.linalg.expm``: then it is what is returned that is to be called, and ``function`` itself stays
             as it is.

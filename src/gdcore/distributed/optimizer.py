@@ -113,8 +113,8 @@ class ShardedOptimizer:
         for label, param in zip(self._structure.labels, self._params, strict=True):
             if is_complex(param):
                 raise TypeError(
-                    f"params{label}: expected float32 or float64 in a sharded optimizer, got {param.dtype}; shard "
-                    f"its parts, z.view(np.{param.real.dtype}), and make a complex view of them"
+                    f"params{label}: expected float32 or float64 in a sharded optimizer, got {param.dtype}; pass "
+                    f"z.view(np.{param.real.dtype}) for z, and so for its gradient"
                 )
         # What checks parameters and gradients: the engine of a rule that keeps no state.
         group = Group(rules.SGD, tree, {"lr": 0.0, "weight_decay": 0.0, "l2": 0.0}, set())
