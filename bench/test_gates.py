@@ -250,17 +250,17 @@ def test_backward_over_forward(
         made = Net(*NETS[work])
         name, f, params = work, made.loss, made.params
     differentiated = gd.value_and_grad(f)
-    walk, backward = operators.walk_back, [0]
+    walk, backward = operators.carry_back, [0]
 
-    def timed(nodes: Any) -> None:
+    def timed(*args: Any) -> None:
         start = perf_counter_ns()
-        walk(nodes)
+        walk(*args)
         backward[0] += perf_counter_ns() - start
 
     def step() -> None:
         differentiated(params)
 
-    monkeypatch.setattr(operators, "walk_back", timed)
+    monkeypatch.setattr(operators, "carry_back", timed)
     count = budget.iterations(step)
     plain_params = np.float64(params) if work == "circuit" else params
     ahead, behind, plain = [], [], []

@@ -7,13 +7,17 @@ from cpython.long cimport PyLong_AsLongAndOverflow
 from libc.math cimport isfinite
 
 from ._gate cimport Gate, highest
+from ._layers cimport with_row
+from ._products cimport product
 from ._scalars cimport apply, cut, power
 from ._tape cimport Node, Tape
-from ._traced cimport Element, Traced, wrap, wrap_number
+from ._traced cimport Element, Traced, wrap, wrap_later, wrap_number
 from ._ways cimport (
-    ADD, COS, DIVIDE, EXP, INDEX, LOG, MATMUL, MULTIPLY, NEGATIVE, NO_WAY, POWER, PULLS, SAME, SIN, SQRT, SQUARE,
-    SUBTRACT, TANH, TOTAL, Way,
+    ACTIVATE, ADD, COS, DIVIDE, EXP, INDEX, LOG, MATMUL, MULTIPLY, NEGATIVE, NO_WAY, POWER, PULLS, SAME, SIN, SQRT,
+    SQUARE, SUBTRACT, TANH, TOTAL, Way,
 )
+
+from .nets._door cimport activate, new_like, takes
 
 import numpy as np
 
@@ -74,6 +78,10 @@ cdef bint must_settle(object x) noexcept:
     return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic)))
 
 
+cdef bint is_array(object x) noexcept:
+    return type(x) is Traced or (type(x) is ndarray and cnp.PyArray_TYPE(<cnp.ndarray> x) != cnp.NPY_OBJECT)
+
+
 cdef bint is_two(object y) noexcept:
     return (type(y) is int or type(y) is float) and y == 2
 
@@ -102,16 +110,19 @@ cdef tuple bend_of(object x, object ans):
 cdef class Elementwise(Element):
     """The way of one or two arguments through an element-wise gate, whose vjps need not care for broadcasting.
 
-    ``function`` is what the gate computes: its ufunc, or the operator that is the same.
+    ``function`` is what the gate computes: its ufunc, or the operator that is the same. It may be an ``activation``
+    of the kernels of nets, whose slope follows from what it gave, if ``by_result``, or from what it was given.
     """
 
     cdef readonly Gate gate
     cdef object function
     cdef Way way
+    cdef str activation
+    cdef bint by_result
     cdef bint arithmetic  # one of the four operations, or a power by the operator: in C, of numbers
 
-    def __init__(self, Gate gate not None, function):
-        self.gate, self.function = gate, function
+    def __init__(self, Gate gate not None, function, str activation=None, *, bint by_result=False):
+        self.gate, self.function, self.activation, self.by_result = gate, function, activation, by_result
         self.way = WAYS.get(gate.forward, NO_WAY)
         if self.way == POWER and function is gate.forward:
             self.way = NO_WAY  # a ufunc of its own bits; the operator has those of pow
@@ -144,6 +155,8 @@ cdef class Elementwise(Element):
                 return wrap_number(ans, x.single, x.tape_, node)
         if self.way == SQUARE and x.node_.way == SQRT:
             return square_of_root(self.function(x.get()), x, node)
+        if self.activation is not None and (made := self.activated(x, node)) is not None:
+            return made
         value = x.get()
         if self.gate.saving is not None:
             plain = type(value) is not Traced
@@ -160,6 +173,21 @@ cdef class Elementwise(Element):
         elif self.way not in (SAME, NEGATIVE):
             node.x = value
         return wrap(ans_, x.tape_, node)
+
+    cdef object activated(self, Traced x, Node node):
+        # By the compiled loops, if they take it: a sum with a bias that is still to be made in the same memory.
+        cdef object value
+        value = x.product
+        if value is not None and x.plain is None and x.activation is None and self.by_result:
+            node.way, node.y = ACTIVATE, self.activation
+            return wrap_later(value, x.bias, self.activation, x.tape_, node)
+        value = x.get()
+        if type(value) is not ndarray or not takes(value):
+            return None
+        ans = new_like(value)
+        activate(self.activation, value, None, ans)
+        node.way, node.x, node.y = ACTIVATE, ans if self.by_result else value, self.activation
+        return wrap(ans, x.tape_, node)
 
     cdef object two(self, object x, object y):
         cdef Tape tape
@@ -185,6 +213,10 @@ cdef class Elementwise(Element):
             made = self.two_numbers(x, y, tape, node)
             if made is not None:
                 return made
+            if self.way == ADD and a is not None and b is not None:
+                made = with_row(x, y, tape, node)
+                if made is not None:
+                    return made
         if a is not None:
             x = (<Traced> x).get()
         elif must_settle(x):
@@ -268,22 +300,32 @@ cdef class Elementwise(Element):
 
 
 @cython.final
-cdef class Matmul:
-    """The way of two arguments, one or both traced, through a product of matrices or stacks of them."""
+cdef class Matmul(Element):
+    """The way of two arguments, one or both traced, through a product of matrices or stacks of them.
+
+    ``other`` takes what is no array.
+    """
 
     cdef readonly Gate gate
+    cdef object other
 
-    def __init__(self, Gate gate not None):
-        self.gate = gate
+    def __init__(self, Gate gate not None, other):
+        self.gate, self.other = gate, other
 
     def __call__(self, x, y):
-        cdef Tape tape = highest((x, y))
+        return self.two(x, y)
+
+    cdef object two(self, object x, object y):
+        cdef Tape tape
         cdef Node a = None, b = None, node
+        if not is_array(x) or not is_array(y):
+            return self.other(x, y)
+        tape = highest((x, y))
         if type(x) is Traced and (<Traced> x).tape_ is tape:
             a, x = (<Traced> x).node_, (<Traced> x).get()
         if type(y) is Traced and (<Traced> y).tape_ is tape:
             b, y = (<Traced> y).node_, (<Traced> y).get()
-        ans = x @ y
+        ans = product(x, y)
         if type(ans) is not ndarray or ans.dtype.char not in "fd":
             check_result(self.gate, ans)
         if x.ndim == 2 == y.ndim:

@@ -8,9 +8,11 @@ import numpy as np
 
 from ..arguments import flag
 from ..trees import flatten, rebuild
+from ._back import walk_back
+from ._ends import begin
 from ._gate import Gate, Vjp, check_result, leave_node
-from ._tape import Node, Pull, Tape, walk_back
-from ._traced import Traced, begin, real
+from ._tape import Node, Pull, Tape
+from ._traced import Traced, real
 from .foreign import UserGate
 from .gates import register
 

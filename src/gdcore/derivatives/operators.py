@@ -9,9 +9,11 @@ from typing import Any, Concatenate, Final, NoReturn, ParamSpec, TypeVar
 import numpy as np
 
 from ..arguments import describe
-from ..trees import Structure, flatten, rebuild, take_apart
-from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
-from ._traced import Traced, begin, real
+from ..trees import Structure, flatten, rebuild
+from ._back import carry_back, underflow_ignored, walk_back_again
+from ._ends import begin, gradients_of, inputs_of, take_apart
+from ._tape import Node, Tape
+from ._traced import Traced, real
 from .joining import joined
 
 P = ParamSpec("P")
@@ -66,10 +68,8 @@ def value_and_grad(f: Callable[P, R]) -> Callable[P, tuple[R, Any]]:
             ans: Any = _result(f(build(inputs), *others, **kwargs))
             value = _scalar(name, tape, ans)
             if type(ans) is Traced and ans.tape is tape:
-                ans.node.grad = value.dtype.type(1)
-                ans = None
-                with underflow_ignored():
-                    walk_back(tape.nodes)
+                end, ans = ans.node, None
+                carry_back(tape, end, value.dtype)
             grads = _own(name, tape, inputs)
         finally:
             tape.close()
@@ -296,6 +296,9 @@ def _name(f: Any) -> str:
 
 
 def _inputs(tape: Tape, params: Any, leaves: list[Any]) -> list[Traced]:
+    usual = inputs_of(tape, leaves)
+    if usual is not None:
+        return usual
     inputs = []
     for leaf in leaves:
         kind = type(leaf)
@@ -366,6 +369,9 @@ def _refuse_foreign(name: str, tape: Tape, x: Any) -> None:
 
 def _own(name: str, tape: Tape, inputs: list[Traced]) -> list[Any]:
     """Return the gradients, each in memory of its own."""
+    usual = None if tape.foreign else gradients_of(inputs)
+    if usual is not None:
+        return usual
     grads: list[Any] = []
     seen: set[int] = set()
     for x in inputs:

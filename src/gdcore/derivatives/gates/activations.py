@@ -128,6 +128,15 @@ ACTIVATIONS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
+def _in_layer(name: str) -> Gate:
+    vjp = lambda ans, x: lambda g: SLOPES[name](g, ans, x)  # noqa: E731
+    return Gate(f"{name} in a layer", ACTIVATIONS[name], (vjp,), stacks=True)
+
+
+IN_LAYERS: Final = {name: (_in_layer(name), name in BY_RESULT) for name in ACTIVATIONS}
+"""The gates of those within a dense layer, and whether the slope follows from the result."""
+
+
 def _activation(name: str) -> Callable[[Any], Any]:
     function, formula = ACTIVATIONS[name], SLOPES[name]
 
@@ -143,7 +152,9 @@ def _activation(name: str) -> Callable[[Any], Any]:
         return pull
 
     TABLE.append(Row(function, usual_unary(-2.0, 2.0), function))
-    return Elementwise(Gate(f"gd.{name}", function, (vjp,), stacks=True), function)
+    gate = Gate(f"gd.{name}", function, (vjp,), stacks=True)
+    # That of the sigmoid follows from its argument, but not by this kernel.
+    return Elementwise(gate, function, None if name == "sigmoid" else name, by_result=name in BY_RESULT)
 
 
 _relu, _tanh, _sigmoid, _softplus, _gelu, _silu = map(_activation, ACTIVATIONS)

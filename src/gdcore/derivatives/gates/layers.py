@@ -9,10 +9,11 @@ import numpy as np
 
 from ...arguments import describe
 from .._gate import Gate, leave_node
+from .._layers import Dense
 from .._traced import Traced, real
 from ..nets import _door as door
 from ..nets import plain
-from .activations import ACTIVATIONS, BY_RESULT, SLOPES
+from .activations import ACTIVATIONS, BY_RESULT, IN_LAYERS, SLOPES
 from .table import TABLE, Row
 
 
@@ -34,6 +35,8 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
     if activation is not None and (not isinstance(activation, str) or activation not in ACTIVATIONS):
         error = ValueError if isinstance(activation, str) else TypeError
         raise error(f"activation: expected one of {', '.join(map(repr, ACTIVATIONS))} or None, got {activation!r}")
+    if (made := _dense_of_matrices(x, w, b, activation)) is not None:
+        return made
     tape, (a, m, c) = _taken_apart(x, w, b)
     if m.ndim != 2:
         raise ValueError(f"w: expected shape (n, m), got {describe(real(w))}")
@@ -196,10 +199,7 @@ class _Dense:
     __slots__ = ("ans", "b", "bias", "d", "g", "kept", "kind")
 
     def __init__(self, kind: str, ans: Any, kept: Any, b: Any) -> None:
-        self.kind = kind
-        self.ans = ans
-        self.kept = kept
-        self.b = b
+        self.kind, self.ans, self.kept, self.b = kind, ans, kept, b
         self.g: Any = None
         self.d: Any = None
         self.bias: Any = None
@@ -359,6 +359,7 @@ _dense: Gate = Gate(
     stacks=True,
     saving=_saving_dense,
 )
+_dense_of_matrices = Dense(_dense, IN_LAYERS)
 _layer_norm: Gate = Gate(
     "gd.layer_norm",
     lambda *args: _saving_norm(*args)[0],
