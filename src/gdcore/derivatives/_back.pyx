@@ -23,7 +23,8 @@ cnp.import_array()
 
 cdef object NOTHING = nullcontext()
 cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray
-cdef object np_cos = np.cos, np_sin = np.sin, np_add = np.add, np_multiply = np.multiply, np_add_at = np.add.at
+cdef object np_cos = np.cos, np_sin = np.sin, np_add = np.add, np_multiply = np.multiply, np_divide = np.divide
+cdef object np_negative = np.negative, np_add_at = np.add.at
 cdef object np_full = np.full, np_zeros = np.zeros, np_stack = np.stack
 cdef object np_geterr = np.geterr, np_errstate = np.errstate
 
@@ -105,7 +106,7 @@ cdef int back(Node node, object g, bint fresh, bint stacked, bint once, Node bef
         if node.a is not None:
             give(node.a, g, node.bend_a, fresh)
         if node.b is not None:
-            give(node.b, -g, node.bend_b, True)
+            give(node.b, opposite(g, fresh), node.bend_b, True)
     elif way == MULTIPLY:
         if node.a is not None:
             give(node.a, times(g, y, fresh), node.bend_a, True)
@@ -113,7 +114,7 @@ cdef int back(Node node, object g, bint fresh, bint stacked, bint once, Node bef
             give(node.b, times(g, x, fresh), node.bend_b, True)
     elif way == DIVIDE:
         if node.a is not None:
-            give(node.a, g / y, node.bend_a, True)
+            give(node.a, np_divide(g, y, g) if fresh and can_hold(g, y) else g / y, node.bend_a, True)
         if node.b is not None:
             give(node.b, -g * (r / y), node.bend_b, True)
     elif way == MATMUL:
@@ -133,7 +134,7 @@ cdef int back(Node node, object g, bint fresh, bint stacked, bint once, Node bef
     elif way == TOTAL:
         total_back(node, g, stacked)
     elif way == NEGATIVE:
-        give(node.a, -g, node.bend_a, True)
+        give(node.a, opposite(g, fresh), node.bend_a, True)
     elif way == SQUARE:
         give(node.a, times(g, 2 * x, fresh), node.bend_a, True)
     elif way == POWER:
@@ -156,13 +157,27 @@ cdef int back(Node node, object g, bint fresh, bint stacked, bint once, Node bef
 
 cdef object times(object g, object factor, bint fresh):
     # g * factor, in the memory of g if that is ours and suits.
-    if (
-        fresh and type(g) is ndarray and type(factor) is ndarray
-        and cnp.PyArray_TYPE(<cnp.ndarray> g) == cnp.PyArray_TYPE(<cnp.ndarray> factor)
-        and cnp.PyArray_SAMESHAPE(<cnp.ndarray> g, <cnp.ndarray> factor)
-    ):
-        return np_multiply(g, factor, g)
-    return g * factor
+    return np_multiply(g, factor, g) if fresh and can_hold(g, factor) else g * factor
+
+
+cdef object opposite(object g, bint fresh):
+    return np_negative(g, g) if fresh and type(g) is ndarray else -g
+
+
+cdef bint can_hold(object g, object factor) noexcept:
+    # Whether what is made of g and a factor fits into g: the factor is of its dtype and of its last axes.
+    cdef cnp.ndarray x, y
+    cdef int k, new
+    if type(g) is not ndarray or type(factor) is not ndarray:
+        return False
+    x, y = g, factor
+    new = cnp.PyArray_NDIM(x) - cnp.PyArray_NDIM(y)
+    if new < 0 or cnp.PyArray_TYPE(x) != cnp.PyArray_TYPE(y):
+        return False
+    for k in range(cnp.PyArray_NDIM(y)):
+        if cnp.PyArray_DIM(x, new + k) != cnp.PyArray_DIM(y, k):
+            return False
+    return True
 
 
 cdef int activation_back(Node node, object g, bint fresh, Node before) except -1:
@@ -212,10 +227,11 @@ def let_index_pull(function):
 
 
 cdef int index_back(Node node, object g, bint stacked) except -1:
-    # x is the index, y the shape indexed, the number of axes of what came out, and whether an element may be named
-    # twice. Many indices into one array share the memory of its gradient.
+    # x is the index, y the shape indexed, the number of axes of what came out, whether an element may be named
+    # twice, and whether the index gives a view or a number. Many indices into one array share the memory of its
+    # gradient.
     cdef Node a = node.a
-    shape, ndim, repeated = node.y
+    shape, ndim, repeated, basic = node.y
     if stacked or not (type(g) is ndarray or type(g) is float64 or type(g) is float32):
         return add(a, pull_of_index(shape, ndim, node.x)(g), False)
     if not a.owned or type(a.gradient) is not ndarray:
@@ -227,6 +243,8 @@ cdef int index_back(Node node, object g, bint stacked) except -1:
         return add(a, whole, True)
     if repeated:
         np_add_at(a.gradient, node.x, g)
+    elif basic and type(part := a.gradient[node.x]) is ndarray:
+        np_add(part, g, part)
     else:
         a.gradient[node.x] += g
     return 0

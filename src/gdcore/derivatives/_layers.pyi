@@ -1,6 +1,14 @@
+from collections.abc import Callable
 from typing import Any, final
 
 from ._gate import Gate
+from ._traced import Element
+
+@final
+class Matmul(Element):
+    gate: Gate
+    def __init__(self, gate: Gate, other: Callable[[Any, Any], Any]) -> None: ...
+    def __call__(self, x: Any, y: Any) -> Any: ...
 
 @final
 class Dense:

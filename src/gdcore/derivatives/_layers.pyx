@@ -3,20 +3,73 @@
 cimport cython
 cimport numpy as cnp
 
-from ._gate cimport Gate
+from ._gate cimport Gate, highest
 from ._products cimport product
 from ._scalars cimport cut
 from ._tape cimport Node, Tape
-from ._traced cimport Traced, wrap, wrap_later, wrap_number
+from ._traced cimport Element, Traced, wrap, wrap_later, wrap_number
 from ._ways cimport ACTIVATE, ADD, MATMUL, SCALE
 from .nets._door cimport activate, cross_entropy, new_like, takes
 
 import numpy as np
 
+from ._gate import cast, check_result
+
 cnp.import_array()
 
 cdef object ndarray = np.ndarray
 cdef tuple ROWS = (-2,)
+
+
+cdef bint is_array(object x) noexcept:
+    return type(x) is Traced or (type(x) is ndarray and cnp.PyArray_TYPE(<cnp.ndarray> x) != cnp.NPY_OBJECT)
+
+
+@cython.final
+cdef class Matmul(Element):
+    """The way of two arguments, one or both traced, through a product of matrices or stacks of them.
+
+    ``other`` takes what is no array.
+    """
+
+    cdef readonly Gate gate
+    cdef object other
+
+    def __init__(self, Gate gate not None, other):
+        self.gate, self.other = gate, other
+
+    def __call__(self, x, y):
+        return self.two(x, y)
+
+    cdef object two(self, object x, object y):
+        cdef Tape tape
+        cdef Node a = None, b = None, node
+        if not is_array(x) or not is_array(y):
+            return self.other(x, y)
+        tape = highest((x, y))
+        if type(x) is Traced and (<Traced> x).tape_ is tape:
+            a, x = (<Traced> x).node_, (<Traced> x).get()
+        if type(y) is Traced and (<Traced> y).tape_ is tape:
+            b, y = (<Traced> y).node_, (<Traced> y).get()
+        ans = product(x, y)
+        if type(ans) is not ndarray or ans.dtype.char not in "fd":
+            check_result(self.gate, ans)
+        if x.ndim == 2 == y.ndim:
+            node = Node.__new__(Node)
+            node.gate, node.way, node.a, node.b = self.gate, MATMUL, a, b
+            if a is not None:
+                node.y = y
+                node.bend_a = None if x.dtype is ans.dtype else (None, None, None, x.dtype)
+            if b is not None:
+                node.x = x
+                node.bend_b = None if y.dtype is ans.dtype else (None, None, None, y.dtype)
+            return wrap(ans, tape, node)
+        links = []
+        for i, of, value in ((0, a, x), (1, b, y)):
+            if of is not None:
+                pull = self.gate.vjps[i](ans, x, y)
+                links.append((of, pull if value.dtype is ans.dtype else cast(pull, value.dtype)))
+        return wrap(ans, tape, Node(self.gate, tuple(links)))
 
 
 cdef bint is_matrix(object x, int kind) noexcept:

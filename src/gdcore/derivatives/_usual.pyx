@@ -6,14 +6,13 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.long cimport PyLong_AsLongAndOverflow
 from libc.math cimport isfinite
 
-from ._gate cimport Gate, highest
+from ._gate cimport Gate
 from ._layers cimport with_row
-from ._products cimport product
 from ._scalars cimport apply, cut, power
 from ._tape cimport Node, Tape
 from ._traced cimport Element, Traced, wrap, wrap_later, wrap_number
 from ._ways cimport (
-    ACTIVATE, ADD, COS, DIVIDE, EXP, INDEX, LOG, MATMUL, MULTIPLY, NEGATIVE, NO_WAY, POWER, PULLS, SAME, SIN, SQRT,
+    ACTIVATE, ADD, COS, DIVIDE, EXP, INDEX, LOG, MULTIPLY, NEGATIVE, NO_WAY, POWER, PULLS, SAME, SIN, SQRT,
     SQUARE, SUBTRACT, TANH, TOTAL, Way,
 )
 
@@ -78,8 +77,12 @@ cdef bint must_settle(object x) noexcept:
     return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic)))
 
 
-cdef bint is_array(object x) noexcept:
-    return type(x) is Traced or (type(x) is ndarray and cnp.PyArray_TYPE(<cnp.ndarray> x) != cnp.NPY_OBJECT)
+cdef bint is_of_floats(object x) noexcept:
+    cdef int kind
+    if type(x) is not ndarray:
+        return type(x) is float64 or type(x) is float32
+    kind = cnp.PyArray_TYPE(<cnp.ndarray> x)
+    return kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE
 
 
 cdef bint is_two(object y) noexcept:
@@ -182,8 +185,10 @@ cdef class Elementwise(Element):
             node.way, node.y = ACTIVATE, self.activation
             return wrap_later(value, x.bias, self.activation, x.tape_, node)
         value = x.get()
-        if type(value) is not ndarray or not takes(value):
-            return None
+        if not takes(value):
+            if type(value) is not ndarray or not cnp.PyArray_NDIM(<cnp.ndarray> value):
+                return None
+            value = np.array(value, order="C")
         ans = new_like(value)
         activate(self.activation, value, None, ans)
         node.way, node.x, node.y = ACTIVATE, ans if self.by_result else value, self.activation
@@ -230,7 +235,7 @@ cdef class Elementwise(Element):
             if type(y) is Traced:
                 return self.two(given, y)
         ans = self.function(x, y)
-        if type(ans) is not ndarray and type(ans) is not float64 or ans.dtype.char not in "fd":
+        if not is_of_floats(ans):
             check_result(self.gate, ans)
         if self.way == NO_WAY or (self.way == POWER and not (type(y) is float or type(y) is int)):
             node.way = PULLS
@@ -299,51 +304,14 @@ cdef class Elementwise(Element):
         return wrap_number(ans, single, tape, node)
 
 
-@cython.final
-cdef class Matmul(Element):
-    """The way of two arguments, one or both traced, through a product of matrices or stacks of them.
-
-    ``other`` takes what is no array.
-    """
-
-    cdef readonly Gate gate
-    cdef object other
-
-    def __init__(self, Gate gate not None, other):
-        self.gate, self.other = gate, other
-
-    def __call__(self, x, y):
-        return self.two(x, y)
-
-    cdef object two(self, object x, object y):
-        cdef Tape tape
-        cdef Node a = None, b = None, node
-        if not is_array(x) or not is_array(y):
-            return self.other(x, y)
-        tape = highest((x, y))
-        if type(x) is Traced and (<Traced> x).tape_ is tape:
-            a, x = (<Traced> x).node_, (<Traced> x).get()
-        if type(y) is Traced and (<Traced> y).tape_ is tape:
-            b, y = (<Traced> y).node_, (<Traced> y).get()
-        ans = product(x, y)
-        if type(ans) is not ndarray or ans.dtype.char not in "fd":
-            check_result(self.gate, ans)
-        if x.ndim == 2 == y.ndim:
-            node = Node.__new__(Node)
-            node.gate, node.way, node.a, node.b = self.gate, MATMUL, a, b
-            if a is not None:
-                node.y = y
-                node.bend_a = None if x.dtype is ans.dtype else (None, None, None, x.dtype)
-            if b is not None:
-                node.x = x
-                node.bend_b = None if y.dtype is ans.dtype else (None, None, None, y.dtype)
-            return wrap(ans, tape, node)
-        links = []
-        for i, of, value in ((0, a, x), (1, b, y)):
-            if of is not None:
-                pull = self.gate.vjps[i](ans, x, y)
-                links.append((of, pull if value.dtype is ans.dtype else cast(pull, value.dtype)))
-        return wrap(ans, tape, Node(self.gate, tuple(links)))
+cdef bint is_basic(object at) noexcept:
+    # Whether an index of one or several integers and slices, which gives a view or a number, is in its plain form.
+    if type(at) is not tuple:
+        return type(at) is int or type(at) is slice
+    for part in <tuple> at:
+        if type(part) is not int and type(part) is not slice:
+            return False
+    return True
 
 
 @cython.final
@@ -359,13 +327,13 @@ cdef class Index:
     def __call__(self, Traced x not None, at):
         cdef Node node = Node.__new__(Node)
         cdef object value = x.get()
-        cdef bint repeated = False
-        if type(at) is not int and type(at) is not slice:
+        cdef bint repeated = False, basic = is_basic(at)
+        if not basic:
             at, repeated = self.plain(at)
         ans = value[at]
         node.gate, node.way, node.a = self.gate, INDEX, x.node_
         node.x = at if type(at) is tuple else (at,)
-        node.y = (value.shape, ans.ndim, repeated)
+        node.y = (value.shape, ans.ndim, repeated, basic)
         return wrap(ans, x.tape_, node)
 
 

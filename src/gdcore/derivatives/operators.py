@@ -151,7 +151,7 @@ def jacobian(f: Callable[P, Any]) -> Callable[P, Any]:
     return differentiated
 
 
-MOST_TOGETHER: Final = 1 << 15
+MOST_TOGETHER: Final = 1 << 16
 """Elements of the largest gradient that is pulled back together: more than fit in a cache are slower."""
 
 

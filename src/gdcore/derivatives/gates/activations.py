@@ -153,8 +153,9 @@ def _activation(name: str) -> Callable[[Any], Any]:
 
     TABLE.append(Row(function, usual_unary(-2.0, 2.0), function))
     gate = Gate(f"gd.{name}", function, (vjp,), stacks=True)
-    # That of the sigmoid follows from its argument, but not by this kernel.
-    return Elementwise(gate, function, None if name == "sigmoid" else name, by_result=name in BY_RESULT)
+    if name == "sigmoid":
+        return Elementwise(gate, function, "logistic")
+    return Elementwise(gate, function, name, by_result=name in BY_RESULT)
 
 
 _relu, _tanh, _sigmoid, _softplus, _gelu, _silu = map(_activation, ACTIVATIONS)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._gate import Gate, shrink
+from .._layers import Matmul
 from .._tape import Pull
 from .._traced import real
-from .._usual import Matmul
 from ..joining import array, is_sparse
 from .determinants import square_examples
 from .lengths import along, in_range, power_of_two
