@@ -44,6 +44,8 @@ def gdc(capsys, tmp_path, monkeypatch):
 @pytest.fixture
 def tables_for_every_flag(tmp_path):
     """Return a folder with the tables that ``cli/every_flag.py`` reads: each flag makes others of them."""
+    pytest.importorskip("polars")
+    pytest.importorskip("matplotlib")
     rng = np.random.default_rng(0)
     for name in ("data", "other"):
         lines = ["a\tb\tk\tp q\td\tz\ty"]

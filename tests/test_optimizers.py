@@ -324,6 +324,26 @@ def test_learning_rate_can_be_set_for_all_groups_and_for_one():
     assert [float(group["params"][0]) for group in opt.groups] == [-0.2, -0.3]
 
 
+@every_make
+def test_one_optimizer_an_array_steps_layers_as_their_gradients_arrive(make):
+    rng = np.random.default_rng(12)
+    together = {name: rng.standard_normal(shape) for name, shape in (("first", (3, 40)), ("last", 7))}
+    apart, by_one = copy.deepcopy(together), copy.deepcopy(together)
+    opt, each = make(together), {name: make(array) for name, array in apart.items()}
+    one = make(by_one)
+    for _ in range(5):
+        grads = like(together, rng)
+        opt.step(grads)
+        for name in reversed(grads):
+            each[name].step(grads[name])
+            one.step({**dict.fromkeys(grads), name: grads[name]})
+    assert_same(together, apart)
+    assert (opt.t, one.t, [alone.t for alone in each.values()]) == (5, 10, [5, 5])
+    # t counts for all, which only matters where it is in the coefficients.
+    same = all((together[name] == by_one[name]).all() for name in together)
+    assert same == (opt.rule.corrections is None)
+
+
 def test_adamw_is_adam_with_another_default():
     a, b = np.ones(3), np.ones(3)
     gd.AdamW(a).step(np.ones(3))

@@ -173,12 +173,15 @@ def test_one_minus_power_is_accurate(beta, t):
 @pytest.mark.parametrize("t", [1, 2, 63, 64, 65, 1000, 2**24 + 1, 2**53 + 1, 2**63 - 1])
 def test_bias_correction_is_that_of_an_exact_integer_step(t):
     betas, lr, eps = (1 - 2**-10, 1 - 2**-30), 0.5, 0.25
-    values = rules.ADAM.coefficients(t, lr, betas, eps, False, 0.0, 0.0)
+    values = rules.ADAM.coefficients(t, lr, betas, eps, eps, False, False, 0.0, 0.0)
     coefficients = dict(zip(rules.ADAM.coefficient_names, values, strict=True))
     root = math.sqrt(-math.expm1(t * math.log1p(-(2**-30))))
     correction1 = -math.expm1(t * math.log1p(-(2**-10)))
     assert math.isclose(coefficients["eps"], eps * root, rel_tol=1e-12)
+    assert math.isclose(coefficients["eps_root"], eps * root**2, rel_tol=1e-12)
     assert math.isclose(coefficients["lr"], lr * root / correction1, rel_tol=1e-12)
+    hat = rules.ADAM.coefficients(t, lr, betas, eps, eps, True, False, 0.0, 0.0)
+    assert hat == tuple({**coefficients, "eps": eps, "eps_root": eps}.values())
 
 
 @pytest.mark.parametrize("t", [1, 2, 63, 64, 65, 200, 1000, 2**53 + 1])
@@ -189,7 +192,7 @@ def test_the_momenta_of_nadam_are_their_products(t, beta1, momentum_decay):
     def mu(i):
         return beta1 * (1 - 0.5 * 0.96 ** (i * momentum_decay))
 
-    values = rules.NADAM.coefficients(t, 1.0, (beta1, 0.0), 1.0, momentum_decay, 0.0, 0.0)
+    values = rules.NADAM.coefficients(t, 1.0, (beta1, 0.0), 1.0, 0.0, momentum_decay, 0.0, 0.0)
     product = math.prod(mu(i) for i in range(1, min(t, 60_000) + 1))
     _, _, lr, lr_g, *_ = values
     assert math.isclose(lr, mu(t + 1) / (1 - product * mu(t + 1)), rel_tol=1e-12)
@@ -198,7 +201,10 @@ def test_the_momenta_of_nadam_are_their_products(t, beta1, momentum_decay):
 
 def test_steps_beyond_2_to_the_24_still_count():
     beta2 = 1 - 2**-30
-    eps = [rules.ADAM.coefficients(t, 1.0, (0.9, beta2), 1.0, False, 0.0, 0.0)[7] for t in (2**24, 2**24 + 1)]
+    eps = [
+        rules.ADAM.coefficients(t, 1.0, (0.9, beta2), 1.0, 0.0, False, False, 0.0, 0.0)[7]
+        for t in (2**24, 2**24 + 1)
+    ]
     assert eps[0] < eps[1]
 
 

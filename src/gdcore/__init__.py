@@ -17,7 +17,7 @@ _NAMES = {
     "log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax softmax_cross_entropy softplus "
     "squared_error stop_gradient tanh value_and_grad",
     "rows": "Rows",
-    "training": "DivergenceError History fit minibatches",
+    "training": "DivergenceError History OptimizeResult fit minibatches minimize",
 }
 _LATE = {name: folder for folder, names in _NAMES.items() for name in names.split()}
 

@@ -4,9 +4,8 @@ Every operation is written out in the order in which NumPy would do it, so that 
 """
 
 from cpython.pycapsule cimport PyCapsule_New
-from libc.float cimport DBL_MIN, FLT_MIN
-from libc.math cimport fabs, fabsf, sqrt, sqrtf
 
+from gdcore._arithmetic cimport denominator, floating, flush, maximum, penalise
 from gdcore._table cimport Kernel
 
 cdef extern from *:
@@ -19,36 +18,6 @@ cdef extern from *:
     #error "gdcore promises the same bits everywhere: float arithmetic must not be done in a wider type"
     #endif
     """
-
-ctypedef fused floating:
-    float
-    double
-
-
-cdef inline floating root(floating x) noexcept nogil:
-    if floating is float:
-        return sqrtf(x)
-    else:
-        return sqrt(x)
-
-
-cdef inline floating maximum(floating a, floating b) noexcept nogil:
-    # As np.maximum: NaN wins.
-    return b if (b > a) | (b != b) else a
-
-
-cdef inline floating flush(floating x) noexcept nogil:
-    # Slots hold no subnormal numbers. A slot whose gradient is dead decays to them and stays there, and arithmetic
-    # on them is tens of times slower.
-    if floating is float:
-        return 0 if fabsf(x) < FLT_MIN else x
-    else:
-        return 0 if fabs(x) < DBL_MIN else x
-
-
-cdef inline floating penalise(floating g, floating l2, floating w) noexcept nogil:
-    # Without l2 the weight must not be touched: 0 * inf is NaN.
-    return g + l2 * w if l2 != 0 else g
 
 
 cdef void decay(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
@@ -89,7 +58,7 @@ cdef void momentum(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline void rmsprop_loop(
-    void** x, const floating* c, Py_ssize_t n, bint centered, bint heavy
+    void** x, const floating* c, Py_ssize_t n, bint centered, bint heavy, bint rooted
 ) noexcept nogil:
     # w[n], s[n], a[n] (if centered) and buf[n] (if heavy) are read and written, grad[n] is read.
     cdef floating* w = <floating*> x[0]
@@ -97,8 +66,9 @@ cdef inline void rmsprop_loop(
     cdef floating* s = <floating*> x[2]
     cdef floating* a = <floating*> x[3]
     cdef floating* buf = <floating*> x[4]
-    cdef floating decay = c[0], l2 = c[1], lr = c[2], beta = c[3], gain = c[4], eps = c[5], momentum = c[6]
-    cdef floating g, variance
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], beta = c[3], gain = c[4], eps = c[5]
+    cdef floating eps_root = c[6], momentum = c[7]
+    cdef floating g, variance, spread
     cdef Py_ssize_t i
     for i in range(n):
         g = penalise(grad[i], l2, w[i])
@@ -107,27 +77,35 @@ cdef inline void rmsprop_loop(
         if centered:
             a[i] = flush(beta * a[i] + gain * g)
             variance = maximum(variance - a[i] * a[i], <floating> 0)  # rounding can make it negative
+        spread = denominator(variance, eps, eps_root, rooted)
         if heavy:
-            buf[i] = flush(momentum * buf[i] + g / (root(variance) + eps))
+            buf[i] = flush(momentum * buf[i] + g / spread)
             w[i] = decay * w[i] - lr * buf[i]
         else:
-            w[i] = decay * w[i] - lr * g / (root(variance) + eps)
+            w[i] = decay * w[i] - lr * g / spread
+
+
+cdef inline void rmsprop_loops(void** x, const floating* c, Py_ssize_t n, bint rooted) noexcept nogil:
+    # The flags are literals, so that the compiler makes loops without a branch inside.
+    cdef bint centered = x[3] != NULL, heavy = x[4] != NULL
+    if centered and heavy:
+        rmsprop_loop(x, c, n, True, True, rooted)
+    elif centered:
+        rmsprop_loop(x, c, n, True, False, rooted)
+    elif heavy:
+        rmsprop_loop(x, c, n, False, True, rooted)
+    else:
+        rmsprop_loop(x, c, n, False, False, rooted)
 
 
 cdef void rmsprop(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
-    # The flags are literals, so that the compiler makes four loops without a branch inside.
-    cdef bint centered = x[3] != NULL, heavy = x[4] != NULL
-    if centered and heavy:
-        rmsprop_loop(x, c, n, True, True)
-    elif centered:
-        rmsprop_loop(x, c, n, True, False)
-    elif heavy:
-        rmsprop_loop(x, c, n, False, True)
+    if c[6] != 0:
+        rmsprop_loops(x, c, n, True)
     else:
-        rmsprop_loop(x, c, n, False, False)
+        rmsprop_loops(x, c, n, False)
 
 
-cdef inline void adam_loop(void** x, const floating* c, Py_ssize_t n, bint amsgrad) noexcept nogil:
+cdef inline void adam_loop(void** x, const floating* c, Py_ssize_t n, bint amsgrad, bint rooted) noexcept nogil:
     # w[n], m[n], v[n] and vmax[n] (if amsgrad) are read and written, grad[n] is read.
     cdef floating* w = <floating*> x[0]
     cdef const floating* grad = <const floating*> x[1]
@@ -135,7 +113,7 @@ cdef inline void adam_loop(void** x, const floating* c, Py_ssize_t n, bint amsgr
     cdef floating* v = <floating*> x[3]
     cdef floating* vmax = <floating*> x[4]
     cdef floating decay = c[0], l2 = c[1], lr = c[2], beta1 = c[3], gain1 = c[4], beta2 = c[5], gain2 = c[6]
-    cdef floating eps = c[7]
+    cdef floating eps = c[7], eps_root = c[8]
     cdef floating g, second
     cdef Py_ssize_t i
     for i in range(n):
@@ -146,45 +124,64 @@ cdef inline void adam_loop(void** x, const floating* c, Py_ssize_t n, bint amsgr
         if amsgrad:
             vmax[i] = flush(maximum(vmax[i], second))
             second = vmax[i]
-        w[i] = decay * w[i] - lr * m[i] / (root(second) + eps)
+        w[i] = decay * w[i] - lr * m[i] / denominator(second, eps, eps_root, rooted)
 
 
 cdef void adam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
-    if x[4] != NULL:
-        adam_loop(x, c, n, True)
+    cdef bint amsgrad = x[4] != NULL, rooted = c[8] != 0
+    if amsgrad and rooted:
+        adam_loop(x, c, n, True, True)
+    elif amsgrad:
+        adam_loop(x, c, n, True, False)
+    elif rooted:
+        adam_loop(x, c, n, False, True)
     else:
-        adam_loop(x, c, n, False)
+        adam_loop(x, c, n, False, False)
 
 
-cdef void adagrad(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+cdef inline void adagrad_loop(void** x, const floating* c, Py_ssize_t n, bint rooted) noexcept nogil:
     # w[n] and s[n] are read and written, grad[n] is read.
     cdef floating* w = <floating*> x[0]
     cdef const floating* grad = <const floating*> x[1]
     cdef floating* s = <floating*> x[2]
-    cdef floating decay = c[0], l2 = c[1], lr = c[2], eps = c[3]
+    cdef floating decay = c[0], l2 = c[1], lr = c[2], eps = c[3], eps_root = c[4]
     cdef floating g
     cdef Py_ssize_t i
     for i in range(n):
         g = penalise(grad[i], l2, w[i])
         s[i] = flush(s[i] + g * g)
-        w[i] = decay * w[i] - lr * g / (root(s[i]) + eps)
+        w[i] = decay * w[i] - lr * g / denominator(s[i], eps, eps_root, rooted)
 
 
-cdef void nadam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+cdef void adagrad(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    if c[4] != 0:
+        adagrad_loop(x, c, n, True)
+    else:
+        adagrad_loop(x, c, n, False)
+
+
+cdef inline void nadam_loop(void** x, const floating* c, Py_ssize_t n, bint rooted) noexcept nogil:
     # w[n], m[n] and v[n] are read and written, grad[n] is read.
     cdef floating* w = <floating*> x[0]
     cdef const floating* grad = <const floating*> x[1]
     cdef floating* m = <floating*> x[2]
     cdef floating* v = <floating*> x[3]
     cdef floating decay = c[0], l2 = c[1], lr = c[2], lr_g = c[3], beta1 = c[4], gain1 = c[5], beta2 = c[6]
-    cdef floating gain2 = c[7], eps = c[8]
+    cdef floating gain2 = c[7], eps = c[8], eps_root = c[9]
     cdef floating g
     cdef Py_ssize_t i
     for i in range(n):
         g = penalise(grad[i], l2, w[i])
         m[i] = flush(beta1 * m[i] + gain1 * g)
         v[i] = flush(beta2 * v[i] + gain2 * (g * g))
-        w[i] = decay * w[i] - (lr * m[i] + lr_g * g) / (root(v[i]) + eps)
+        w[i] = decay * w[i] - (lr * m[i] + lr_g * g) / denominator(v[i], eps, eps_root, rooted)
+
+
+cdef void nadam(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
+    if c[9] != 0:
+        nadam_loop(x, c, n, True)
+    else:
+        nadam_loop(x, c, n, False)
 
 
 cdef inline floating sign(floating x) noexcept nogil:

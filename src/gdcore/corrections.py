@@ -13,19 +13,20 @@ BLOCK: Final = 64
 """Steps whose bias corrections are worked out together."""
 
 
-@kept(16)
-def bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float], ...]:
-    """Return ``(sqrt(1 - beta2^t) / (1 - beta1^t), sqrt(1 - beta2^t))`` for the BLOCK steps t of one block.
+@kept(8)
+def bias_corrections(beta1: float, beta2: float, block: int) -> tuple[tuple[float, float, float], ...]:
+    """Return the factors of lr, eps and eps_root for the BLOCK steps t of one block.
 
-    Adam's ``m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + eps)`` has one division and one square root an element
-    when the first is a factor of lr and the second one of eps. A block is worked out once, to be looked up.
+    They are ``sqrt(1 - beta2^t) / (1 - beta1^t)``, ``sqrt(1 - beta2^t)`` and ``1 - beta2^t``. With them Adam's
+    ``m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t) + eps_root) + eps)`` has one division and one square root an
+    element. A block is worked out once, to be looked up.
     """
     first = block * BLOCK
     q1, q2 = one_minus_power(beta1, first), one_minus_power(beta2, first)
     corrections = []
     for t in range(first, first + BLOCK):
         root = math.sqrt(q2)
-        corrections.append((root / q1 if t else math.nan, root))  # there is no step 0
+        corrections.append((root / q1 if t else math.nan, root, q2))  # there is no step 0
         q1 = beta1 * q1 + (1.0 - beta1)
         q2 = beta2 * q2 + (1.0 - beta2)
     return tuple(corrections)
@@ -47,14 +48,14 @@ def _momentum_products(beta1: float, ratio: float) -> tuple[tuple[float, ...], f
     return tuple(remainders), product
 
 
-@kept(8)
+@kept(6)
 def nesterov_corrections(
     beta1: float, beta2: float, momentum_decay: float, block: int
 ) -> tuple[tuple[float, ...], ...]:
-    """Return the factors of lr for m and for g, and that of eps, for the BLOCK steps of one block.
+    """Return the factors of lr for m and for g, of eps and of eps_root, for the BLOCK steps of one block.
 
     With ``mu_t = beta1 * (1 - 0.96^(t * momentum_decay) / 2)``, ``Q_t = 1 - mu_1 ... mu_t`` and
-    ``r_t = sqrt(1 - beta2^t)`` they are ``r_t mu_{t+1} / Q_{t+1}``, ``r_t (1 - mu_t) / Q_t`` and ``r_t``.
+    ``r_t = sqrt(1 - beta2^t)`` they are ``r_t mu_{t+1} / Q_{t+1}``, ``r_t (1 - mu_t) / Q_t``, ``r_t``, ``r_t^2``.
     """
     first = block * BLOCK
     ratio = _fading(momentum_decay)
@@ -71,7 +72,7 @@ def nesterov_corrections(
         mu, next_gain = beta1 * (1.0 - 0.5 * fading), (1.0 - beta1) + 0.5 * beta1 * fading
         next_remainder = mu * remainder + next_gain
         root = math.sqrt(q2)
-        factors.append((root * mu / next_remainder, root * gain / remainder if t else math.nan, root))
+        factors.append((root * mu / next_remainder, root * gain / remainder if t else math.nan, root, q2))
         gain, remainder = next_gain, next_remainder
         q2 = beta2 * q2 + (1.0 - beta2)
     return tuple(factors)

@@ -97,16 +97,20 @@ class Momentum(Optimizer):
 class RMSProp(Optimizer):
     """Gradient descent with each element's step divided by the root mean square of its gradients.
 
-    ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``. Tieleman and Hinton (2012); eps is
-    outside the root, there is no bias correction, and ``s`` starts at 0.
+    ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s + eps_root) + eps)``. Tieleman and Hinton
+    (2012), with eps outside the root as in torch and eps_root inside as in Keras and optax; there is no bias
+    correction, and ``s`` starts at 0.
 
     Arguments:
         params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
         beta: weight of the past, in [0, 1).
-        eps: > 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
+        eps: >= 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
+        eps_root: >= 0; added under the root, in units of a squared gradient. 0 only where eps is not, and must not
+            round to 0 either.
         centered: divide by the standard deviation, as in Graves (2013): ``a = beta * a + (1 - beta) * g``, and
-            ``sqrt(max(s - a^2, 0))`` in place of ``sqrt(s)``.
-        momentum: in [0, 1). If not 0, ``buf = momentum * buf + g / (sqrt(s) + eps)``, ``w = w - lr * buf``.
+            ``max(s - a^2, 0)`` in place of ``s`` under the root.
+        momentum: in [0, 1). If not 0, ``buf = momentum * buf + g / (sqrt(s + eps_root) + eps)``,
+            ``w = w - lr * buf``.
 
     Raises as :class:`SGD` does.
 
@@ -126,6 +130,7 @@ class RMSProp(Optimizer):
         *,
         beta: float = 0.9,
         eps: float = 1e-8,
+        eps_root: float = 0.0,
         centered: bool = False,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
@@ -137,6 +142,7 @@ class RMSProp(Optimizer):
             lr=lr,
             beta=beta,
             eps=eps,
+            eps_root=eps_root,
             centered=centered,
             momentum=momentum,
             weight_decay=weight_decay,
@@ -149,18 +155,27 @@ class Adam(Optimizer):
     """Momentum and RMSProp with bias correction: Kingma and Ba (2015), algorithm 1.
 
     ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``,
-    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``. eps is outside the root and is not scaled by
-    the bias correction; ``t`` is 1 in the first step; ``m`` and ``v`` start at 0.
+    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t) + eps_root) + eps)``. eps is outside the root and is not
+    scaled by the bias correction, as in torch; ``t`` is 1 in the first step; ``m`` and ``v`` start at 0.
+
+    ``Adam(weight_decay=)`` of torch is ``l2`` here. What is called ``weight_decay`` here is that of AdamW, whose
+    default is the one difference between the two classes.
 
     Arguments:
-        params, l2, **keep: as for :class:`SGD`.
+        params, **keep: as for :class:`SGD`.
         lr: learning rate, >= 0; about the size of each element's step.
         betas: weights of the past of ``m`` and ``v``, each in [0, 1).
-        eps: > 0; in units of a gradient. Must not round to 0 in the dtype of a parameter, at the first step
+        eps: >= 0; in units of a gradient. Must not round to 0 in the dtype of a parameter, at the first step
             after ``eps * sqrt(1 - b2)``.
+        eps_root: >= 0; added under the root, as in optax; in units of a squared gradient. 0 only where eps is not,
+            and must not round to 0 either, at the first step after ``eps_root * (1 - b2)``.
+        epsilon_hat: add eps and eps_root before the bias correction of ``v``, as scikit-learn, Keras and thinc do:
+            ``w = w - lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v + eps_root) + eps)``, the paper's second form,
+            in which eps has a hat. Early steps are then shorter.
         amsgrad: divide by the largest ``v`` so far, as in Reddi et al. (2018).
         weight_decay: decoupled decay, as in Loshchilov and Hutter (2019): ``w = (1 - lr * weight_decay) * w``. It
             is not the same as ``l2``, which here is divided by ``sqrt(v)`` with the gradient.
+        l2: coupled penalty, >= 0: ``g = g + l2 * w``. This is what torch calls ``weight_decay`` in its Adam.
 
     Raises as :class:`SGD` does.
 
@@ -182,18 +197,29 @@ class Adam(Optimizer):
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        eps_root: float = 0.0,
+        epsilon_hat: bool = False,
         amsgrad: bool = False,
         weight_decay: float = 0.0,
         l2: float = 0.0,
         **keep: Unpack[Kept],
     ) -> None:
         super().__init__(
-            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2, **keep
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            eps_root=eps_root,
+            epsilon_hat=epsilon_hat,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            l2=l2,
+            **keep,
         )
 
 
 class AdamW(Optimizer):
-    """:class:`Adam` whose ``weight_decay`` defaults to 0.01."""
+    """:class:`Adam` whose ``weight_decay`` defaults to 0.01, as in torch; in optax to 1e-4, in Keras to 0.004."""
 
     rule = rules.ADAM
 
@@ -204,26 +230,38 @@ class AdamW(Optimizer):
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        eps_root: float = 0.0,
+        epsilon_hat: bool = False,
         amsgrad: bool = False,
         weight_decay: float = 0.01,
         l2: float = 0.0,
         **keep: Unpack[Kept],
     ) -> None:
         super().__init__(
-            params, lr=lr, betas=betas, eps=eps, amsgrad=amsgrad, weight_decay=weight_decay, l2=l2, **keep
+            params,
+            lr=lr,
+            betas=betas,
+            eps=eps,
+            eps_root=eps_root,
+            epsilon_hat=epsilon_hat,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            l2=l2,
+            **keep,
         )
 
 
 class Adagrad(Optimizer):
     """Gradient descent with each element's step divided by the root of the sum of its squared gradients.
 
-    ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``. Duchi, Hazan and Singer (2011), the diagonal form, with
-    eps outside the root as in torch; optax has it inside. ``s`` starts at 0, as in the paper and in torch; optax's
-    starts at 0.1, which ``opt.state["param"]["s"][...] = 0.1`` does here. torch's ``lr_decay`` is a schedule.
+    ``s = s + g^2``, ``w = w - lr * g / (sqrt(s + eps_root) + eps)``. Duchi, Hazan and Singer (2011), the diagonal
+    form, with eps outside the root as in torch, and eps_root inside as in optax and Keras. ``s`` starts at 0, as in
+    the paper and in torch; theirs starts at 0.1, which ``opt.state["param"]["s"][...] = 0.1`` does here. torch's
+    ``lr_decay`` is a schedule.
 
     Arguments:
         params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
-        eps: > 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
+        eps, eps_root: as for :class:`RMSProp`.
 
     Raises as :class:`SGD` does.
 
@@ -243,11 +281,12 @@ class Adagrad(Optimizer):
         lr: float = 0.01,
         *,
         eps: float = 1e-10,
+        eps_root: float = 0.0,
         weight_decay: float = 0.0,
         l2: float = 0.0,
         **keep: Unpack[Kept],
     ) -> None:
-        super().__init__(params, lr=lr, eps=eps, weight_decay=weight_decay, l2=l2, **keep)
+        super().__init__(params, lr=lr, eps=eps, eps_root=eps_root, weight_decay=weight_decay, l2=l2, **keep)
 
 
 class NAdam(Optimizer):
@@ -255,13 +294,13 @@ class NAdam(Optimizer):
 
     ``m`` and ``v`` as for Adam; ``mu_t = b1 * (1 - 0.96^(t * momentum_decay) / 2)``,
     ``step = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m + (1 - mu_t) / (1 - mu_1 ... mu_t) * g``,
-    ``w = w - lr * step / (sqrt(v / (1 - b2^t)) + eps)``. As in torch, ``m`` is averaged with ``b1``, not with the
-    ``mu_t`` of the paper's line. optax's ``nadam`` has no ``mu_t``: it has ``b1`` throughout.
+    ``w = w - lr * step / (sqrt(v / (1 - b2^t) + eps_root) + eps)``. As in torch, ``m`` is averaged with ``b1``, not
+    with the ``mu_t`` of the paper's line.
 
     Arguments:
-        params, lr, betas, weight_decay, l2, **keep: as for :class:`Adam`.
-        eps: > 0; as for :class:`Adam`.
-        momentum_decay: how fast ``mu_t`` rises from about ``b1 / 2`` to ``b1``, >= 0; at 0 it does not.
+        params, lr, betas, eps, eps_root, weight_decay, l2, **keep: as for :class:`Adam`.
+        momentum_decay: how fast ``mu_t`` rises from about ``b1 / 2`` to ``b1``, >= 0; at 0 it does not. At 1 it
+            rises as in Keras; inf is refused, but 1e6 is ``b1`` throughout, as in optax.
 
     Raises as :class:`SGD` does.
 
@@ -281,6 +320,7 @@ class NAdam(Optimizer):
         *,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        eps_root: float = 0.0,
         momentum_decay: float = 4e-3,
         weight_decay: float = 0.0,
         l2: float = 0.0,
@@ -291,6 +331,7 @@ class NAdam(Optimizer):
             lr=lr,
             betas=betas,
             eps=eps,
+            eps_root=eps_root,
             momentum_decay=momentum_decay,
             weight_decay=weight_decay,
             l2=l2,

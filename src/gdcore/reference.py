@@ -44,6 +44,10 @@ def _penalised(grad: Array, l2: Any, w: Array) -> Any:
     return grad + l2 * w if l2 != 0 else grad
 
 
+def _denominator(variance: Any, eps: Any, eps_root: Any) -> Any:
+    return np.sqrt(variance + eps_root if eps_root != 0 else variance) + eps
+
+
 @_ieee
 def decay(param: Array, *, lr: float, weight_decay: float) -> None:
     """Decoupled weight decay alone: ``w = (1 - lr * weight_decay) * w``."""
@@ -92,19 +96,20 @@ def rmsprop(
     lr: float = 1e-3,
     beta: float = 0.9,
     eps: float = 1e-8,
+    eps_root: float = 0.0,
     a: Array | None = None,
     momentum: float = 0.0,
     buf: Array | None = None,
     weight_decay: float = 0.0,
     l2: float = 0.0,
 ) -> None:
-    """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s) + eps)``.
+    """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s + eps_root) + eps)``.
 
     With the slot ``a`` it is centered; a ``momentum`` that is not 0 needs the slot ``buf``.
     """
     w = param
-    decay, l2, lr, beta, gain, eps, momentum = RMSPROP.rounded(
-        w.dtype, 1, lr, beta, eps, a is not None, momentum, weight_decay, l2
+    decay, l2, lr, beta, gain, eps, eps_root, momentum = RMSPROP.rounded(
+        w.dtype, 1, lr, beta, eps, eps_root, a is not None, momentum, weight_decay, l2
     )
     check_slot("buf", buf, "momentum", momentum)
     g = _penalised(grad, l2, w)
@@ -114,10 +119,10 @@ def rmsprop(
         a[...] = _flushed(beta * a + gain * g)
         variance = np.maximum(s - a * a, 0)  # rounding can make it negative
     if buf is not None:
-        buf[...] = _flushed(momentum * buf + g / (np.sqrt(variance) + eps))
+        buf[...] = _flushed(momentum * buf + g / _denominator(variance, eps, eps_root))
         w[...] = decay * w - lr * buf
     else:
-        w[...] = decay * w - lr * g / (np.sqrt(variance) + eps)
+        w[...] = decay * w - lr * g / _denominator(variance, eps, eps_root)
 
 
 @_ieee
@@ -131,18 +136,22 @@ def adam(
     lr: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
+    eps_root: float = 0.0,
+    epsilon_hat: bool = False,
     vmax: Array | None = None,
     weight_decay: float = 0.0,
     l2: float = 0.0,
 ) -> None:
     """Adam: ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``, bias-corrected.
 
-    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)``; ``t`` is 1 in the first step. With the slot
-    ``vmax``, which keeps the largest ``v`` so far, it is amsgrad.
+    ``w = w - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t) + eps_root) + eps)``; ``t`` is 1 in the first step. With
+    ``epsilon_hat`` the correction of ``v`` does not pass by eps:
+    ``w = w - lr * sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v + eps_root) + eps)``. With the slot ``vmax``, which
+    keeps the largest ``v`` so far, it is amsgrad.
     """
-    w = param  # the bias corrections of step t are in lr and eps
-    decay, l2, lr, beta1, gain1, beta2, gain2, eps = ADAM.rounded(
-        w.dtype, t, lr, betas, eps, vmax is not None, weight_decay, l2
+    w = param  # the bias corrections of step t are in lr, eps and eps_root
+    decay, l2, lr, beta1, gain1, beta2, gain2, eps, eps_root = ADAM.rounded(
+        w.dtype, t, lr, betas, eps, eps_root, epsilon_hat, vmax is not None, weight_decay, l2
     )
     g = _penalised(grad, l2, w)
     m[...] = _flushed(beta1 * m + gain1 * g)
@@ -151,7 +160,7 @@ def adam(
     if vmax is not None:
         vmax[...] = _flushed(np.maximum(vmax, v))
         second = vmax
-    w[...] = decay * w - lr * m / (np.sqrt(second) + eps)
+    w[...] = decay * w - lr * m / _denominator(second, eps, eps_root)
 
 
 @_ieee
@@ -162,15 +171,16 @@ def adagrad(
     *,
     lr: float = 0.01,
     eps: float = 1e-10,
+    eps_root: float = 0.0,
     weight_decay: float = 0.0,
     l2: float = 0.0,
 ) -> None:
-    """Adagrad: ``s = s + g^2``, ``w = w - lr * g / (sqrt(s) + eps)``."""
+    """Adagrad: ``s = s + g^2``, ``w = w - lr * g / (sqrt(s + eps_root) + eps)``."""
     w = param
-    decay, l2, lr, eps = ADAGRAD.rounded(w.dtype, 1, lr, eps, weight_decay, l2)
+    decay, l2, lr, eps, eps_root = ADAGRAD.rounded(w.dtype, 1, lr, eps, eps_root, weight_decay, l2)
     g = _penalised(grad, l2, w)
     s[...] = _flushed(s + g * g)
-    w[...] = decay * w - lr * g / (np.sqrt(s) + eps)
+    w[...] = decay * w - lr * g / _denominator(s, eps, eps_root)
 
 
 @_ieee
@@ -184,6 +194,7 @@ def nadam(
     lr: float = 2e-3,
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
+    eps_root: float = 0.0,
     momentum_decay: float = 4e-3,
     weight_decay: float = 0.0,
     l2: float = 0.0,
@@ -192,16 +203,16 @@ def nadam(
 
     ``mu_t = b1 * (1 - 0.96^(t * momentum_decay) / 2)``,
     ``step = mu_{t+1} / (1 - mu_1 ... mu_{t+1}) * m + (1 - mu_t) / (1 - mu_1 ... mu_t) * g``,
-    ``w = w - lr * step / (sqrt(v / (1 - b2^t)) + eps)``; ``t`` is 1 in the first step.
+    ``w = w - lr * step / (sqrt(v / (1 - b2^t) + eps_root) + eps)``; ``t`` is 1 in the first step.
     """
-    w = param  # what depends on step t is in lr, lr_g and eps
-    decay, l2, lr, lr_g, beta1, gain1, beta2, gain2, eps = NADAM.rounded(
-        w.dtype, t, lr, betas, eps, momentum_decay, weight_decay, l2
+    w = param  # what depends on step t is in lr, lr_g, eps and eps_root
+    decay, l2, lr, lr_g, beta1, gain1, beta2, gain2, eps, eps_root = NADAM.rounded(
+        w.dtype, t, lr, betas, eps, eps_root, momentum_decay, weight_decay, l2
     )
     g = _penalised(grad, l2, w)
     m[...] = _flushed(beta1 * m + gain1 * g)
     v[...] = _flushed(beta2 * v + gain2 * (g * g))
-    w[...] = decay * w - (lr * m + lr_g * g) / (np.sqrt(v) + eps)
+    w[...] = decay * w - (lr * m + lr_g * g) / _denominator(v, eps, eps_root)
 
 
 @_ieee

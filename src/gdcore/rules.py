@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .arguments import flag, nonnegative, positive, real_number
+from .arguments import flag, nonnegative, real_number
 from .corrections import BLOCK, bias_corrections, nesterov_corrections
 
 REQUIRED: Final = object()
@@ -87,14 +87,16 @@ class Rule:
                 f"weight_decay: expected lr * weight_decay <= 1, as weights change sign beyond it, got "
                 f"{lr} * {weight_decay} = {lr * weight_decay}"
             )
+        if "eps" in values and values["eps"] == 0 and values["eps_root"] == 0:
+            raise ValueError(f"eps: expected a finite number > 0, as eps_root is 0, got {values['eps']}")
         for dtype in dtypes:
             zero, infinity = ROUNDING.get(dtype, (-math.inf, math.inf))
             for name, constant, value in zip(self.coefficient_names, constants, first, strict=True):
                 if not (constant < infinity and value < infinity):
                     raise ValueError(f"{name}: expected a value that is finite in {dtype}, got {constant:g}")
-                if name == "eps" and value <= zero:
+                if name in ("eps", "eps_root") and value <= zero and constant > 0.0:
                     raise ValueError(
-                        f"eps: expected a value that does not round to 0 in {dtype}, got {values['eps']}, "
+                        f"{name}: expected a value that does not round to 0 in {dtype}, got {values[name]}, "
                         f"which is {value:.3g} in step 1"
                     )
         return ordered
@@ -144,7 +146,9 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "lr": nonnegative,
     "beta": _decay_rate,
     "betas": _betas,
-    "eps": positive,
+    "eps": nonnegative,
+    "eps_root": nonnegative,
+    "epsilon_hat": flag,
     "dampening": _dampening,
     "nesterov": flag,
     "centered": flag,
@@ -160,9 +164,16 @@ CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
 
 
 def _adam_corrections(
-    block: int, _lr: float, betas: tuple[float, float], *_others: object
+    block: int,
+    _lr: float,
+    betas: tuple[float, float],
+    _eps: float,
+    _eps_root: float,
+    epsilon_hat: bool,
+    *_others: object,
 ) -> tuple[tuple[float, ...], ...]:
-    return bias_corrections(*betas, block)
+    factors = bias_corrections(*betas, block)
+    return tuple([(factor, 1.0, 1.0) for factor, _, _ in factors]) if epsilon_hat else factors
 
 
 def _decay_constants(lr: float, weight_decay: float) -> tuple[float, ...]:
@@ -181,29 +192,55 @@ def _momentum_constants(
 
 
 def _rmsprop_constants(
-    lr: float, beta: float, eps: float, _centered: bool, momentum: float, weight_decay: float, l2: float
+    lr: float,
+    beta: float,
+    eps: float,
+    eps_root: float,
+    _centered: bool,
+    momentum: float,
+    weight_decay: float,
+    l2: float,
 ) -> tuple[float, ...]:
-    return (1.0 - lr * weight_decay, l2, lr, beta, 1.0 - beta, eps, momentum)
+    return (1.0 - lr * weight_decay, l2, lr, beta, 1.0 - beta, eps, eps_root, momentum)
 
 
 def _adam_constants(
-    lr: float, betas: tuple[float, float], eps: float, _amsgrad: bool, weight_decay: float, l2: float
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    eps_root: float,
+    _epsilon_hat: bool,
+    _amsgrad: bool,
+    weight_decay: float,
+    l2: float,
 ) -> tuple[float, ...]:
     beta1, beta2 = betas
-    return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
+    return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps, eps_root)
 
 
 def _nadam_corrections(
-    block: int, _lr: float, betas: tuple[float, float], _eps: float, momentum_decay: float, *_others: object
+    block: int,
+    _lr: float,
+    betas: tuple[float, float],
+    _eps: float,
+    _eps_root: float,
+    momentum_decay: float,
+    *_others: object,
 ) -> tuple[tuple[float, ...], ...]:
     return nesterov_corrections(*betas, momentum_decay, block)
 
 
 def _nadam_constants(
-    lr: float, betas: tuple[float, float], eps: float, _momentum_decay: float, weight_decay: float, l2: float
+    lr: float,
+    betas: tuple[float, float],
+    eps: float,
+    eps_root: float,
+    _momentum_decay: float,
+    weight_decay: float,
+    l2: float,
 ) -> tuple[float, ...]:
     beta1, beta2 = betas
-    return (1.0 - lr * weight_decay, l2, lr, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps)
+    return (1.0 - lr * weight_decay, l2, lr, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps, eps_root)
 
 
 def _lion_constants(lr: float, betas: tuple[float, float], weight_decay: float, l2: float) -> tuple[float, ...]:
@@ -211,8 +248,8 @@ def _lion_constants(lr: float, betas: tuple[float, float], weight_decay: float, 
     return (1.0 - lr * weight_decay, l2, lr, beta1, 1.0 - beta1, beta2, 1.0 - beta2)
 
 
-def _adagrad_constants(lr: float, eps: float, weight_decay: float, l2: float) -> tuple[float, ...]:
-    return (1.0 - lr * weight_decay, l2, lr, eps)
+def _adagrad_constants(lr: float, eps: float, eps_root: float, weight_decay: float, l2: float) -> tuple[float, ...]:
+    return (1.0 - lr * weight_decay, l2, lr, eps, eps_root)
 
 
 # The table -------------------------------------------------------------------------------------------------------
@@ -260,14 +297,15 @@ RMSPROP = Rule(
         "lr": 1e-3,
         "beta": 0.9,
         "eps": 1e-8,
+        "eps_root": 0.0,
         "centered": False,
         "momentum": 0.0,
         "weight_decay": 0.0,
         "l2": 0.0,
     },
     slots={"s": None, "a": "centered", "buf": "momentum"},
-    options={"centered": True, "momentum": 0.9},
-    coefficient_names=("decay", "l2", "lr", "beta", "gain", "eps", "momentum"),
+    options={"eps_root": 1e-4, "centered": True, "momentum": 0.9},
+    coefficient_names=("decay", "l2", "lr", "beta", "gain", "eps", "eps_root", "momentum"),
     constants=_rmsprop_constants,
     lr_for_tables=0.002,
 )
@@ -278,25 +316,27 @@ ADAM = Rule(
         "lr": 1e-3,
         "betas": (0.9, 0.999),
         "eps": 1e-8,
+        "eps_root": 0.0,
+        "epsilon_hat": False,
         "amsgrad": False,
         "weight_decay": 0.0,
         "l2": 0.0,
     },
     slots={"m": None, "v": None, "vmax": "amsgrad"},
-    options={"amsgrad": True},
-    coefficient_names=("decay", "l2", "lr", "beta1", "gain1", "beta2", "gain2", "eps"),
+    options={"eps_root": 1e-4, "epsilon_hat": True, "amsgrad": True},
+    coefficient_names=("decay", "l2", "lr", "beta1", "gain1", "beta2", "gain2", "eps", "eps_root"),
     constants=_adam_constants,
-    corrected=("lr", "eps"),
+    corrected=("lr", "eps", "eps_root"),
     corrections=_adam_corrections,
     lr_for_tables=0.002,
 )
 
 ADAGRAD = Rule(
     name="adagrad",
-    hyperparameters={"lr": 0.01, "eps": 1e-10, "weight_decay": 0.0, "l2": 0.0},
+    hyperparameters={"lr": 0.01, "eps": 1e-10, "eps_root": 0.0, "weight_decay": 0.0, "l2": 0.0},
     slots={"s": None},
-    options={},
-    coefficient_names=("decay", "l2", "lr", "eps"),
+    options={"eps_root": 1e-4},
+    coefficient_names=("decay", "l2", "lr", "eps", "eps_root"),
     constants=_adagrad_constants,
     lr_for_tables=0.05,
 )
@@ -307,15 +347,16 @@ NADAM = Rule(
         "lr": 2e-3,
         "betas": (0.9, 0.999),
         "eps": 1e-8,
+        "eps_root": 0.0,
         "momentum_decay": 4e-3,
         "weight_decay": 0.0,
         "l2": 0.0,
     },
     slots={"m": None, "v": None},
-    options={"momentum_decay": 0.5},
-    coefficient_names=("decay", "l2", "lr", "lr_g", "beta1", "gain1", "beta2", "gain2", "eps"),
+    options={"eps_root": 1e-4, "momentum_decay": 0.5},
+    coefficient_names=("decay", "l2", "lr", "lr_g", "beta1", "gain1", "beta2", "gain2", "eps", "eps_root"),
     constants=_nadam_constants,
-    corrected=("lr", "lr_g", "eps"),
+    corrected=("lr", "lr_g", "eps", "eps_root"),
     corrections=_nadam_corrections,
     lr_for_tables=0.002,
 )

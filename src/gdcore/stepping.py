@@ -80,7 +80,8 @@ class Optimizer:
 
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
         shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
-        its state stay as they are, while ``t`` counts on for all.
+        its state stay as they are, while ``t`` counts on for all: what is stepped array by array, as gradients
+        arrive, wants one optimizer an array.
 
         Arguments:
             grads: the gradients.

@@ -403,8 +403,6 @@ def bad_values(name):
         yield 1.5, ValueError
     else:
         yield None, TypeError
-    if name == "eps":
-        yield from ((bad, ValueError) for bad in (0, 0.0))
 
 
 @every_make
@@ -463,11 +461,41 @@ def test_eps_that_rounds_to_zero_in_the_dtype_is_refused(kind):
     assert opt.groups[0]["eps"] == 1e-9
 
 
+@pytest.mark.parametrize("kind", kinds_with("eps"))
+def test_eps_may_be_zero_where_eps_root_is_not_and_neither_vanishes(kind):
+    for zero in (0, 0.0, np.float32(0)):
+        with pytest.raises(ValueError, match=r"^eps: expected a finite number > 0, as eps_root is 0, got 0"):
+            kind(np.ones(1), eps=zero)
+    opt = kind(np.ones(1), eps=0, eps_root=1e-300)
+    with pytest.raises(ValueError, match=r"^eps: expected a finite number > 0, as eps_root is 0, got 0"):
+        opt.groups[0]["eps_root"] = 0.0
+    opt.groups[0].update(eps=1e-8, eps_root=0.0)
+    with pytest.raises(
+        ValueError, match=r"^eps_root: expected a value that does not round to 0 in float32, got 1e-46"
+    ):
+        kind(np.ones(1, np.float32), eps_root=1e-46)
+    with pytest.raises(ValueError, match=r"^eps: expected a value that does not round to 0 in float32, got 1e-46"):
+        kind(np.ones(1, np.float32), eps=1e-46, eps_root=1.0)
+    with pytest.raises(ValueError, match=r"^eps_root: expected a value that is finite in float32, got 1e\+40"):
+        kind(np.ones(1, np.float32), eps_root=1e40)
+
+
+@pytest.mark.parametrize("kind", kinds_with("eps_root"))
+@pytest.mark.parametrize("eps", [0.0, 1e-3])
+def test_a_dead_gradient_under_eps_root_moves_nothing(kind, eps):
+    w = np.ones(3)
+    opt = kind(w, lr=0.1, eps=eps, eps_root=1e-3, weight_decay=0.0)
+    for _ in range(3):
+        opt.step(np.zeros(3))
+    np.testing.assert_array_equal(w, 1)
+
+
 def test_eps_of_adam_must_survive_the_bias_correction():
     eps = 2e-45  # rounds to the smallest float32, but its product with sqrt(1 - 0.999) does not
     gd.RMSProp(np.ones(1, np.float32), eps=eps)
     with pytest.raises(ValueError, match=r"eps: expected a value that does not round to 0 in float32"):
         gd.Adam(np.ones(1, np.float32), eps=eps)
+    gd.Adam(np.ones(1, np.float32), eps=eps, epsilon_hat=True)  # which has none
 
 
 @every_make

@@ -78,6 +78,8 @@ def test_a_part_that_is_another_is_refused_in_one_line_or_used(gdc, saved):
 
 def test_a_part_that_is_absent_is_refused_in_one_line(gdc, saved):
     for path in places(saved.metadata):
+        if path[:1] == ("training",) and path[1:]:
+            continue  # what is told there may be anything
         if path and (metadata := without(saved.metadata, path)) is not None:
             gd.save("bad.npz", saved.params, metadata=metadata)
             status, out, err = gdc("predict", "bad.npz", "data.csv")

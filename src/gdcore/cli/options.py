@@ -95,7 +95,7 @@ def needed(said: str, **how: Any) -> Any:
 class Options:
     """What a run is asked for, checked. Raises CommandError for a hyperparameter that no optimizer takes."""
 
-    data: str = needed("CSV with a header line, or Parquet", metavar="DATA")
+    data: str = needed("CSV with a header line, or Parquet; - is standard input", metavar="DATA")
     target: str = needed("the column to predict (needed with a file)", type=str.strip, metavar="COLUMN")
     features: tuple[str, ...] | None = flag(
         None, texts.names, TABLE, 'the columns to predict from, as in "a,b"', shown="all others", metavar="A,B,..."
@@ -158,6 +158,9 @@ class Options:
     )
     validation: float = flag(
         0.2, texts.part, TABLE, "part of the rows held out, of each class alike, in [0, 1)", metavar="PART"
+    )
+    test: str | None = flag(
+        None, str, TABLE, "another file, of rows that the model is judged by at the end", metavar="FILE"
     )
     seed: int = flag(
         0,
@@ -251,8 +254,12 @@ class Options:
         goes="fit",
     )
     log_every: int | None = flag(
-        None, texts.integer(1), FILES, "show each Nth epoch", shown="some 50 of them", metavar="N"
+        None, texts.integer(1), FILES, "show each Nth epoch", shown="some 50 of them; with --json all", metavar="N"
     )
+    json: bool = flag(
+        False, None, FILES, "in place of texts print JSON, an object a line: the start, each epoch, the end"
+    )
+    quiet: bool = flag(False, None, FILES, "print warnings and errors only")
 
     def __post_init__(self) -> None:
         for name, value in self.keywords("optimizer").items():

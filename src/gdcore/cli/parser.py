@@ -15,6 +15,8 @@ from .errors import FAILURE, SUCCESS, USAGE, CommandError
 COMMANDS: Final = {
     "train": "fit a model to a table, or run the worked example",
     "predict": "use a saved model",
+    "inspect": "say what a saved model has learned, and from what",
+    "sample": "write a small table to try these with",
     "paths": "walk the optimizers down two valleys, and draw their paths",
     "bench": "measure the update rules on this machine",
     "info": "say which kernels and how many threads run here, and why",

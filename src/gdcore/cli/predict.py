@@ -14,7 +14,7 @@ from ..tables import Dialect, Table, TableError, TableModel
 from . import texts
 from .errors import SUCCESS, CommandError
 from .outputs import check_other
-from .report import warn
+from .report import scored, warn
 
 DESCRIPTION: Final = """\
 Predict a line for each row of a CSV or Parquet file, below a header with the name of the
@@ -24,7 +24,7 @@ target. If the file has the target too, say the RMSE or the accuracy on stderr."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of the command."""
     parser.add_argument("model", metavar="MODEL", help="what gdcore train saved")
-    parser.add_argument("data", metavar="DATA", help="CSV with a header line, or Parquet")
+    parser.add_argument("data", metavar="DATA", help="CSV with a header line, or Parquet; - is standard input")
     parser.add_argument(
         "--separator", type=texts.separator, metavar="CHAR", help="as for train (default: what fits)"
     )
@@ -89,6 +89,6 @@ def _say_score(model: TableModel, table: Table, predictions: NDArray[Any]) -> No
     if model.target.name not in table.columns:
         return
     try:
-        print(model.score(table, predictions), file=sys.stderr)
+        print(scored(*model.score(table, predictions), len(table)), file=sys.stderr)
     except TableError as error:
         warn(f"no score: {error}")

@@ -34,6 +34,8 @@ Floats = NDArray[np.float64]
 class Problem:
     """A model to be trained, and the rows to do it with: those trained on, and those held out."""
 
+    source: str
+    """What the rows are from."""
     model: TableModel
     data: tuple[Floats, NDArray[Any]]
     validation: tuple[Floats, NDArray[Any]] | None
@@ -42,23 +44,25 @@ class Problem:
     """What was made of the table, in lines."""
     warnings: tuple[str, ...]
     """What people may not have meant."""
+    test: Table | None = None
+    """Other rows, to judge the model by."""
 
 
 def posed(options: Options, table: Table) -> Problem:
     """Return what is to be trained, and on what. Raises TableError and CommandError."""
     wishes = _wishes(options, table)
     table = table.without_empty_end()
-    _check_rows(options, len(table))
+    _check_rows(table)
     account = account_of(table, wishes)
     if not account.features:
         raise CommandError(
-            f"{options.data}: expected columns beside the target that can be used, got none: "
+            f"{table.path}: expected columns beside the target that can be used, got none: "
             f"{'; '.join(_asides(account))}"
         )
     table, warnings = _without_missing(options, table, account)
     rng = np.random.default_rng(options.seed)
     rows = len(table)
-    asked = _held(rows, options)
+    asked = _held(table, options)
     chosen = held_out(rows, asked, rng, Target.kinds(table, options.target, account.target))
     # Held out, then the others, each in the order of the table: memory is read in order too.
     order, held = np.concatenate([np.flatnonzero(chosen), np.flatnonzero(~chosen)]), int(chosen.sum())
@@ -80,7 +84,9 @@ def posed(options: Options, table: Table) -> Problem:
     validation = (x[:held], y[:held]) if held else None
     said = _said_of(table, account, columns)
     asides = (*_asides(account), *warnings)
-    return Problem(TableModel(network, columns, target), (x[held:], y[held:]), validation, rng, said, asides)
+    return Problem(
+        str(table.path), TableModel(network, columns, target), (x[held:], y[held:]), validation, rng, said, asides
+    )
 
 
 def _wishes(options: Options, table: Table) -> Wishes:
@@ -96,7 +102,7 @@ def _wishes(options: Options, table: Table) -> Wishes:
             raise CommandError(f"{flag}: expected {expected} {options.target!r}{more}", USAGE)
     features = {*(table.columns if options.features is None else options.features)}
     if features <= {options.target}:
-        raise CommandError(f"{options.data}: expected columns beside the target, got {options.target!r} alone")
+        raise CommandError(f"{table.path}: expected columns beside the target, got {options.target!r} alone")
     usable = features.difference(options.exclude)
     for flag in ("--categorical", "--dates"):
         other = [name for name in asked[flag] or () if name not in usable]
@@ -143,21 +149,22 @@ def _without_missing(options: Options, table: Table, account: Account) -> tuple[
     why = f"in the columns {cut([f'{name!r} ({missing[name]})' for name in costly])}; see --exclude"
     if left < 2:
         raise TableError(
-            f"{options.data}: expected at least 2 rows without missing values, got {left} of {rows}; "
+            f"{table.path}: expected at least 2 rows without missing values, got {left} of {rows}; "
             f"values are missing {why} and --missing fill"
         )
     said = f"{counted(rows - left, 'row')} of {rows} left out, as values are missing"
     return kept, [f"{said} {why}" if 2 * left < rows else f"{said}{taken_for_missing(table, missing)}"]
 
 
-def _check_rows(options: Options, rows: int) -> None:
-    if rows < 2:
-        raise CommandError(f"{options.data}: expected at least 2 rows below the header, got {rows}")
+def _check_rows(table: Table) -> None:
+    if len(table) < 2:
+        raise CommandError(f"{table.path}: expected at least 2 rows below the header, got {len(table)}")
 
 
-def _held(rows: int, options: Options) -> int:
+def _held(table: Table, options: Options) -> int:
     """Return how many rows are to be held out."""
-    _check_rows(options, rows)
+    rows = len(table)
+    _check_rows(table)
     held = round(options.validation * rows)
     if rows - held < 2:
         raise CommandError(

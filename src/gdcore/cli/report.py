@@ -1,7 +1,10 @@
 """What a run says of itself: a table with a line an epoch, a summary, and warnings of how it ended."""
 
+import json
+import math
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +34,32 @@ def say(text: str, *, needed: bool) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@dataclass(frozen=True)
+class Voice:
+    """What a run says on standard output: texts; with ``json`` an object a line in their place; ``quiet``, nothing.
+
+    ``needed`` says that a run whose output nobody reads any more is of no use.
+    """
+
+    needed: bool
+    json: bool = False
+    quiet: bool = False
+
+    def text(self, text: str) -> None:
+        """Say something to people."""
+        if not (self.json or self.quiet):
+            say(text, needed=self.needed)
+
+    def data(self, event: str, values: Mapping[str, Any]) -> None:
+        """Say something to programs; a number that is not finite is null."""
+        if self.json:
+            finite = {
+                key: None if isinstance(value, float) and not math.isfinite(value) else value
+                for key, value in values.items()
+            }
+            say(json.dumps({"event": event, **finite}, ensure_ascii=False, allow_nan=False), needed=self.needed)
+
+
 def counted(n: int, what: str) -> str:
     """Return how many there are of what, in the plural where there is need."""
     plural = {"class": "classes"}.get(what, f"{what}s")
@@ -40,6 +69,13 @@ def counted(n: int, what: str) -> str:
 def brief(value: float) -> str:
     """Return a value as tables and summaries show it."""
     return f"{value:.6g}"
+
+
+def scored(name: str, value: float, rows: int) -> str:
+    """Return in words how good predictions are."""
+    return (
+        f"{name} {value:.4f} over {rows} rows" if name == "accuracy" else f"{name} {brief(value)} over {rows} rows"
+    )
 
 
 @dataclass(frozen=True)
@@ -72,16 +108,13 @@ CLASSIFICATION: Final[Titles] = (
 
 
 class EpochTable:
-    """The table with a line an epoch, of which it prints every ``every``-th, the first and the last.
+    """The table with a line an epoch, of which it says every ``every``-th, the first and the last."""
 
-    ``needed`` says that a run whose table nobody reads any more is of no use.
-    """
-
-    def __init__(self, columns: Titles, epochs: int, every: int | None, *, needed: bool) -> None:
-        self.needed = needed
+    def __init__(self, columns: Titles, epochs: int, every: int | None, voice: Voice) -> None:
+        self.voice = voice
         self.keys = ("epoch", *(key for key, _ in columns))
         self.epochs = epochs
-        self.every = every or -(-epochs // LINES)
+        self.every = every or (1 if voice.json else -(-epochs // LINES))
         digits = {"lr": ".3g"}
         self._lines = Aligned(
             ("epoch", ">5"),
@@ -93,17 +126,16 @@ class EpochTable:
         return self._lines.head()
 
     def show(self, record: Record, _params: Any) -> None:
-        """Print the line of an epoch, if its turn has come; a callback of :func:`gdcore.fit`."""
+        """Say the line of an epoch, if its turn has come; a callback of :func:`gdcore.fit`."""
         epoch = record["epoch"]
         if epoch in {1, self.epochs} or not epoch % self.every:
-            say(self._lines.line(*(record[key] for key in self.keys)), needed=self.needed)
+            self.voice.text(self._lines.line(*(record[key] for key in self.keys)))
+            self.voice.data("epoch", record)
 
 
-def summary(history: History, measure: Measure, rows: int, judged: str, saved: str, *, best_kept: bool) -> str:
-    """Return in a line how the run went: how good, as ``judged``, its end, its time, what is saved."""
+def summary(history: History, measure: Measure, judged: str, *, best_kept: bool) -> str:
+    """Return in a line how the run went: how good, as ``judged``, and how it ended."""
     records = history.records
-    seconds = sum(record["seconds"] for record in records)
-    samples = rows * len(records)
     key, title = measure.judged
     best = history.best
     if best_kept:
@@ -115,11 +147,13 @@ def summary(history: History, measure: Measure, rows: int, judged: str, saved: s
         "patience": f", stopped as {history.monitor.replace('_', ' ')} got no better",
         "interrupted": ", interrupted",
     }.get(history.stopped, "")
-    return (
-        f"{title} {reached}; {judged}; "
-        f"{counted(len(records), 'epoch')}{ended}; "
-        f"{seconds:.3g} s, {samples / max(seconds, 1e-9):.3g} samples/s; {saved}"
-    )
+    return f"{title} {reached}; {judged}; {counted(len(records), 'epoch')}{ended}"
+
+
+def pace(history: History, rows: int) -> str:
+    """Return how long the steps of a run took, and how quick they were."""
+    seconds = sum(record["seconds"] for record in history.records)
+    return f"{seconds:.3g} s, {rows * len(history) / max(seconds, 1e-9):.3g} samples/s"
 
 
 def warn_of_outcome(history: History, measure: Measure, best: float | None, *, steady: bool) -> None:

@@ -4,12 +4,12 @@ import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..checkpoints import CheckpointError
 from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
 from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
-from ..tables import Dialect, Table
+from ..tables import Dialect, Table, TableModel
 from ..training import DivergenceError, History, OtherRunError, ScheduleError, fit
 from . import example
 from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
@@ -23,9 +23,11 @@ from .report import (
     EpochTable,
     Measure,
     Titles,
+    Voice,
     brief,
     counted,
-    say,
+    pace,
+    scored,
     summary,
     warn,
     warn_of_outcome,
@@ -61,8 +63,9 @@ def run(args: argparse.Namespace) -> int:
         dialect = Dialect(**options.keywords("dialect"))
 
         def pose() -> list[str]:
-            _check_outputs(options)
-            problems.append(posed(options, Table(options.data, dialect)))
+            _check_outputs(options, comm)
+            problem = posed(options, Table(options.data, dialect))
+            problems.append(replace(problem, test=_read_test(options, problem.model)))
             return []
 
         if comm is None:
@@ -80,8 +83,29 @@ def _run_example(given: dict[str, Any]) -> int:
     return SUCCESS
 
 
-def _check_outputs(options: Options) -> None:
+def _read_test(options: Options, model: TableModel) -> Table | None:
+    """Return the table of ``--test``. Raises TableError, before a step, where the model cannot be judged by it."""
+    if options.test is None:
+        return None
+    table = Table(options.test, Dialect(options.separator, options.encoding, na=options.na)).without_empty_end()
+    if not len(table):
+        raise CommandError(f"--test: expected at least 1 row below the header, got 0 in {options.test}")
+    target = model.target
+    table.require([target.name])
+    if options.missing == "drop":
+        kinds = (*model.columns.texts, *[target.name] * bool(target.classes))
+        table = table.without_missing((*model.columns.names, target.name), kinds)
+    model.score(table, model.predict(table))
+    return table
+
+
+def _check_outputs(options: Options, comm: Any) -> None:
     """Refuse what can be refused before the table is read."""
+    if options.json and options.quiet:
+        raise CommandError("--quiet: expected without --json, which says all that is said", USAGE)
+    if options.data == "-" and (comm is not None or options.test == "-"):
+        whom = "each rank reads it" if comm is not None else "--test reads standard input"
+        raise CommandError(f"DATA: expected a file, as {whom}, got '-'", USAGE)
     if options.resume and options.checkpoint is None:
         raise CommandError("--resume: expected --checkpoint FILE with it", USAGE)
     for flag, path in (("--output", options.output), ("--checkpoint", options.checkpoint)):
@@ -113,6 +137,13 @@ def make_optimizer(options: Options, groups: list[dict[str, Any]], comm: Any = N
         raise CommandError(str(error), USAGE) from error
 
 
+class Tested(NamedTuple):
+    """How good a model is for the rows of ``--test``, for people and for programs."""
+
+    line: str
+    values: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class TableRun:
     """A run of ``gdcore train``: what was asked for, what is to be trained, and who trains."""
@@ -127,25 +158,34 @@ class TableRun:
         options, measure = self.options, self._measure()
         optimizer = make_optimizer(options, self.problem.model.network.groups(), self.comm)
         needed = not (options.output or options.plot or options.checkpoint)
-        table = EpochTable(measure.columns, self.epochs, options.log_every, needed=needed)
+        voice = Voice(needed, options.json, options.quiet)
+        table = EpochTable(measure.columns, self.epochs, options.log_every, voice)
         for aside in self.problem.warnings:
             warn(aside)
-        say(f"{self._head(measure)}\n\n{table.head()}", needed=needed)
+        voice.text("\n".join([*self._head(measure), "", table.head()]))
+        voice.data("start", self._facts())
         history = self._fit(optimizer, table, measure)
         self._check_hopeless(history, measure)
+        judgement, test, kept = self._judged(), self._tested(), options.patience is not None
+        said = summary(history, measure, judgement.line, best_kept=kept) if len(history) else "not one whole epoch"
         if options.output is not None:
-            self.problem.model.save(options.output)
+            notes = {"data": self._rows(), "run": self._course(measure), "result": said}
+            notes |= {"test": test.line} if test else {}
+            replace(self.problem.model, training=notes).save(options.output)
         if options.plot is not None and len(history):
             history.plot(options.plot)
+        if len(history):
+            end = history.best if kept else history.records[-1]
+            voice.data("end", {"stopped": history.stopped, **end, **(test.values if test else {})})
         if history.stopped == "interrupted":
             return self._end_interrupted(history)
         warn_of_outcome(history, measure, self._best_linear(), steady=options.schedule != "constant")
-        result = self._judged()
-        if result.warning:
-            warn(result.warning)
-        written, kept = self._written(history), options.patience is not None
-        said = summary(history, measure, len(self.problem.data[0]), result.line, written, best_kept=kept)
-        say(f"\n{said}{result.table}", needed=needed)
+        if judgement.warning:
+            warn(judgement.warning)
+        rows = len(self.problem.data[0])
+        voice.text(f"\n{said}; {pace(history, rows)}; {self._written(history)}{judgement.table}")
+        if test:
+            voice.text(test.line)
         return SUCCESS
 
     @property
@@ -172,23 +212,47 @@ class TableRun:
             columns = (*columns, ("lr", "lr"))
         return Measure(columns, error, (target.scale * constant, said))
 
-    def _head(self, measure: Measure) -> str:
+    def _head(self, measure: Measure) -> list[str]:
+        """Return in lines what is about to be done."""
         options, problem = self.options, self.problem
-        target, network = problem.model.target, problem.model.network
+        lines = [f"{problem.source}: {self._rows()}", *problem.said, self._course(measure)]
+        resumed = options.checkpoint if options.resume else None
+        return lines + [f"going on from {resumed}"] * bool(resumed and Path(resumed).exists())
+
+    def _rows(self) -> str:
+        target, problem = self.problem.model.target, self.problem
         held = 0 if problem.validation is None else len(problem.validation[0])
         what = f"{counted(len(target.classes), 'class')}" if target.classes else "a number"
+        features = counted(problem.model.network.sizes[0], "feature")
+        return (
+            f"{len(problem.data[0])} rows to train on, {held} held out; {features}, target {target.name!r}: {what}"
+        )
+
+    def _course(self, measure: Measure) -> str:
+        options, network = self.options, self.problem.model.network
         hidden = f", hidden layers {', '.join(map(str, network.sizes[1:-1]))} ({network.activation})"
         alone, baseline = measure.alone
-        resumed = options.checkpoint if options.resume else None
-        lines = [
-            f"{options.data}: {len(problem.data[0])} rows to train on, {held} held out; "
-            f"{counted(network.sizes[0], 'feature')}, target {target.name!r}: {what}",
-            *problem.said,
+        return (
             f"{options.optimizer}, lr {options.rate:g} ({options.schedule}): {counted(self.epochs, 'epoch')} of "
             f"{counted(self.steps, 'step')}{hidden if options.hidden else ''}; "
-            f"{baseline} has {measure.error[1]} {brief(alone)} on the rows to train on",
-        ]
-        return "\n".join(lines + [f"going on from {resumed}"] * bool(resumed and Path(resumed).exists()))
+            f"{baseline} has {measure.error[1]} {brief(alone)} on the rows to train on"
+        )
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what programs are told at the start."""
+        options, problem = self.options, self.problem
+        return {
+            "data": problem.source,
+            "rows": len(problem.data[0]),
+            "held_out": 0 if problem.validation is None else len(problem.validation[0]),
+            "features": list(problem.model.columns.features_named),
+            "target": problem.model.target.name,
+            "classes": list(problem.model.target.classes),
+            "optimizer": options.optimizer,
+            "lr": options.rate,
+            "epochs": self.epochs,
+            "steps_per_epoch": self.steps,
+        }
 
     def _fit(self, optimizer: Any, table: EpochTable, measure: Measure) -> History:
         options, problem = self.options, self.problem
@@ -250,6 +314,15 @@ class TableRun:
         x, y = problem.data if problem.validation is None else problem.validation
         target, network = problem.model.target, problem.model.network
         return judged(network.outputs(network.params, x), y, target.scale, target.classes, held=held)
+
+    def _tested(self) -> Tested | None:
+        """Return how good the model is for the rows of ``--test``."""
+        table, model = self.problem.test, self.problem.model
+        if table is None:
+            return None
+        name, value = model.score(table, model.predict(table))
+        line = f"{self.options.test}: {scored(name, value, len(table))}"
+        return Tested(line, {"test_rows": len(table), f"test_{name.lower()}": value})
 
     def _check_hopeless(self, history: History, measure: Measure) -> None:
         alone, baseline = measure.alone

@@ -62,9 +62,14 @@ class Columns:
         return _measured(self.numbers, self.dates)
 
     @property
+    def features_named(self) -> tuple[str, ...]:
+        """What each feature is: a number, a part of a date, or ``column=text``."""
+        return (*self.measured, *(f"{name}={text}" for name, texts in self.texts.items() for text in texts))
+
+    @property
     def width(self) -> int:
         """How many features there are."""
-        return len(self.measured) + sum(map(len, self.texts.values()))
+        return len(self.features_named)
 
     @classmethod
     def of(cls, table: Table, account: Account, order: Rows, held: int, *, fill: bool) -> tuple["Columns", Floats]:

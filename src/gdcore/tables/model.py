@@ -1,6 +1,7 @@
 """What ``gdcore train`` makes and ``gdcore predict`` uses: a network, and how it reads a table."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ PLAN: Final = {
     "network": {"sizes": [int], "task": str, "activation": str, "dtype": frozenset({"float32", "float64"})},
     "columns": dict,
     "target": {"name": str, "numbers": (None, NUMBERS), "center": finite, "scale": finite, "classes": [str]},
+    "training": {...: str},
 }
 """What the metadata of a model are like; those of its columns have a plan of their own."""
 
@@ -103,11 +105,15 @@ class Target:
 
 @dataclass(frozen=True)
 class TableModel:
-    """A network for the rows of a table."""
+    """A network for the rows of a table.
+
+    ``training`` tells in words, by subject, how it was trained.
+    """
 
     network: Network
     columns: Columns
     target: Target
+    training: Mapping[str, str] = field(default_factory=dict)
 
     def predict(self, table: Table) -> NDArray[Any]:
         """Return the prediction for each row: float64 numbers, or which of the classes, as integers.
@@ -127,20 +133,32 @@ class TableModel:
         with np.errstate(over="ignore", invalid="ignore"):
             return self.network.predict_proba(features).astype(np.float64)
 
-    def score(self, table: Table, predictions: NDArray[Any]) -> str:
-        """Return how good the predictions are for a table that has the target, in words.
+    def coefficients(self) -> tuple[Floats, Floats]:
+        """Return weights, (features, outputs), and intercepts of a linear model, in the table's own units.
+
+        A prediction, or the logit of a class, is the intercept and the sum of each number times its weight, and of
+        the weights of the texts that are there. The features are as :attr:`Columns.features_named` has them.
+        """
+        (weights,), (biases,) = self.network.params
+        weights = weights.astype(np.float64) * self.target.scale
+        intercepts = biases.astype(np.float64) * self.target.scale + self.target.center
+        scaling, k = self.columns.scaling, len(self.columns.measured)
+        weights[:k] = np.where(scaling.constant[:, None], 0.0, weights[:k] / scaling.scale[:, None])
+        return weights, intercepts - scaling.center @ weights[:k]
+
+    def score(self, table: Table, predictions: NDArray[Any]) -> tuple[str, float]:
+        """Return how good the predictions are for a table that has the target: accuracy or RMSE, and how much.
 
         Raises TableError for a target that is missing or of another kind.
         """
-        name, rows = self.target.name, f"over {len(table)} rows"
+        name = self.target.name
         if missing := table.missing([name], [name] * (self.target.numbers is None)):
             raise TableError(said_missing(table, missing, "leave these rows out"))
         if self.target.numbers is None:
-            return f"accuracy {np.mean(table.codes(name, self.target.classes) == predictions):.4f} {rows}"
+            return "accuracy", float(np.mean(table.codes(name, self.target.classes) == predictions))
         (truth,) = (values.to_numpy() for values in table.numbers({name: self.target.numbers}))
         with np.errstate(over="ignore", invalid="ignore"):
-            error = np.sqrt(np.mean((predictions - truth) ** 2))
-        return f"RMSE {error:.6g} {rows}"
+            return "RMSE", float(np.sqrt(np.mean((predictions - truth) ** 2)))
 
     def _features(self, table: Table) -> NDArray[Any]:
         return self.columns.features(table).astype(self.network.dtype, copy=False)
@@ -152,6 +170,7 @@ class TableModel:
             "network": self.network.config,
             "columns": self.columns.to_metadata(),
             "target": {**asdict(self.target), "classes": list(self.target.classes)},
+            "training": dict(self.training),
         }
         save(path, self.network.params, metadata=metadata)
 
@@ -190,4 +209,4 @@ class TableModel:
             raise ValueError("expected a network that fits the columns and the target, got another")
         if not all(np.isfinite(array).all() for array in flatten(params)):
             raise ValueError("expected finite weights, got others")
-        return cls(from_config(config, params), columns, what)
+        return cls(from_config(config, params), columns, what, metadata["training"])

@@ -4,6 +4,7 @@ import io
 import math
 import os
 import stat
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 SHOWN: Final = 10
 """How many columns an error lists."""
 
+STDIN: Final = "standard input"
+
 
 @dataclass(frozen=True)
 class _Column:
@@ -35,7 +38,7 @@ class _Column:
 
 
 class Table:
-    """The columns of a file or a pipe: CSV with a header line, packed or not, or Parquet.
+    """The columns of a file, a pipe or, ``"-"``, standard input: CSV with a header line, packed or not, or Parquet.
 
     ``columns`` are their names, stripped of white space; ``len`` is the number of rows below the header; ``found``
     tells how the file is written, where that had to be found out.
@@ -47,7 +50,7 @@ class Table:
     def __init__(self, path: str | Path, dialect: Dialect | None = None) -> None:
         need_polars()
         dialect = dialect or Dialect()
-        self.path = path
+        self.path = path = STDIN if str(path) == "-" else path
         self.separator, self.decimal = ",", dialect.decimal
         self.found: tuple[str, ...] = ()
         self._quoted = False
@@ -267,6 +270,9 @@ def _opened(path: str | Path) -> tuple[bytes | None, bytes, bytes]:
     The content is None where polars can be given the name, which spares a copy. It cannot that of a pipe, which can
     be read once alone, nor one that is not in UTF-8, of which it knows nothing.
     """
+    if path == STDIN:
+        content = sys.stdin.buffer.read()
+        return content, content[:SAMPLE], content[-4:]
     with Path(path).open("rb") as file:
         regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         if regular and str(path).encode(errors="ignore") == os.fsencode(path):

@@ -4,9 +4,11 @@ In go a function that gives loss and gradient, parameters, data and an optimizer
 place, and out comes a ``History``. Start reading at ``fit`` in ``fit.py``, which checks what it is given, then
 ``loop.py``, the loop over epochs and batches; ``run.py`` is where a run stands, ``resume.py`` how it goes to a
 checkpoint and comes back; ``team.py`` says what is otherwise where several processes train together.
+``descent.py`` is for functions without data.
 """
 
 from .batches import minibatches
+from .descent import OptimizeResult, minimize
 from .divergence import DivergenceError
 from .fit import fit
 from .history import History
@@ -21,7 +23,7 @@ from .team import Callback as Callback
 from .team import Team as Team
 from .team import ValueAndGrad as ValueAndGrad
 
-__all__ = ["DivergenceError", "History", "fit", "minibatches"]
+__all__ = ["DivergenceError", "History", "OptimizeResult", "fit", "minibatches", "minimize"]
 
 for _name in __all__:  # what users see in tracebacks and pickles
     globals()[_name].__module__ = "gdcore"

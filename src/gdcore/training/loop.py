@@ -128,18 +128,18 @@ class Loop:
             self.run.history.stopped = "patience"
 
 
-def checked_pair(returned: Any) -> tuple[Any, Any]:
-    """Return a loss and its gradients; raise TypeError for anything else."""
+def checked_pair(returned: Any, name: str = "value_and_grad") -> tuple[Any, Any]:
+    """Return a loss and its gradients, which ``name`` returned; raise TypeError for anything else."""
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         got = f"{len(returned)} items" if isinstance(returned, tuple | list) else type(returned).__name__
-        raise TypeError(f"value_and_grad: expected to return a loss and its gradients, got {got}")
+        raise TypeError(f"{name}: expected to return a loss and its gradients, got {got}")
     return returned[0], returned[1]
 
 
-def checked_loss(value: Any) -> float:
-    """Return a loss as a float; raise TypeError unless it is a real number."""
+def checked_loss(value: Any, name: str = "value_and_grad") -> float:
+    """Return a loss, which ``name`` returned, as a float; raise TypeError unless it is a real number."""
     real = isinstance(value, numbers.Real) or (is_array(value) and value.ndim == 0 and value.dtype.kind in "fiu")
     if not real or isinstance(value, bool | np.bool_):
         got = f"{value.dtype} {value.shape}" if is_array(value) else type(value).__name__
-        raise TypeError(f"value_and_grad: expected a loss that is one real number, got {got}")
+        raise TypeError(f"{name}: expected a loss that is one real number, got {got}")
     return float(value)
