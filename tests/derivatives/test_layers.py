@@ -2,6 +2,7 @@
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -131,12 +132,18 @@ def test_threads_that_ask_for_a_layer_at_once_get_it():
 
     def f(p):
         s = p["x"] @ p["w"] + p["b"]
-        with ThreadPoolExecutor(8) as pool:
-            for value in pool.map(lambda _: s.value, range(8)):
-                np.testing.assert_array_equal(value, expected)
+        start = Barrier(4)
+
+        def value(_):
+            start.wait()
+            return s.value.copy()
+
+        with ThreadPoolExecutor(4) as pool:
+            for got in pool.map(value, range(4)):
+                np.testing.assert_array_equal(got, expected)
         return np.sum(s)
 
-    for _ in range(5):
+    for _ in range(20):
         gd.grad(f)(params)
 
 
