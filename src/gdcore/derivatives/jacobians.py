@@ -202,7 +202,7 @@ def hessian(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) ->
     def differentiated(*args: P.args, **kwargs: P.kwargs) -> Any:
         params, _ = choose(f, places, args, kwargs)
         leaves = flatten(params)
-        if any(np.result_type(real(leaf)).kind == "c" for leaf in leaves):
+        if any(np.asarray(real(leaf)).dtype.char in "FD" for leaf in leaves):
             raise TypeError(
                 f"{name}: expected real parameters for a Hessian, got complex ones; gd.hvp takes them, and so does "
                 f"a function of their real and imaginary parts"
