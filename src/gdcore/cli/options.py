@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
-from .. import schedules
-from ..models import ACTIVATIONS, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS
+from ..models import ACTIVATIONS, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SCHEDULES
 from ..rules import CHECKS
 from ..tables import is_format
 from . import texts
@@ -25,25 +24,6 @@ def _dates(text: str) -> tuple[tuple[str, str | None], ...]:
         found.append((name.strip(), format_ or None))
     return tuple(found)
 
-
-def _warmup_cosine(lr: float, steps: int) -> Callable[[int], float]:
-    rise = max(1, steps // 20)
-    pieces = {0: schedules.warmup(lr, rise, lr / rise)}
-    return schedules.join(pieces | {rise: schedules.cosine(lr, steps - rise)} if steps > rise else pieces)
-
-
-SCHEDULES: Final[dict[str, tuple[Callable[[float, int], Callable[[int], float]] | None, str]]] = {
-    "constant": (None, "the same rate throughout"),
-    "step": (lambda lr, steps: schedules.step(lr, max(1, -(-steps // 3)), 0.1), "a tenth of it after each third"),
-    "exponential": (
-        lambda lr, steps: schedules.exponential(lr, 0.01, steps),
-        "falls evenly to a hundredth of it",
-    ),
-    "cosine": (schedules.cosine, "half a cosine, down to 0"),
-    "warmup-cosine": (_warmup_cosine, "up in the first twentieth, then as cosine"),
-    "one-cycle": (lambda lr, steps: schedules.one_cycle(lr, max(4, steps)), "up from a 25th of it, then down to 0"),
-}
-"""Each makes a schedule of the rate and of the number of steps in the run; and how the help describes it."""
 
 RATES: Final = ", ".join(f"{name} {lr:g}" for name, (_, lr) in OPTIMIZERS.items())
 COURSES: Final = "; ".join(f"{name}: {said}" for name, (_, said) in SCHEDULES.items())

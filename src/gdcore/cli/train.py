@@ -8,13 +8,13 @@ from typing import Any, Final, NamedTuple
 
 from ..checkpoints import CheckpointError
 from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
-from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
+from ..models import OPTIMIZERS, SCHEDULES, constant_error, default_epochs, least_squares
 from ..tables import Dialect, Table, TableModel
 from ..training import DivergenceError, History, OtherRunError, ScheduleError, fit
 from . import example
 from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
 from .judgement import Judgement, judged
-from .options import SCHEDULES, Options, add_arguments, flag_of
+from .options import Options, add_arguments, flag_of
 from .outputs import check_plot, check_saved
 from .problem import Problem, posed
 from .report import (
