@@ -42,9 +42,9 @@ def expected_to_fail(estimator):
 @parametrize_with_checks(
     [
         gd.GDRegressor(epochs=200),
-        gd.GDClassifier(epochs=200),
+        gd.GDClassifier(lr=0.02, epochs=200),
         gd.GDRegressor(hidden=(16,), epochs=200),
-        gd.GDClassifier(hidden=(16,), activation="tanh", epochs=200),
+        gd.GDClassifier(hidden=(16,), activation="tanh", lr=0.02, epochs=200),
         gd.GDRegressor(hidden=(16,), epochs=100, patience=20),
     ],
     expected_failed_checks=expected_to_fail,

@@ -136,6 +136,22 @@ class Options:
         shown="UTF-8 or 16, else cp1252",
         metavar="NAME",
     )
+    weights: str | None = flag(
+        None,
+        str.strip,
+        TABLE,
+        "the column of what each row weighs, numbers >= 0; it is no feature",
+        shown="all alike",
+        metavar="COLUMN",
+    )
+    class_weight: str | tuple[tuple[str, float], ...] | None = flag(
+        None,
+        texts.class_weights,
+        TABLE,
+        'what the rows of each class weigh, as in "a=1,b=2"; balanced lets all classes weigh alike',
+        shown="1",
+        metavar="KIND=WEIGHT,...",
+    )
     validation: float = flag(
         0.2, texts.part, TABLE, "part of the rows held out, of each class alike, in [0, 1)", metavar="PART"
     )

@@ -199,13 +199,13 @@ class TableRun:
         return self.options.epochs or default_epochs(len(self.problem.data[0]), self.options.batch_size)
 
     def _measure(self) -> Measure:
-        target, y = self.problem.model.target, self.problem.data[1]
+        target = self.problem.model.target
         columns: Titles
         if target.classes:
             columns, error = CLASSIFICATION, ("cross_entropy", "loss")
         else:
             columns, error = REGRESSION, ("rmse", "RMSE")
-        constant, said = constant_error(y, classes=bool(target.classes))
+        constant, said = constant_error(*self.problem.data[1:], classes=bool(target.classes))
         if self.problem.validation is None:
             columns = tuple((key, title) for key, title in columns if not key.startswith("validation_"))
         if self.options.schedule != "constant":
@@ -311,9 +311,10 @@ class TableRun:
         """Return how good the model is for the rows held out, or, without, for those trained on."""
         problem = self.problem
         held = problem.validation is not None
-        x, y = problem.data if problem.validation is None else problem.validation
+        x, y, *weights = problem.data if problem.validation is None else problem.validation
         target, network = problem.model.target, problem.model.network
-        return judged(network.outputs(network.params, x), y, target.scale, target.classes, held=held)
+        out = network.outputs(network.params, x)
+        return judged(out, y, target.scale, target.classes, *weights, held=held)
 
     def _tested(self) -> Tested | None:
         """Return how good the model is for the rows of ``--test``."""

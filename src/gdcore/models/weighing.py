@@ -57,10 +57,10 @@ def of_mean_one(weights: Array) -> Array | None:
     return scaled
 
 
-def check_sum(name: str, weights: Array, of: str = "sample") -> None:
-    """Raise ValueError unless weights are >= 0 and not all 0."""
+def check_sum(name: str, weights: Array, of: str = "sample", *, first: int = 0) -> None:
+    """Raise ValueError unless weights are >= 0 and not all 0; those of ``of`` are counted from ``first``."""
     if not (weights >= 0).all():
         index = int(np.argmin(weights >= 0))
-        raise ValueError(f"{name}: expected numbers >= 0, got {weights[index]} for {of} {index}")
+        raise ValueError(f"{name}: expected numbers >= 0, got {weights[index]} for {of} {index + first}")
     if not weights.any():
         raise ValueError(f"{name}: expected a weight > 0, got zeros alone")
