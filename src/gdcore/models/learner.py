@@ -19,7 +19,7 @@ from sklearn.utils.validation import (  # type: ignore[import-not-found,import-u
 from .. import metrics
 from ..arguments import Array, checked_int, checked_number
 from ..stepping import Optimizer
-from ..training import Record, fit
+from ..training import History, Record, fit
 from .choices import default_epochs, optimizer_of, schedule_of
 from .holdout import held_out
 from .networks import MLP, Network, from_config
@@ -221,11 +221,10 @@ class Learner(BaseEstimator):  # type: ignore[misc]
             max_norm=self.max_norm,
             progress=bool(self.verbose),
         )
-        earlier: list[Record] = self.history_.records if hasattr(self, "history_") else []
-        for record in history.records:
-            record["epoch"] += len(earlier)
-        history.records[:0] = earlier
-        self.history_, self.model_, self._going = history, model, going
+        told: History = self.__dict__.setdefault("history_", History([]))
+        told.records += [{**record, "epoch": len(told) + 1} for record in history.records]
+        told.stopped = history.stopped
+        self.model_, self._going = model, going
 
     def _let_out(self, shortcomings: Sequence[str] = ()) -> None:
         """Raise KeyboardInterrupt, now that the estimator is whole, if Ctrl-C has ended the training; else warn."""
