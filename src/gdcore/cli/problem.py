@@ -43,8 +43,8 @@ class Problem:
     source: str
     """What the rows are from."""
     model: TableModel
-    data: tuple[Floats, NDArray[Any], *tuple[Floats, ...]]
-    validation: tuple[Floats, NDArray[Any], *tuple[Floats, ...]] | None
+    data: tuple[NDArray[Any], ...]
+    validation: tuple[NDArray[Any], ...] | None
     rng: np.random.Generator
     said: tuple[str, ...]
     """What was made of the table, in lines."""
@@ -127,7 +127,7 @@ def _wishes(options: Options, table: Table) -> Wishes:
         other = [name for name in asked[flag] or () if name not in usable]
         if other:
             raise CommandError(f"{flag}: expected columns among --features, got {listed(other)}", USAGE)
-    exclude = (*options.exclude, *asked["--weights"])
+    exclude = options.exclude if options.weights is None else (*options.exclude, options.weights)
     return Wishes(options.target, options.task, options.features, exclude, options.categorical, dict(options.dates))
 
 

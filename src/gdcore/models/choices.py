@@ -35,7 +35,7 @@ SCHEDULES: Final[dict[str, tuple[Callable[[float, int], Callable[[int], float]] 
 """Each makes a schedule of the rate and of the number of steps in the run; and how the help describes it."""
 
 
-def optimizer_of(asked: Any, lr: float | None, groups: Any, **decays: float) -> Optimizer:
+def optimizer_of(asked: Any, lr: float | None, groups: Any, **decays: Any) -> Optimizer:
     """Return an optimizer of ``groups``: by its name, of a class, or by a function that makes one.
 
     ``lr`` None is the rate by default of the rule. A class or function has its own defaults where ``decays`` are 0.

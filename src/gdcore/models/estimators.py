@@ -200,6 +200,8 @@ class GDClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
     array(['low', 'high'], dtype='<U4')
     """
 
+    classes_: Array
+
     def __init__(
         self,
         hidden: "int | Sequence[int]" = (),

@@ -1,14 +1,11 @@
 """Samples in rows that are mostly zeros: SciPy's sparse matrices, without SciPy unless somebody has brought one."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..arguments import Array
-
-if TYPE_CHECKING:
-    from .networks import Network
 
 
 def is_sparse(x: Any) -> bool:
@@ -26,7 +23,7 @@ def product(x: Any, w: Array, out: Array) -> Array:
 class ByNumber:
     """A network whose samples are told by their numbers in ``x``, (n, features) by rows: a batch takes its own."""
 
-    def __init__(self, network: "Network", x: Any) -> None:
+    def __init__(self, network: Any, x: Any) -> None:
         self.network = network
         self.x = x
         self.numbers = np.arange(x.shape[0])
