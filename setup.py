@@ -39,6 +39,8 @@ else:
     # The last two change no result; they let the compiler vectorise square roots and branches.
     exact += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
     compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *exact]
+if kind == "release" and sys.platform.startswith("linux"):
+    link_args.append("-s")  # symbols, which are two thirds of a module
 if kind == "sanitize":
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     compile_args += sanitizers
@@ -49,7 +51,9 @@ baseline: list[str] = []
 modules: dict[str, list[str]] = {name: [] for name in (*kernels, "derivatives.nets._door")}
 modules |= {
     f"engine._{name}": []
-    for name in ("cpu", "pool", "coefficients", "plan", "norm", "rows", "stages", "update", "engine")
+    for name in (
+        *("cpu", "pool", "coefficients", "plan", "halves", "norm", "rows", "stages", "update", "engine", "exported"),
+    )
 }
 modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
@@ -58,10 +62,11 @@ if platform.machine() in {"x86_64", "AMD64"} and not universal:
     if sys.platform == "win32":
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
     else:
-        # 256 bits: the 512-bit divider and square root are slower per element (docs/performance.md).
         newer = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256"]}
         baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
     modules |= {f"{module}_{level}": flags for module in kernels for level, flags in newer.items()}
+    if sys.platform != "win32":  # which width of vectors is faster is measured where it runs
+        modules["_kernels_v4_512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
 
 extensions = [
     Extension(

@@ -281,7 +281,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     gates = config.stash[GATES]
     if gates:
         terminalreporter.section(
-            "derivatives and training: medians of alternating rounds, 1 thread; a ratio is gdcore's over theirs"
+            "derivatives, training, steps: medians of alternating rounds, 1 thread; a ratio is gdcore's over theirs"
         )
         write_table(terminalreporter, GATES_HEADER, gates)
     ranks = config.stash[RANKS]

@@ -72,6 +72,83 @@ def test_a_step_by_rows_equals_the_reference_on_these_rows_bit_for_bit(rule, opt
                     assert_same_bits(np.ravel(slot), np.ravel(slots[i][name]), f"{name} {i} with {asked}")
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rule", "options"), VARIANTS)
+def test_an_update_of_rows_is_that_of_these_rows_taken_out_and_put_back(rule, options, dtype):
+    rng = np.random.default_rng(4)
+    given = {**settings(rule, options), "weight_decay": 0.1}
+    tables = new_tables(dtype, rng)
+    slots = [make_slots(rule, options, w.shape, dtype) for w in tables]
+    others, other_slots = [w.copy() for w in tables], [{n: s.copy() for n, s in own.items()} for own in slots]
+    third, third_slots = [w.copy() for w in tables], [{n: s.copy() for n, s in own.items()} for own in slots]
+    for t in range(1, 4):
+        for i in range(len(tables)):
+            rows = new_rows(tables[i], rng)
+            at, g = gathered(rows)
+            call(gd.updates, rule, t, tables[i], rows.values, slots[i], {**given, "rows": rows.index})
+            call(gd.reference, rule, t, others[i], rows.values, other_slots[i], {**given, "rows": rows.index})
+            part, parts = third[i][at], {name: slot[at] for name, slot in third_slots[i].items()}
+            call(gd.updates, rule, t, part, g, parts, given)
+            third[i][at] = part
+            for name, slot in parts.items():
+                third_slots[i][name][at] = slot
+    for i, ours in enumerate(tables):
+        for twin, twin_slots in ((others, other_slots), (third, third_slots)):
+            assert_same_bits(np.ravel(ours), np.ravel(twin[i]), f"param {i}")
+            for name, slot in slots[i].items():
+                assert_same_bits(np.ravel(slot), np.ravel(twin_slots[i][name]), f"{name} {i}")
+
+
+def test_an_update_of_rows_is_the_step_of_an_optimizer_by_rows():
+    rng = np.random.default_rng(5)
+    w, m, v = rng.standard_normal((30, 4)), np.zeros((30, 4)), np.zeros((30, 4))
+    table = w.copy()
+    opt = gd.Adam(table, lr=0.1, l2=0.5)
+    for t in range(1, 5):
+        rows = new_rows(w, rng)
+        gd.updates.adam(w, rows.values, m, v, t=t, lr=0.1, l2=0.5, rows=rows.index)
+        opt.step(rows)
+    assert_same_bits(w.ravel(), table.ravel(), "param")
+    assert_same_bits(v.ravel(), opt.state["param"]["v"].ravel(), "v")
+
+
+def test_an_update_of_rows_reads_a_gradient_of_any_strides_and_may_have_no_rows():
+    w = np.zeros((4, 2))
+    gd.updates.sgd(w, np.arange(12.0).reshape(2, 6).T[::3], lr=1.0, rows=[3, 1])
+    assert w.tolist() == [[0, 0], [-3, -9], [0, 0], [0, -6]]
+    gd.updates.sgd(w, np.empty((0, 2)), lr=1.0, rows=[])
+    gd.updates.sgd(np.empty((0, 2)), np.empty((0, 2)), lr=1.0, rows=[])
+    gd.updates.decay(w, lr=1.0, weight_decay=1.0, rows=np.array([3, 3], np.uint8))
+    assert w.tolist() == [[0, 0], [-3, -9], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "grad", "error", "said"),
+    [
+        ([0.5], np.ones((1, 2)), TypeError, r"rows: expected integers of shape \(n,\), got float64 \(1,\)"),
+        (1, np.ones((1, 2)), TypeError, r"rows: expected integers of shape \(n,\), got int64 \(\)"),
+        ([True, False, True], np.ones((2, 2)), TypeError, "rows: expected integers"),
+        ([-1], np.ones((1, 2)), ValueError, r"rows: expected rows in \[0, 3\), got -1"),
+        ([3], np.ones((1, 2)), ValueError, r"rows: expected rows in \[0, 3\), got 3"),
+        ([1], np.ones((3, 2)), ValueError, r"grad: expected float64 \(1, 2\), got float64 \(3, 2\)"),
+        ([1], np.ones((1, 2), np.float32), TypeError, r"grad: expected float64 \(1, 2\), got float32"),
+        ([1], [[1.0, 1.0]], TypeError, r"grad: expected float64 \(1, 2\), got list"),
+    ],
+)
+def test_rows_that_do_not_fit_an_update_are_refused_before_any_write(rows, grad, error, said):
+    w = np.ones((3, 2))
+    with pytest.raises(error, match=said):
+        gd.updates.sgd(w, grad, lr=1.0, rows=rows)
+    with pytest.raises(ValueError, match="rows: expected None, as a 0-d parameter has no rows"):
+        gd.updates.decay(np.ones(()), lr=1.0, weight_decay=1.0, rows=[0])
+    m = np.ones((2, 2))
+    with pytest.raises(ValueError, match=r"v: expected float64 \(3, 2\), got float64 \(2, 2\)"):
+        gd.updates.momentum(w, np.ones((1, 2)), m, lr=1.0, rows=[1])
+    with pytest.raises(ValueError, match="v: expected memory of its own"):
+        gd.updates.momentum(w, np.ones((1, 2)), w, lr=1.0, rows=[1])
+    assert w.min() == m.min() == 1
+
+
 @every_make
 def test_a_step_by_all_rows_is_the_dense_step_whatever_the_threads(make):
     before = gd.get_num_threads()

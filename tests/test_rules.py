@@ -136,7 +136,7 @@ def test_rule_has_a_kernel_a_reference_and_an_update_of_one_signature(rule):
 
 
 def test_no_kernel_is_without_a_rule():
-    assert _plan.kernel_names() == [*rules.RULES, "stream", *stages.STAGES, *stages.LOOKS]
+    assert _plan.kernel_names() == [*rules.RULES, "stream", *stages.STAGES, *stages.CONVERSIONS, *stages.LOOKS]
 
 
 @pytest.mark.parametrize("rule", [rule for rule in TABLE if rule.has_gradient], ids=lambda rule: rule.name)

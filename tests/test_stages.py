@@ -99,6 +99,20 @@ def test_a_large_step_of_many_threads_and_arrays_equals_its_stages(make):
         gd.set_num_threads(before)
 
 
+@pytest.mark.parametrize("asked", [{}, {"scale": 0.5, "zero": True}], ids=["plain", "stages"])
+def test_a_step_out_of_the_caches_leaves_the_bits_of_steps_within(asked):
+    """Of its pieces some are driven the one way and some the other, and the first ones half and half."""
+    rng = np.random.default_rng(9)
+    w, g = rng.standard_normal((2, 300_001)).astype(np.float32)
+    params, grads = ([part.copy() for part in np.array_split(whole, 7)] for whole in (w, g))
+    for param, grad in zip([w, *params], [g, *grads], strict=True):
+        opt = gd.Adam(param, average=0.5 if asked else None)
+        for _ in range(2):
+            opt.step(grad, **asked)
+            grad[...] += 1
+    assert_same_bits(w, np.concatenate(params), "param")
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_stages_equal_their_twins_on_special_values(dtype):
     info = np.finfo(dtype)
@@ -113,6 +127,27 @@ def test_stages_equal_their_twins_on_special_values(dtype):
         passed = gd.reference.clip(passed, asked["max_value"]) if "max_value" in asked else passed
         gd.reference.sgd(theirs, passed, lr=1.0)
         assert_same_bits(ours, theirs, str(asked))
+
+
+@pytest.mark.parametrize("limit", [1e-5, 1e-20, 1e-37])
+@pytest.mark.parametrize(("dtype", "size"), [(np.float32, 1e30), (np.float32, 1e37), (np.float64, 1e307)])
+def test_a_factor_below_the_normal_numbers_costs_no_digit(dtype, size, limit):
+    given = np.array([3.0, -2.0, 1.5, 0.0] * 20, dtype) * dtype(size)
+    limit = limit if dtype is np.float32 else limit * 1e-260  # over the norm, below what the dtype can hold
+    norm = gd.reference.norm([given])
+    w, v = np.zeros_like(given), np.zeros_like(given)
+    assert gd.SGD(w, lr=1.0).step(given, max_norm=limit) == norm
+    np.testing.assert_allclose(-w, given.astype(np.float64) / norm * limit, rtol=4 * np.finfo(dtype).eps)
+    (clipped,), _ = gd.clip_by_global_norm([given], limit)
+    assert_same_bits(0 - w, clipped, "clipped")
+    assert_same_bits(clipped, gd.reference.scale(given, limit, norm), "reference")
+    out = given.copy()
+    gd.clip_by_global_norm({"w": out}, limit, out={"w": out})
+    assert_same_bits(out, clipped, "in place")
+    if dtype is np.float64:
+        return  # a scale that it cannot hold cannot be given
+    gd.SGD(v, lr=1.0).step(given, scale=limit / size)
+    np.testing.assert_allclose(-v, given.astype(np.float64) / size * limit, rtol=4 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -9,13 +9,14 @@ from .optimizers import *
 from .optimizers import __all__ as _optimizers
 
 # What a step does not need is imported at its first use, so that importing gdcore takes little longer than NumPy.
-_MODULES = ("distributed", "metrics", "models", "reference", "schedules", "updates")
+_MODULES = ("distributed", "kernels", "metrics", "models", "reference", "schedules", "scipy", "updates")
 _NAMES = {
     "checkpoints": "Checkpoint CheckpointError load save",
     "clipping": "clip_by_global_norm clip_by_value",
-    "derivatives": "check_grads conv2d dense dropout embedding gate gelu grad hessian hvp jacobian layer_norm "
-    "log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax softmax_cross_entropy softplus "
-    "squared_error stop_gradient tanh value_and_grad",
+    "derivatives": "check_grads conv2d dense dropout elementwise_grad embedding flatten gate gelu grad hessian hvp "
+    "jacobian jvp layer_norm log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax "
+    "softmax_cross_entropy softplus squared_error stop_gradient tanh value_and_grad value_and_grads vjp",
+    "halves": "bfloat16",
     "rows": "Rows",
     "training": "DivergenceError History OptimizeResult fit minibatches minimize",
 }
@@ -27,10 +28,11 @@ __all__ = ["get_num_threads", "set_num_threads", "show_config", *_optimizers, *_
 _LATE |= {"GDClassifier": "models", "GDRegressor": "models"}
 
 if TYPE_CHECKING:  # the same names, as type checkers find them; a test compares
-    from . import distributed, metrics, models, reference, schedules, updates
+    from . import distributed, kernels, metrics, models, reference, schedules, scipy, updates
     from .checkpoints import *
     from .clipping import *
     from .derivatives import *
+    from .halves import *
     from .models import GDClassifier as GDClassifier
     from .models import GDRegressor as GDRegressor
     from .rows import *

@@ -6,6 +6,8 @@ Every operation is written out in the order in which NumPy would do it, so that 
 from cpython.pycapsule cimport PyCapsule_New
 
 from gdcore._arithmetic cimport denominator, floating, flush, maximum, penalise
+from gdcore._halves cimport narrow_bfloat16, narrow_float16, recall_bfloat16, recall_float16
+from gdcore._halves cimport widen_bfloat16, widen_float16
 from gdcore._table cimport Kernel
 
 cdef extern from *:
@@ -279,64 +281,64 @@ cdef void average(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
         a[i] = flush(a[i] + gain * (w[i] - a[i]))
 
 
-cdef void zero(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
-    # grad[n] is written.
-    cdef floating* grad = <floating*> x[1]
-    cdef Py_ssize_t i
-    for i in range(n):
-        grad[i] = 0
-
-
-# What is found of gradients before a step: x[0] is one double, x[1] the gradient, x[2] one double or NULL.
+# What is found of gradients before a step: x[0] is one double, x[1] the gradient, which c[0] multiplies first, x[2]
+# one double or NULL.
 
 cdef inline double squared(floating a, double divisor, bint divided) noexcept nogil:
     cdef double d = a / divisor if divided else a
     return d * d
 
 
-cdef inline double sum_block(const floating* a, double divisor, bint divided, Py_ssize_t n) noexcept nogil:
+cdef inline double sum_block(
+    const floating* a, floating scale, double divisor, bint divided, Py_ssize_t n
+) noexcept nogil:
     # Eight lanes that have names, as the compiler makes vectors of these and leaves an array of them in memory.
     cdef double a0 = 0, a1 = 0, a2 = 0, a3 = 0, a4 = 0, a5 = 0, a6 = 0, a7 = 0, total
     cdef Py_ssize_t i, whole = n - n % 8
     for i in range(0, whole, 8):
-        a0 += squared(a[i], divisor, divided)
-        a1 += squared(a[i + 1], divisor, divided)
-        a2 += squared(a[i + 2], divisor, divided)
-        a3 += squared(a[i + 3], divisor, divided)
-        a4 += squared(a[i + 4], divisor, divided)
-        a5 += squared(a[i + 5], divisor, divided)
-        a6 += squared(a[i + 6], divisor, divided)
-        a7 += squared(a[i + 7], divisor, divided)
+        a0 += squared(scale * a[i], divisor, divided)
+        a1 += squared(scale * a[i + 1], divisor, divided)
+        a2 += squared(scale * a[i + 2], divisor, divided)
+        a3 += squared(scale * a[i + 3], divisor, divided)
+        a4 += squared(scale * a[i + 4], divisor, divided)
+        a5 += squared(scale * a[i + 5], divisor, divided)
+        a6 += squared(scale * a[i + 6], divisor, divided)
+        a7 += squared(scale * a[i + 7], divisor, divided)
     total = ((a0 + a1) + (a2 + a3)) + ((a4 + a5) + (a6 + a7))
     for i in range(whole, n):
-        total += squared(a[i], divisor, divided)
+        total += squared(scale * a[i], divisor, divided)
     return total
 
 
-cdef double sum_of_squares(const floating* a, double divisor, bint divided, Py_ssize_t n) noexcept nogil:
+cdef double sum_of_squares(
+    const floating* a, floating scale, double divisor, bint divided, Py_ssize_t n
+) noexcept nogil:
     # In double, pairwise, in the order of np.add.reduce: blocks of at most 128, halves of whole lanes.
     cdef Py_ssize_t half = n // 2 - n // 2 % 8
     if n > 128:
-        return sum_of_squares(a, divisor, divided, half) + sum_of_squares(a + half, divisor, divided, n - half)
-    return sum_block(a, divisor, True, n) if divided else sum_block(a, 1, False, n)
+        return sum_of_squares(a, scale, divisor, divided, half) + sum_of_squares(
+            a + half, scale, divisor, divided, n - half
+        )
+    return sum_block(a, scale, divisor, True, n) if divided else sum_block(a, scale, 1, False, n)
 
 
 cdef void squares(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     # The sum of the squares, of the quotients by x[2] if it is there.
     cdef const double* divisor = <const double*> x[2]
     (<double*> x[0])[0] = sum_of_squares(
-        <const floating*> x[1], 1 if divisor == NULL else divisor[0], divisor != NULL, n
+        <const floating*> x[1], c[0], 1 if divisor == NULL else divisor[0], divisor != NULL, n
     )
 
 
 cdef void largest(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
     # The largest magnitude; NaN wins.
     cdef const floating* a = <const floating*> x[1]
-    cdef floating found = 0, nan = 0
+    cdef floating scale = c[0], found = 0, nan = 0, g
     cdef Py_ssize_t i
     for i in range(n):
-        found = a[i] if a[i] > found else (-a[i] if -a[i] > found else found)
-        nan += 0 if a[i] == a[i] else a[i]
+        g = scale * a[i]
+        found = g if g > found else (-g if -g > found else found)
+        nan += 0 if g == g else g
     (<double*> x[0])[0] = found + nan
 
 
@@ -354,7 +356,12 @@ cdef Kernel* kernels = [
     Kernel("scale", scale[float], scale[double]),
     Kernel("clip", clip[float], clip[double]),
     Kernel("average", average[float], average[double]),
-    Kernel("zero", zero[float], zero[double]),
+    Kernel("widen_float16", widen_float16, NULL),
+    Kernel("widen_bfloat16", widen_bfloat16, NULL),
+    Kernel("recall_float16", recall_float16, NULL),
+    Kernel("recall_bfloat16", recall_bfloat16, NULL),
+    Kernel("narrow_float16", narrow_float16, NULL),
+    Kernel("narrow_bfloat16", narrow_bfloat16, NULL),
     Kernel("squares", squares[float], squares[double]),
     Kernel("largest", largest[float], largest[double]),
     Kernel(NULL, NULL, NULL),

@@ -3,12 +3,16 @@
 import math
 import numbers
 import operator
-from typing import Any, TypeGuard
+from typing import Any, Final, TypeGuard
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 Array = np.ndarray[Any, Any]
 """An array of any shape and dtype."""
+
+BFLOAT16: Final = np.dtype([("bfloat16", np.uint16)])
+"""The dtype of bits that ``gd.bfloat16`` has marked."""
 
 
 def checked_int(name: str, value: Any, least: int) -> int:
@@ -77,7 +81,8 @@ def describe(value: Any) -> str:
     if not (is_array(value) or issubclass(type(value), np.generic)):
         return type(value).__name__
     plain = issubclass(type(value), np.generic) or type(value) is np.ndarray
-    return f"{'' if plain else f'{type(value).__name__} of '}{value.dtype} {value.shape}"
+    dtype = "bfloat16" if value.dtype == BFLOAT16 else value.dtype
+    return f"{'' if plain else f'{type(value).__name__} of '}{dtype} {value.shape}"
 
 
 def is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
@@ -89,3 +94,22 @@ def check_callable(name: str, value: object, *, optional: bool = False) -> None:
     """Raise TypeError unless a value can be called, or, with ``optional``, is None."""
     if not (callable(value) or (optional and value is None)):
         raise TypeError(f"{name}: expected a callable{' or None' if optional else ''}, got {type(value).__name__}")
+
+
+def is_complex(value: object) -> TypeGuard[Array]:
+    """Return whether a value is an array of complex64 or complex128, and no masked one."""
+    return is_array(value) and value.dtype.char in "FD" and not isinstance(value, np.ma.MaskedArray)
+
+
+def as_pairs(value: Any) -> Any:
+    """Return an array of complex numbers as a view of pairs of reals, of shape (..., 2); all else as it is."""
+    if not is_complex(value):
+        return value
+    real = np.asarray(value).real
+    return as_strided(real, (*real.shape, 2), (*real.strides, real.itemsize))
+
+
+def as_complex(pairs: Array) -> Array:
+    """Return a copy of pairs of reals, of shape (..., 2), as complex numbers."""
+    numbers = np.array(pairs, order="C")
+    return numbers.view(np.result_type(numbers, 1j)).reshape(pairs.shape[:-1])

@@ -13,9 +13,9 @@ class SGD(Optimizer):
     """Gradient descent: ``w = w - lr * g``.
 
     Arguments:
-        params: an array of float32 or float64, nested dicts, lists and tuples of such arrays, or groups: a list
-            of dicts ``{"params": tree, "lr": ..., ...}`` whose hyperparameters replace those given beside them.
-            The arrays are stepped in place. Contiguous ones are fastest; any strides work.
+        params: an array of floats or complex numbers, nested dicts, lists and tuples of such arrays, or groups: a
+            list of dicts ``{"params": tree, "lr": ..., ...}`` whose hyperparameters replace those given beside
+            them. The arrays are stepped in place. Contiguous ones are fastest; any strides work.
         lr: learning rate, >= 0.
         weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.
         l2: coupled penalty, >= 0: ``l2 / 2 * ||w||^2`` is added to the loss, so ``g = g + l2 * w``. For SGD alone
@@ -23,11 +23,14 @@ class SGD(Optimizer):
         average: in [0, 1): keep an exponential moving average of the weights, in the same pass, that
             ``averages()`` returns: ``a = a + (1 - average) * (w - a)``, from the first weights on. None: keep none.
         average_corrected: average the weights after steps alone, with the bias of the beginning taken out.
+        master: step parameters of float16 and bfloat16 too: each has a float32 master as a slot, which is stepped
+            and rounded to the parameter, to nearest even. It takes over what is written to the parameter.
         memory: a function of a number of bytes that returns a writeable buffer for the state, such as a mapped
             file. It is set to 0. None: ordinary memory.
 
     Raises TypeError or ValueError for a hyperparameter out of its range, and for a parameter that is no writeable,
-    aligned array of float32 or float64 in native byte order or that overlaps another.
+    aligned array of float32, float64, complex64 or complex128 (with ``master`` also of half precision) in native
+    byte order or that overlaps another.
 
     >>> import numpy as np, gdcore as gd
     >>> w = np.array([1.0, 2.0])

@@ -4,17 +4,21 @@ Each function has a namesake in :mod:`gdcore.updates`, which is made from its si
 behind, in float32 and in float64. Read here what a rule does; call :mod:`gdcore.updates` to have it done fast.
 Hyperparameters are checked alike, arrays are not.
 
+With ``rows`` these rows along axis 0 alone are stepped, and ``grad`` is of them: ``_by_rows`` has it for all rules.
+
 Slots hold no subnormal numbers: what is smaller than the smallest normal number of the dtype becomes 0.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from functools import wraps
+from inspect import signature
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
-from .arguments import Array
+from .arguments import BFLOAT16, Array, as_complex, as_pairs, is_array, is_complex
+from .halves import bits_of, half_of
 from .rules import ADAGRAD, ADAM, DECAY, LION, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
 
 P = ParamSpec("P")
@@ -22,12 +26,14 @@ T = TypeVar("T")
 
 
 def _ieee(function: Callable[P, T]) -> Callable[P, T]:
-    """Let overflow and NaN pass in silence, as they do in compiled code."""
+    """Let overflow and NaN pass in silence, as in compiled code, and take complex arrays as pairs of reals."""
 
     @wraps(function)
     def quiet(*args: P.args, **kwargs: P.kwargs) -> T:
         with np.errstate(all="ignore"):
-            return function(*args, **kwargs)
+            made: Any = function(*map(as_pairs, args), **{name: as_pairs(value) for name, value in kwargs.items()})
+            whole: Any = as_complex(made) if is_array(made) and any(map(is_complex, args)) else made
+        return whole  # type: ignore[no-any-return]
 
     return quiet
 
@@ -40,6 +46,34 @@ def _flushed(x: Array) -> Any:
     return np.where(np.abs(x) < np.finfo(x.dtype).tiny, x.dtype.type(0), x)
 
 
+def _by_rows(rule: Callable[P, None]) -> Callable[P, None]:
+    """Let a rule step the ``rows`` of its arrays alone, as if they were all: taken out, stepped and put back.
+
+    ``grad`` is the gradient of each of the rows; those that are named more than once are summed in their order.
+    """
+
+    @wraps(rule)
+    def stepped(*args: P.args, **kwargs: P.kwargs) -> None:
+        rows: Any = kwargs.pop("rows", None)
+        if rows is None:
+            rule(*args, **kwargs)
+            return
+        rows = np.asarray(rows, np.intp)
+        each, first = np.unique(rows, return_index=True)
+        given = signature(rule).bind(*args, **kwargs).arguments
+        whole = {name: x for name, x in given.items() if name != "grad" and isinstance(x, np.ndarray)}
+        part: dict[str, Any] = {name: array[each] for name, array in whole.items()}
+        if "grad" in given:
+            again = np.delete(np.arange(len(rows)), first)
+            part["grad"] = given["grad"][first]
+            np.add.at(part["grad"], np.searchsorted(each, rows[again]), given["grad"][again])
+        rule(**{**given, **part})  # type: ignore[call-arg]
+        for name, array in whole.items():
+            array[each] = part[name]
+
+    return stepped
+
+
 def _penalised(grad: Array, l2: Any, w: Array) -> Any:
     return grad + l2 * w if l2 != 0 else grad
 
@@ -49,7 +83,8 @@ def _denominator(variance: Any, eps: Any, eps_root: Any) -> Any:
 
 
 @_ieee
-def decay(param: Array, *, lr: float, weight_decay: float) -> None:
+@_by_rows
+def decay(param: Array, *, lr: float, weight_decay: float, rows: Array | None = None) -> None:
     """Decoupled weight decay alone: ``w = (1 - lr * weight_decay) * w``."""
     w = param
     (decay,) = DECAY.rounded(w.dtype, 1, lr, weight_decay)
@@ -57,7 +92,16 @@ def decay(param: Array, *, lr: float, weight_decay: float) -> None:
 
 
 @_ieee
-def sgd(param: Array, grad: Array, *, lr: float, weight_decay: float = 0.0, l2: float = 0.0) -> None:
+@_by_rows
+def sgd(
+    param: Array,
+    grad: Array,
+    *,
+    lr: float,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+    rows: Array | None = None,
+) -> None:
     """Gradient descent: ``w = w - lr * g``."""
     w = param
     decay, l2, lr = SGD.rounded(w.dtype, 1, lr, weight_decay, l2)
@@ -66,6 +110,7 @@ def sgd(param: Array, grad: Array, *, lr: float, weight_decay: float = 0.0, l2: 
 
 
 @_ieee
+@_by_rows
 def momentum(
     param: Array,
     grad: Array,
@@ -77,6 +122,7 @@ def momentum(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Momentum: ``v = beta * v + (1 - dampening) * g``, ``w = w - lr * v``."""
     w = param
@@ -88,6 +134,7 @@ def momentum(
 
 
 @_ieee
+@_by_rows
 def rmsprop(
     param: Array,
     grad: Array,
@@ -102,6 +149,7 @@ def rmsprop(
     buf: Array | None = None,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """RMSProp: ``s = beta * s + (1 - beta) * g^2``, ``w = w - lr * g / (sqrt(s + eps_root) + eps)``.
 
@@ -126,6 +174,7 @@ def rmsprop(
 
 
 @_ieee
+@_by_rows
 def adam(
     param: Array,
     grad: Array,
@@ -141,6 +190,7 @@ def adam(
     vmax: Array | None = None,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Adam: ``m = b1 * m + (1 - b1) * g``, ``v = b2 * v + (1 - b2) * g^2``, bias-corrected.
 
@@ -164,6 +214,7 @@ def adam(
 
 
 @_ieee
+@_by_rows
 def adagrad(
     param: Array,
     grad: Array,
@@ -174,6 +225,7 @@ def adagrad(
     eps_root: float = 0.0,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Adagrad: ``s = s + g^2``, ``w = w - lr * g / (sqrt(s + eps_root) + eps)``."""
     w = param
@@ -184,6 +236,7 @@ def adagrad(
 
 
 @_ieee
+@_by_rows
 def nadam(
     param: Array,
     grad: Array,
@@ -198,6 +251,7 @@ def nadam(
     momentum_decay: float = 4e-3,
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """NAdam: ``m`` and ``v`` as for :func:`adam`, and a step that looks ahead, with a momentum that rises.
 
@@ -216,6 +270,7 @@ def nadam(
 
 
 @_ieee
+@_by_rows
 def lion(
     param: Array,
     grad: Array,
@@ -225,6 +280,7 @@ def lion(
     betas: tuple[float, float] = (0.9, 0.99),
     weight_decay: float = 0.0,
     l2: float = 0.0,
+    rows: Array | None = None,
 ) -> None:
     """Lion: ``w = w - lr * sign(b1 * m + (1 - b1) * g)``, then ``m = b2 * m + (1 - b2) * g``; ``sign(0) = 0``."""
     w = param
@@ -238,9 +294,24 @@ def lion(
 
 
 @_ieee
-def scale(grad: Array, factor: float) -> Array:
-    """Return ``factor * g``, the factor rounded once."""
-    return np.asarray(grad.dtype.type(factor) * grad)
+def scale(grad: Array, factor: float, divisor: float = 1.0) -> Array:
+    """Return ``factor / divisor * g``, the factor rounded once.
+
+    Where it is below the normal numbers of the dtype, ``g`` is multiplied by both of its :func:`factors`.
+    """
+    first, second = map(grad.dtype.type, factors(grad.dtype, factor, divisor))
+    return np.asarray(first * grad if second == 1 else second * (first * grad))
+
+
+def factors(dtype: Any, factor: float, divisor: float) -> tuple[float, float]:
+    """Return two numbers whose product is ``factor / divisor``: that and 1, or where it is small, a power of 2.
+
+    A number below the normal ones of the dtype has few digits, or is 0, where its product with ``g`` need not be.
+    """
+    whole, power = factor / divisor, np.finfo(dtype).minexp
+    if factor == 0 or abs(whole) >= math.ldexp(1.0, power):
+        return whole, 1.0
+    return math.ldexp(factor, -(power // 2)) / math.ldexp(divisor, power // 2), math.ldexp(1.0, power)
 
 
 @_ieee
@@ -262,6 +333,54 @@ def zero(grad: Array) -> None:
     grad[...] = 0
 
 
+def widen(half: Array) -> Array:
+    """Return float16 or bfloat16 as float32: exactly, NaN with its payload."""
+    bits = bits_of(half).astype(np.uint32)
+    if half_of(half.dtype) == "bfloat16":
+        return np.asarray(bits << 16).view(np.float32)  # the front half of a float32
+    size = (bits & 0x7FFF) << 13
+    small = _bits(_float(size + (113 << 23)) - np.float32(2.0**-14))  # without a leading 1
+    usual = size + (112 << 23)  # by which the exponents differ
+    size = np.where(size < 1 << 23, small, np.where(size < 31 << 23, usual, usual + (112 << 23)))
+    return _float(size | (bits & 0x8000) << 16)
+
+
+@_ieee
+def narrow(values: Array, dtype: Any = BFLOAT16) -> Array:
+    """Return float32 as ``dtype``, float16 or bfloat16: rounded to nearest, ties to even, what is too large to inf.
+
+    NaN stays NaN: in float16 with the front of its payload, as in NumPy; in bfloat16 the quiet one of its sign, as
+    in ml_dtypes. The default is what :func:`gdcore.bfloat16` marks.
+    """
+    bits = _bits(np.asarray(values, np.float32))
+    size = bits & 0x7FFFFFFF
+    if half_of(np.dtype(dtype)) == "bfloat16":
+        halves = np.where(size > 255 << 23, bits & 0x80000000 | 0x7FC00000, bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    else:
+        small = _bits(_float(size) + np.float32(0.5)) - (
+            126 << 23
+        )  # beside 0.5 last bits are those of small halves
+        usual = (size + (size >> 13 & 1) + 0xFFF - (112 << 23)) >> 13
+        payload = size >> 13 & 0x3FF
+        large = np.where(size > 255 << 23, 0x7C00 | payload + (payload == 0), 0x7C00)
+        halves = np.where(size < 113 << 23, small, np.where(size < 143 << 23, usual, large)) | bits >> 16 & 0x8000
+    return np.asarray(halves).astype(np.uint16, order="K").view(dtype)
+
+
+def recall(master: Array, param: Array) -> None:
+    """Take over what was written to a parameter in half precision since its float32 master was rounded to it."""
+    m, w = master, param
+    m[...] = np.where(bits_of(narrow(m, w.dtype)) == bits_of(w), m, widen(w))
+
+
+def _bits(x: Any) -> Array:
+    return np.asarray(x, np.float32).view(np.uint32)
+
+
+def _float(bits: Any) -> Array:
+    return np.asarray(bits, np.uint32).view(np.float32)
+
+
 @_ieee
 def norm(grads: Sequence[Array]) -> float:
     """Return the root of the sum of all squares, worked out in double.
@@ -270,6 +389,7 @@ def norm(grads: Sequence[Array]) -> float:
     in that order alone, else C order). Within a part sums are pairwise; the sums of parts are added in their order,
     and then those of arrays. Where squares are out of range, ``g`` is divided by its largest magnitude before.
     """
+    grads = [as_pairs(grad) for grad in grads]
     squares = _sum_of_squares(grads, 1.0)
     if 1e-280 < squares < math.inf:
         return math.sqrt(squares)

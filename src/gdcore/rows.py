@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import Array, checked_int, describe
+from .halves import half_of
 
 __all__ = ["Rows"]
 
@@ -18,7 +19,7 @@ class Rows:
 
     Arguments:
         index: integers in ``[0, length)`` of shape (n,): which rows along axis 0, in any order.
-        values: float32 or float64 of shape (n, ...): the gradient of each.
+        values: float32, float64, half precision or complex numbers, of shape (n, ...): the gradient of each.
         length: how many rows the whole array has, an int >= 0.
 
     Raises TypeError or ValueError for anything else.
@@ -38,38 +39,49 @@ class Rows:
     length: int
 
     def __init__(self, index: Any, values: Any, length: int) -> None:
-        self.index, self.values, self.length = (
-            np.asarray(index),
-            np.asarray(values),
-            checked_int("length", length, 0),
-        )
-        if self.index.size == 0 and self.index.ndim == 1:
-            self.index = self.index.astype(np.int64)  # of an empty list
+        self.index, self.values, self.length = as_index(index), np.asarray(values), checked_int("length", length, 0)
         self.check("")
 
     def check(self, where: str) -> None:
         """Raise TypeError or ValueError, with ``where`` before it, unless all of it is as it has to be."""
         index, values = self.index, self.values
-        if index.ndim != 1 or index.dtype.kind not in "iu":
-            raise TypeError(f"{where}index: expected integers of shape (n,), got {describe(index)}")
-        if values.dtype.type not in (np.float32, np.float64) or not values.dtype.isnative:
+        check_index(f"{where}index", index, self.length)
+        known = values.dtype.char in "fdFD" and values.dtype.isnative
+        if not known and half_of(values.dtype) is None:
             raise TypeError(f"{where}values: expected float32 or float64, got {describe(values)}")
         if values.ndim == 0 or len(values) != len(index):
             raise ValueError(f"{where}values: expected {len(index)} rows as in the index, got {describe(values)}")
-        if index.size and not (index.min() >= 0 and index.max() < self.length):
-            wrong = index[(index < 0) | (index >= self.length)][0]
-            raise ValueError(f"{where}index: expected rows in [0, {self.length}), got {wrong}")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """Return the whole gradient, with its zeros."""
         if copy is False:
             raise ValueError("copy: expected None or True, as the whole gradient is made anew, got False")
-        whole = np.zeros((self.length, *self.values.shape[1:]), self.values.dtype)
-        np.add.at(whole, self.index, self.values)
+        values = self.values
+        if half_of(values.dtype):
+            from .reference import widen  # noqa: PLC0415
+
+            values = widen(values)
+        whole = np.zeros((self.length, *values.shape[1:]), values.dtype)
+        np.add.at(whole, self.index, values)
         return whole if dtype is None else whole.astype(dtype)
 
     def __repr__(self) -> str:
         return f"Rows({len(self.index)} of {self.length}, {describe(self.values)})"
+
+
+def as_index(rows: Any) -> Array:
+    """Return an array of what names rows; an empty list has the dtype of an index."""
+    index = np.asarray(rows)
+    return index.astype(np.int64) if index.shape == (0,) and index.dtype == np.float64 else index
+
+
+def check_index(name: str, index: Array, length: int) -> None:
+    """Raise TypeError or ValueError unless ``index`` names rows of an array that has ``length`` of them."""
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise TypeError(f"{name}: expected integers of shape (n,), got {describe(index)}")
+    if index.size and not (index.min() >= 0 and index.max() < length):
+        wrong = index[(index < 0) | (index >= length)][0]
+        raise ValueError(f"{name}: expected rows in [0, {length}), got {wrong}")
 
 
 for _name in __all__:  # what users see in tracebacks and pickles

@@ -12,14 +12,19 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from .arguments import checked_number, flag, real_number
+from .halves import HALF_DTYPES
 from .powers import one_minus_power
 from .rules import ROUNDING
 
 BEFORE: Final = True
 AFTER: Final = False
 
-STAGES: Final = {"scale": BEFORE, "clip": BEFORE, "average": AFTER, "zero": AFTER}
-"""The stages, and whether they are for the gradient before the rule, or come after it."""
+STAGES: Final = {"scale": BEFORE, "clip": BEFORE, "average": AFTER}
+"""The stages, and whether they are for the gradient before the rule, or come after it. Zero needs no loop."""
+
+CONVERSIONS: Final = tuple(f"{what}_{half}" for what in ("widen", "recall", "narrow") for half in HALF_DTYPES)
+"""What a step does with half precision: before all stages a gradient is made float32; before the rule the float32
+master of a parameter takes over what was written to that; after all stages it is rounded to the parameter."""
 
 LOOKS: Final = ("squares", "largest")
 """What is found of all gradients before a step."""

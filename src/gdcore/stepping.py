@@ -9,15 +9,17 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 
 from . import rules
-from .arguments import is_array
-from .engine import Engine, check_among
+from .arguments import as_pairs, flag, is_array
+from .engine import Engine, check_among, narrowed
 from .groups import Group, Tree, split
+from .halves import half_of, stepped_dtype
+from .pairs import Pairs
 from .stages import Average, checked_average
 from .trees import Structure, flatten, rebuild
 
 MAX_STEPS = 2**63 - 1
 
-OWN = frozenset({"_engine", "_grouped", "_groups", "_members", "_state", "_structure"})
+OWN = frozenset({"_engine", "_grouped", "_groups", "_master", "_members", "_pairs", "_state", "_structure"})
 """The attributes of every optimizer."""
 
 
@@ -26,6 +28,7 @@ class Kept(TypedDict, total=False):
 
     average: float | None
     average_corrected: bool
+    master: bool
     memory: Callable[[int], Any] | None
 
 
@@ -40,6 +43,7 @@ class Optimizer:
         *,
         average: float | None = None,
         average_corrected: bool = False,
+        master: bool = False,
         memory: Callable[[int], Any] | None = None,
         **values: Any,
     ) -> None:
@@ -47,6 +51,7 @@ class Optimizer:
             if name not in self.rule.hyperparameters:
                 raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}")
         kept = checked_average(average, average_corrected)
+        self._master = flag("master", master)
         given, self._grouped = split(params, self.rule)
         grouped = self._grouped
         tree = [group["params"] for group in given] if grouped else params
@@ -60,9 +65,10 @@ class Optimizer:
                 raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
             leaves += arrays
             members += [index] * len(arrays)
-            dtypes = {getattr(array, "dtype", None) for array in arrays}
+            dtypes = {stepped_dtype(getattr(as_pairs(array), "dtype", None)) for array in arrays}
             groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes, kept))
-        self._engine = Engine(self._structure, tree, leaves, members, groups, memory)
+        self._pairs = pairs = Pairs(self._structure, tree, leaves)
+        self._engine = Engine(self._structure, pairs.tree, pairs.leaves, members, groups, memory, self._master)
         self._groups, self._members = tuple(groups), members
         self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
 
@@ -79,9 +85,10 @@ class Optimizer:
         """Update the parameters in place: step ``t + 1``, all of it in one pass over memory.
 
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
-        shape and dtype of its parameter, may have any strides, and is only read. None skips the parameter: it and
-        its state stay as they are, while ``t`` counts on for all: what is stepped array by array, as gradients
-        arrive, wants one optimizer an array.
+        shape and dtype of its parameter, may have any strides, and is only read; where the parameter is stepped in
+        float32 it may be of float16 or bfloat16. Complex parameters are stepped as pairs of reals, along
+        ``dL/dx + i dL/dy``, as torch does. None skips the parameter: it and its state stay as they are, while ``t``
+        counts on for all: what is stepped array by array, as gradients arrive, wants one optimizer an array.
 
         Arguments:
             grads: the gradients.
@@ -103,6 +110,7 @@ class Optimizer:
         ``zero``, for gradients that are read-only or overlap; FloatingPointError for a norm that is not finite,
         without ``skip_nonfinite``.
         """
+        grads = self._pairs.of(grads) if self._pairs.any else grads
         return self._engine.step(grads, scale, max_norm, max_value, skip_nonfinite, zero)
 
     @property
@@ -118,27 +126,27 @@ class Optimizer:
     def averages(self) -> Tree:
         """Return copies of the averages of the weights: a tree like the parameters (with groups: a list of trees).
 
+        Those of parameters in half precision are of their masters, in float32.
+
         Raises ValueError for an optimizer without ``average``.
         """
         tree = [group.params for group in self._groups] if self._grouped else self._groups[0].params
-        return rebuild(tree, iter([array.copy() for array in self._averages()]))
+        return rebuild(tree, iter(self._pairs.back(self._averages())))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """Within ``with opt.averaged():`` the parameters are their averages; afterwards they are what they were.
 
+        Parameters in half precision are the averages rounded to it.
+
         A step within is a RuntimeError; ValueError for an optimizer without ``average``.
         """
-        averages, params, engine = self._averages(), self._engine.params, self._engine
-        before = [param.copy() for param in params]
+        averages, engine = self._averages(), self._engine
         engine.away += 1
         try:
-            for param, array in zip(params, averages, strict=True):
-                param[...] = array
-            yield
+            with replaced(engine.params, averages):
+                yield
         finally:
-            for param, array in zip(params, before, strict=True):
-                param[...] = array
             engine.away -= 1
 
     def _averages(self) -> list[np.ndarray[Any, Any]]:
@@ -180,7 +188,10 @@ class Optimizer:
 
     @property
     def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
-        """The state arrays by parameter name and slot; views of what the next step reads and writes."""
+        """The state arrays by parameter name and slot; views of what the next step reads and writes.
+
+        Those of a complex parameter are of pairs of reals, of shape (..., 2).
+        """
         if self._state is None:
             slots = (MappingProxyType(slots) for slots in self._engine.slots)
             self._state = MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))
@@ -275,7 +286,7 @@ class Optimizer:
         # Copying and pickling make the parameters anew too; those copied beside the optimizer stay shared with it.
         groups = [dict(group) for group in self._groups]
         params = groups if self._grouped else groups[0]["params"]
-        values = {name: groups[0][name] for name in self.rule.hyperparameters}
+        values = {name: groups[0][name] for name in self.rule.hyperparameters} | {"master": self._master}
         if self.average is not None:
             values |= {"average": self.average.decay, "average_corrected": self.average.corrected}
         added = {name: value for name, value in vars(self).items() if name not in OWN}  # by a subclass
@@ -291,6 +302,22 @@ def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_d
     Optimizer.__init__(optimizer, params, **values)
     optimizer.load_state_dict(state_dict)
     return optimizer
+
+
+@contextmanager
+def replaced(params: Sequence[Any], others: Sequence[Any]) -> Iterator[None]:
+    """Within it ``params`` have the values of ``others``, rounded where they are halves; afterwards their own."""
+    before = [param.copy() for param in params]
+    try:
+        for param, array in zip(params, others, strict=True):
+            if half_of(param.dtype):
+                narrowed(param, array)
+            else:
+                param[...] = array
+        yield
+    finally:
+        for param, array in zip(params, before, strict=True):
+            param[...] = array
 
 
 def expect_keys(place: str, mapping: Any, keys: Sequence[str]) -> None:

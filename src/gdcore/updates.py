@@ -2,8 +2,14 @@
 
 Each makes one step in place and returns None. ``param`` and the slots are writeable arrays of float32 or float64
 of one shape and dtype; ``grad`` is another such array, which is only read. Any strides work. Slots start at 0.
-Hyperparameters mean what they mean for the optimizer of that name. :mod:`gdcore.reference` has the same functions
-in plain NumPy: they leave the same bits.
+Complex arrays are taken as pairs of reals, of shape (..., 2), which their slots may be too.
+Hyperparameters mean what they mean for the optimizer of that name.
+
+With ``rows``, integers of shape (n,), these rows along axis 0 alone are stepped, as if the arrays were they.
+``grad`` is then the gradient of each, of shape (n, ...), and rows that are named more than once are summed in their
+order, as those of :class:`gdcore.Rows`. (``adam(w[rows], ...)`` would step a copy.)
+
+:mod:`gdcore.reference` has the same functions in plain NumPy: they leave the same bits.
 
 Raises TypeError or ValueError, before anything is written, for a hyperparameter out of its range, for arrays that
 differ in shape or dtype or are read-only, and for arrays that overlap.
@@ -16,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import reference, rules
-from .engine import update
+from .arguments import as_pairs, is_complex
+from .engine import check_like, update
 
 
 def _namesake(rule: rules.Rule) -> Callable[..., None]:
@@ -33,7 +40,7 @@ def _namesake(rule: rules.Rule) -> Callable[..., None]:
     # A call of its own signature, so that Python itself refuses other arguments, as it does for the reference.
     source = (
         f"def {rule.name}({head}):\n"
-        f"    step(rule, {t}, ({', '.join(values)},), ({', '.join(names)},), ({', '.join(arrays)},))"
+        f"    step(rule, {t}, ({', '.join(values)},), ({', '.join(names)},), ({', '.join(arrays)},), rows)"
     )
     scope: dict[str, Any] = {"__name__": __name__, "rule": rule, "step": _step}
     exec(source, scope)
@@ -44,21 +51,30 @@ def _namesake(rule: rules.Rule) -> Callable[..., None]:
 
 
 def _step(
-    rule: rules.Rule, t: int, values: tuple[Any, ...], names: tuple[str | None, ...], arrays: tuple[Any, ...]
+    rule: rules.Rule,
+    t: int,
+    values: tuple[Any, ...],
+    names: tuple[str | None, ...],
+    arrays: tuple[Any, ...],
+    rows: Any,
 ) -> None:
     if isinstance(t, bool) or not isinstance(t, int | np.integer):
         raise TypeError(f"t: expected an integer >= 1, got {t!r}")
     if t < 1:
         raise ValueError(f"t: expected an integer >= 1, got {t}")
     given = dict(zip(rule.hyperparameters, values, strict=True))
+    # NumPy's own reductions return scalars for 0-d arrays.
+    if rule.has_gradient and issubclass(type(arrays[1]), np.inexact):
+        arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
+    if is_complex(arrays[0]):
+        if rule.has_gradient and rows is None:
+            check_like("grad", arrays[1], arrays[0])
+        arrays = tuple(map(as_pairs, arrays))
     ordered = rule.check(given, (getattr(arrays[0], "dtype", None),))
     for (slot, asks), array in zip(rule.slots.items(), arrays[2:], strict=False):
         if asks is not None:
             rules.check_slot(slot, array, asks, given[asks])
-    # NumPy's own reductions return scalars for 0-d arrays.
-    if rule.has_gradient and issubclass(type(arrays[1]), np.floating):
-        arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
-    update(rule.name, rule.coefficients(int(t), *ordered), names, arrays)
+    update(rule.name, rule.coefficients(int(t), *ordered), names, arrays, rows)
 
 
 if TYPE_CHECKING:  # the same signatures

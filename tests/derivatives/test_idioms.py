@@ -171,3 +171,16 @@ def test_sparse_matrices_are_not_multiplied_element_by_element():
     for X in (sparse.csr_array(A), sparse.csr_matrix(A)):
         with pytest.raises(TypeError, match=r"expected a dense array.*X @ w is differentiated by w"):
             gd.grad(lambda x, m=X: (x * m).sum())(x3)
+
+
+def test_what_is_made_whole_numbers_or_truth_values_is_a_constant():
+    x = np.array([1.5, 2.0, 0.5])
+    for made in (
+        lambda x: x.astype(int),
+        lambda x: np.int64(x),  # noqa: PLW0108  # for the traced value to meet it
+        lambda x: np.asarray(x, np.int32),
+        lambda x: x.astype(bool),
+    ):
+        whole = made(x)
+        np.testing.assert_array_equal(gd.grad(lambda x, made=made: np.sum(x * made(x)))(x), whole)
+    np.testing.assert_array_equal(gd.grad(lambda x: x[np.int64(x[1])])(x), [0, 0, 1])

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 
 import gdcore as gd
+from gdcore import scipy
+from gdcore.derivatives._gate import REAL
 from gdcore.derivatives.gates import registry
 from gdcore.derivatives.gates.table import CONSTANTS, PLAIN, TABLE
 from gdcore.derivatives.refusals import name_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "differentiated.md"
 GATES = Path(registry.__file__).parent
+SPECIAL = GATES.parent / "special"
 
 HEAD = """# What is differentiated
 
@@ -34,28 +37,46 @@ def listed(functions):
 
 
 def conventions():
-    for path in sorted(GATES.glob("*.py")):
+    for path in [*sorted(GATES.glob("*.py")), *sorted(SPECIAL.glob("*.py"))]:
         said = ast.get_docstring(ast.parse(path.read_text())) or ""
         first, _, more = said.partition("\n\n")
-        if path.stem in {"__init__", "registry", "table"} or not more:
+        if path.stem in {"__init__", "registry", "table", "rows"} or not more:
             continue
         yield f"- {' '.join(first.split())} {' '.join(more.split())}"
 
 
+def scipys():
+    for name in scipy.__all__:
+        module = getattr(scipy, name)
+        yield f"- `gd.scipy.{name}`: " + ", ".join(f"`{function}`" for function in module.__all__)
+    yield ""
+
+
 def page():
     functions = [row.function for row in TABLE] + list(registry.ALIASES)
-    ours = [f for f in functions if name_of(f).startswith("gd.")]
+    ours = [f for f in functions if name_of(f).startswith("gd.") and not name_of(f).startswith("gd.scipy.")]
+    special = [f for f in functions + CONSTANTS if name_of(f).startswith("scipy.")]
+    constants = [f for f in CONSTANTS if not name_of(f).startswith("scipy.")]
     linalg = [f for f in functions if name_of(f).startswith("np.linalg.")]
-    others = [f for f in functions if f not in ours + linalg and name_of(f).startswith("np.")]
+    fourier = [f for f in functions if name_of(f).startswith("np.fft.")]
+    others = [f for f in functions if f not in ours + linalg + fourier and name_of(f).startswith("np.")]
+    reals = [row.function for row in TABLE if row.domain == REAL]
     return "\n".join([
-        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## gdcore\n", listed(ours),
-        "## Constants\n", "Their derivative is 0, where there is one.\n", listed(CONSTANTS),
+        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## np.fft\n", listed(fourier),
+        "## gdcore\n", listed(ours),
+        "## scipy.special\n", "SciPy's own ufuncs, wherever they are called.\n",
+        listed(special).replace("scipy.special.", ""),
+        "## gd.scipy\n", "Under SciPy's names; [scipy.md](scipy.md) says how.\n", *scipys(),
+        "## Of real numbers alone\n",
+        "The others take complex numbers too. These refuse them where they would be wrong.\n", listed(reals),
+        "## Constants\n", "Their derivative is 0, where there is one.\n", listed(constants),
         "## What gives no floats\n", "These take traced values and give plain ones.\n", listed(PLAIN),
         "## Conventions\n", *conventions(), "",
     ])  # fmt: skip
 
 
 def test_the_page_is_that_of_the_table():
+    pytest.importorskip("scipy")
     assert PAGE.read_text() == page(), "write it anew: python tests/derivatives/test_page.py"
 
 
@@ -65,4 +86,6 @@ def test_the_error_of_a_missing_gate_names_the_page():
 
 
 if __name__ == "__main__":
+    import conftest  # noqa: F401  # it reads SciPy's rows
+
     PAGE.write_text(page())

@@ -1,5 +1,6 @@
 """One registry of gates: what it owns is refused or replaced everywhere, and a user's own gates take part."""
 
+import math
 import subprocess
 import sys
 
@@ -170,14 +171,85 @@ def test_wrong_gradients_of_a_list(restored):
         gd.grad(lambda x: np.column_stack(tup=[x, x]).sum())(x3)
 
 
-def test_a_function_of_several_outputs_says_what_to_do(restored):
-    gd.gate(np.linalg.eigh, lambda ans, a: lambda g: g, replace=True)
-    with pytest.raises(TypeError, match="got EighResult; a gate gives one array: make one of a function that"):
-        gd.grad(lambda a: np.sum(np.linalg.eigh(a)[0]))(np.eye(2))
-    lowest = gd.gate(
-        lambda a: np.linalg.eigh(a)[0][0], lambda ans, a: lambda g: g * np.outer(*[np.linalg.eigh(a)[1][:, 0]] * 2)
-    )
-    gd.check_grads(lambda a: lowest(a + a.T), np.array([[1.0, 0.2], [0.1, 3.0]]), order=1)
+def _pull_eigh(ans, a):
+    w, v = ans
+    apart = np.where(np.eye(len(w)), 1, w - w[:, None])
+
+    def pull(g):
+        gw, gv = g
+        return v @ np.where(np.eye(len(w)), np.diag(gw), v.T @ gv / apart) @ v.T
+
+    return pull
+
+
+def test_a_function_of_several_outputs_can_be_given_a_gate(restored):
+    gd.gate(np.linalg.eigh, _pull_eigh, replace=True)
+
+    def f(a):
+        found = np.linalg.eigh(a + a.T)
+        assert type(found) is type(np.linalg.eigh(np.eye(2)))
+        return found.eigenvalues * np.sum(found.eigenvectors**4, 0)
+
+    a = np.array([[1.0, 0.2, 0.3], [0.1, 3.0, -0.5], [0.4, 0.2, 7.0]])
+    gd.check_grads(f, a, order=1)
+    assert gd.jacobian(f)(a).shape == (3, 3, 3)
+
+
+def test_the_outputs_of_a_users_gate_may_be_a_tree_of_any_shapes_and_dtypes():
+    def parts(x, scale):
+        return {"sum": float(np.sum(x) * scale), "all": [np.float32(scale) * x.astype(np.float32), x[0] * scale]}
+
+    def pull_x(ans, x, scale):
+        assert ans["sum"].dtype == np.float64
+
+        def pull(g):
+            first, row = g["all"]
+            assert (g["sum"].dtype, first.dtype, first.shape) == (np.float64, np.float32, x.shape)
+            return scale * (g["sum"] + first.astype(np.float64) + row * (np.arange(2) == 0)[:, None])
+
+        return pull
+
+    several = gd.gate(parts, pull_x, None)
+    x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    assert several(x, 2.0)["sum"] == 20
+
+    def f(x):
+        given = several(x, 2.0)
+        first, row = given["all"]
+        assert (first.dtype, row.shape) == (np.float32, (2,))
+        return given["sum"] ** 2 * np.sum(row**3) + np.sum(first.astype(np.float64) ** 2)
+
+    gd.check_grads(f, x, order=2, tol=1e-4)  # the float32 on its way
+    np.testing.assert_array_equal(gd.grad(lambda x: several(x, 2.0)["all"][1][1])(x), [[0, 2], [0, 0]])
+
+
+def test_a_gradient_may_be_filled_with_traced_values():
+    total = gd.gate(lambda x: np.log(np.sum(np.exp(x))), lambda ans, x: lambda g: np.full(3, g) * np.exp(x - ans))
+    gd.check_grads(lambda x: total(x**2), x3)
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (lambda x: (x, 3), "expected a result of float32 or float64, got int"),
+        (lambda x: (x, "done"), "expected a result of float32 or float64, got str"),
+        (lambda x: (x, np.arange(3)), r"expected a result of float32 or float64, got int64 \(3,\)"),
+    ],
+)
+def test_an_output_that_is_no_float_is_refused(result, said):
+    with pytest.raises(TypeError, match=said):
+        gd.grad(lambda x: np.sum(gd.gate(result, lambda ans, x: lambda g: g[0])(x)[0]))(x3)
+
+
+def test_what_numpy_does_not_dispatch_is_to_be_called_by_its_gate():
+    def erf(x):
+        return np.array([math.erf(y) for y in x])
+
+    gated = gd.gate(erf, lambda ans, x: lambda g: g * 2 / math.pi**0.5 * np.exp(-(x**2)))
+    gd.check_grads(gated, x3)
+    with pytest.raises(TypeError, match=r"erf: .* NumPy does not dispatch .* call what gd\.gate returned"):
+        gd.grad(lambda x: np.sum(erf(x)))(x3)
+    assert (gated.__name__, gated.__wrapped__) == ("erf", erf)
 
 
 def test_each_operator_of_traced_values_has_a_row():

@@ -1,5 +1,6 @@
 """The builds of the kernels for different CPUs: all give the same bits, and only they hold newer instructions."""
 
+import ast
 import contextlib
 import os
 import platform
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import gdcore as gd
-from gdcore.engine import variants
+from gdcore import stages
+from gdcore.engine import _plan, variants
 
 ABLE = [variant.name for variant in variants.VARIANTS if variants.obstacle(variant) is None]
 OTHERS = [name for name in ABLE if name != variants.chosen.name]
@@ -24,6 +26,9 @@ OF_KERNELS = (
     "test_rules.py::test_no_slot_ever_holds_a_subnormal_number",
     "test_properties.py::test_a_step_equals_that_on_contiguous_copies_and_writes_nothing_else",
     "test_properties.py::test_the_split_into_arrays_changes_no_bit",
+    "test_halves.py::test_every_half_is_widened_exactly",
+    "test_halves.py::test_float32_is_rounded_to_the_nearest_half_and_to_the_even_one_of_two",
+    "test_halves.py::test_a_step_of_halves_equals_its_stages_one_after_the_other_bit_for_bit",
 )
 
 
@@ -70,6 +75,19 @@ def test_a_variant_can_be_forced(name):
     assert re.search(rf"{name} +in use: forced by GDCORE_ISA\n", done.stdout), done.stderr
 
 
+def test_of_two_widths_of_vectors_each_kernel_has_one_that_it_has_measured():
+    def wide(**environment):
+        done = run("import gdcore.engine._plan as plan; print(plan.wide_kernels())", **environment)
+        assert done.returncode == 0, done.stderr
+        return ast.literal_eval(done.stdout)
+
+    every = {(rule, dtype) for rule in _plan.kernel_names() for dtype in ("float32", "float64")}
+    looks = {(rule, dtype) for rule, dtype in every if rule in stages.LOOKS}
+    assert set(wide(GDCORE_ISA="")) <= every - looks
+    for forced in {"x86-64-v4-256", "x86-64-v4-512", "x86-64-v3", "baseline"} & set(ABLE):
+        assert wide(GDCORE_ISA=forced) == []  # there is nothing to choose
+
+
 def test_the_best_variant_is_the_default():
     done = run("import gdcore; gdcore.show_config()", GDCORE_ISA="")
     assert re.search(rf"{ABLE[0]} +in use: the best that can run here\n", done.stdout), done.stderr
@@ -104,3 +122,4 @@ def test_nothing_outside_the_variants_holds_newer_instructions():
         assert not newer.search(disassembled(module)), module
     for module in kernels:
         assert newer.search(disassembled(f"{module}_v3")), module
+    assert "%zmm" in disassembled("gdcore._kernels_v4_512")

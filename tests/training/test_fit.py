@@ -164,6 +164,62 @@ def test_without_patience_the_last_parameters_stay():
     np.testing.assert_array_equal(w, seen[-1])
 
 
+def averaging(w, rate=0.9):
+    return gd.SGD(w, lr=rate, average=0.8)
+
+
+def test_with_averages_an_epoch_is_judged_by_them_and_the_callback_sees_the_weights():
+    w = np.zeros(2)
+    opt, seen = averaging(w), []
+    history = run(
+        w,
+        opt,
+        averages=True,
+        metrics={"slope": lambda w, x, y: w[0]},
+        validation=HELD,
+        callback=lambda record, w: seen.append((w.copy(), opt.averages())),
+    )
+    for record, (weights, average) in zip(history.records, seen, strict=True):
+        assert not np.allclose(weights, average)
+        assert record["slope"] == record["validation_slope"] == average[0]
+        assert record["validation_loss"] == pytest.approx(value_and_grad(average, *HELD)[0], rel=1e-13)
+    assert w.tolist() == seen[-1][0].tolist()
+    other = np.zeros(2)
+    met = run(other, averaging(other))
+    assert w.tolist() == other.tolist()
+    assert [record["loss"] for record in met.records] == [record["loss"] for record in history.records]
+
+
+@pytest.mark.parametrize("monitor", [None, "loss"])
+def test_with_averages_patience_keeps_those_of_the_best_epoch(monitor):
+    w = np.zeros(2)
+    opt, seen = averaging(w), []
+    history = run(
+        w,
+        opt,
+        averages=True,
+        epochs=40,
+        patience=3,
+        monitor=monitor,
+        validation=None if monitor else HELD,
+        schedule=lambda t: 0.9 if t < 30 else 1.2,
+        callback=lambda record, w: seen.append(opt.averages()),
+    )
+    assert history.stopped == "patience"
+    best = history.records.index(history.best)
+    assert w.tolist() == seen[best].tolist() != seen[-1].tolist()
+    data = (X, Y) if monitor else HELD
+    assert history.best[history.monitor] == pytest.approx(value_and_grad(w, *data)[0], rel=1e-12)
+
+
+def test_averages_need_an_optimizer_that_keeps_them():
+    for opt in (gd.SGD(np.zeros(2), lr=0.1), type("Own", (), {"step": lambda self, grads: None})()):
+        with pytest.raises(ValueError, match="averages: expected False with an optimizer that was made without"):
+            run(np.zeros(2), opt, averages=True)
+    with pytest.raises(TypeError, match="averages: expected True or False"):
+        run(np.zeros(2), averages=1)
+
+
 def test_larger_is_better_where_the_metric_says_so():
     w = np.zeros(2)
     values = iter([1.0, 3.0, 2.0, 2.5])
@@ -356,7 +412,7 @@ def test_underflow_in_clipping_does_not_raise():
 
 def test_what_is_clipped_is_floating():
     for bad in (np.array([3, 4]), [3.0], "g"):
-        with pytest.raises(TypeError, match="grads: expected arrays of float32 or float64, got"):
+        with pytest.raises(TypeError, match="grads: expected arrays of floats or complex numbers, got"):
             gd.clip_by_global_norm({"w": bad} if not isinstance(bad, list) else bad, 1.0)
     tree = [np.float64(3.0), None]
     assert gd.clip_by_global_norm(tree, 1.0)[0] == [1.0, None]

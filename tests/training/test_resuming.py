@@ -32,7 +32,7 @@ class Run:
     def __init__(self, kind, folder, **changed):
         self.params = {"w": np.array([0.5, -1.0]), "b": [np.array(0.25, np.float32)]}
         groups = [{"params": self.params["w"], "weight_decay": 0.1}, {"params": self.params["b"]}]
-        self.opt = kind(groups, lr=0.05)
+        self.opt = kind(groups, lr=0.05, average=0.7 if changed.get("averages") else None)
         self.rng = np.random.default_rng(5)
         self.changed = {"checkpoint": folder / "run.npz", "checkpoint_every": 0, "resume": True} | changed
 
@@ -75,6 +75,7 @@ WAYS = {
     "plain": {},
     "in order": {"shuffle": False},
     "patience": {"patience": 2, "monitor": "validation_loss"},
+    "averages": {"averages": True, "patience": 2},
     "metrics": {"metrics": {"rmse": metrics.rmse(line), "w": lambda p, *_: p["w"][0]}, "running": True},
     "schedule": {"schedule": gd.schedules.cosine(0.1, STEPS * EPOCHS), "max_norm": 0.5, "max_value": 0.4},
 }

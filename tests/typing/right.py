@@ -39,6 +39,29 @@ gd.grad(lambda v: np.sum(v**2))(x)
 gd.grad(np.sum)(x)
 gd.grad(gd.grad(lambda v: v**3))(2.0)
 gd.check_grads(loss, line, x, x, order=1)
+assert_type(gd.value_and_grad(loss, argnums=(0, -1))(line, x, x), tuple[np.floating[Any], Any])
+gd.grad(loss, 1)(line, x, x)
+gd.elementwise_grad(lambda v: np.sin(v) * v)(x)
+
+
+def loss_and_error(line: Line, x: Array) -> tuple[np.floating[Any], Array]:
+    """Return a loss, and beside it what it was made of."""
+    error = line["a"] * x + line["b"]
+    return np.mean(error**2), error
+
+
+both, grads = gd.value_and_grad(loss_and_error, has_aux=True)(line, x)
+assert_type(both, tuple[np.floating[Any], Array])
+assert_type(gd.grad(loss_and_error, has_aux=True)(line, x), tuple[Any, Array])
+assert_type(gd.hessian(loss_and_error, has_aux=True)(line, x), tuple[Any, Array])
+assert_type(gd.jacobian(loss_and_error, has_aux=True, mode="forward")(line, x), tuple[Any, Array])
+
+number, pull = gd.vjp(loss)(line, x, x, l2=0.1)
+assert_type(number, np.floating[Any])
+pull(1.0)
+assert_type(gd.jvp(loss)(line, line, x, x, l2=0.1), tuple[np.floating[Any], Any])
+vector, back = gd.flatten(line)
+assert_type(back(vector), Line)
 
 
 @gd.value_and_grad

@@ -49,9 +49,14 @@ def derivatives() -> None:
     gd.hvp(loss)(params, params)  # type: ignore[call-arg]
     gd.rematerialise(loss)(params)  # type: ignore[call-arg]
     _, _, _ = gd.value_and_grad(loss)(params, x)  # type: ignore[misc]
-    gd.value_and_grad(1.5)  # type: ignore[arg-type]
+    gd.value_and_grad(1.5)  # type: ignore[call-overload]
     gd.gate(np.spacing, 3.0)  # type: ignore[arg-type]
     gd.gate(loss, None)(params)  # type: ignore[call-arg]
+    gd.grad(loss, "x")  # type: ignore[call-overload]
+    gd.value_and_grad(loss, has_aux=True)  # type: ignore[call-overload]
+    gd.jacobian(loss, mode="fwd")  # type: ignore[call-overload]
+    gd.vjp(loss)(params)  # type: ignore[call-arg]
+    gd.jvp(loss)(params, params)  # type: ignore[call-arg]
 
 
 def training() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arguments import checked_int, describe, is_array
 from ..files import check_destination
+from ..halves import matched
 from ..stepping import Optimizer
 from ..trees import Structure
 from . import formats as containers
@@ -65,9 +66,9 @@ def save(
         metadata: None, bools, integers, floats, text, NumPy scalars and arrays, alone or in nested dicts, lists and
             tuples.
 
-    Arrays are of bool, integers, float16, float32 or float64; in a ``.npz`` also of complex numbers, of text (dtype
-    ``U``), and of either byte order. They are stored in C order. A named tuple is stored as a tuple, a subclass of
-    dict or list as a dict or list. Nothing is pickled.
+    Arrays are of bool, integers, float16, bfloat16, float32 or float64; in a ``.npz`` also of complex numbers, of
+    text (dtype ``U``), and of either byte order. They are stored in C order. A named tuple is stored as a tuple, a
+    subclass of dict or list as a dict or list. Nothing is pickled.
 
     Raises TypeError or ValueError, before anything is written, for anything else, for two arrays of one name, their
     keys joined by dots, and for more than 100 levels; OSError where the file cannot be written. The old file
@@ -108,7 +109,7 @@ def load(
             ``params``, one that steps these very arrays or some of them.
         rng: a generator with bits of the same kind; it takes the state saved.
 
-    Returns all that is in the file, in arrays of its own.
+    Returns all that is in the file, in arrays of its own; bfloat16 is marked as by :func:`gdcore.bfloat16`.
 
     Raises OSError for a file that cannot be read; :class:`CheckpointError`, a ValueError, for one that is no
     checkpoint, is damaged, or lies about its contents; TypeError or ValueError for one that does not fit what it is
@@ -202,16 +203,19 @@ def _restoring_params(params: Any, saved: Any, path: str | Path) -> list[Action]
         return []
     structure = Structure(params, "params")
     targets, sources = structure.leaves(params, "params"), structure.leaves(saved, f"{path}: params")
-    for label, target, source in zip(structure.labels, targets, sources, strict=True):
+    actions: list[Action] = []
+    for label, target, saved_leaf in zip(structure.labels, targets, sources, strict=True):
         if not is_array(target) or isinstance(target, np.ma.MaskedArray):
             raise TypeError(f"params{label}: expected a NumPy array without a mask, got {type(target).__name__}")
+        source = matched(saved_leaf, target.dtype) if is_array(saved_leaf) else saved_leaf
         if not is_array(source) or (target.dtype, target.shape) != (source.dtype, source.shape):
             raise ValueError(
                 f"params{label}: expected {describe(target)} as in the parameters, got {describe(source)} in {path}"
             )
         if not target.flags.writeable:
             raise ValueError(f"params{label}: expected a writeable array, got a read-only one")
-    return [partial(operator.setitem, target, ..., source) for target, source in zip(targets, sources, strict=True)]
+        actions.append(partial(operator.setitem, target, ..., source))
+    return actions
 
 
 def _restoring_optimizer(optimizer: Any, saved: dict[str, Any] | None, path: str | Path) -> list[Action]:

@@ -21,8 +21,8 @@ CHUNK: Final = 2**20
 """Bytes that are read at once."""
 
 
-STORABLE: Final = re.compile(r"\|[biu]1|[<>](?:[iu][248]|f[248]|c8|c16|U[1-9][0-9]{0,7})")
-"""The dtypes of a ``.npz``: those of numbers and text whose bytes mean the same on every machine."""
+STORABLE: Final = re.compile(r"\|[biu]1|[<>](?:[iu][248]|f[248]|c8|c16|U[1-9][0-9]{0,7})|\|V2")
+"""The dtypes of a ``.npz``: of numbers and text whose bytes mean the same on every machine; V2 is bfloat16."""
 
 
 class CheckpointError(ValueError):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from ..arguments import describe
+from ..arguments import BFLOAT16, describe
 from ..files import check_regular, replacing
 from ..trees import where
 from .container import CHUNK, DIGITS, FORMAT, Array, CheckpointError, Choose, Container
@@ -40,7 +40,7 @@ def write(path: str | Path, content: Any, arrays: Mapping[str, Array]) -> None:
     """
     container = container_of(path)
     for name, array in arrays.items():
-        if not container.holds(array.dtype.str):
+        if not container.holds(array.dtype.str) or (array.dtype.kind == "V" and array.dtype != BFLOAT16):
             what, _, keys = name.partition(".")
             raise TypeError(
                 f"{where(what, (keys,) if keys else ())}: expected a dtype that *{Path(path).suffix} holds, "

@@ -25,7 +25,8 @@ INDEX: Final = "checkpoint.json"
 
 def _header(spec: Spec) -> bytes:
     # numpy.lib.format writes the same, but not the same bytes in every version of NumPy.
-    text = f"{{'descr': {spec.dtype!r}, 'fortran_order': False, 'shape': {spec.shape!r}, }}"
+    descr = [("bfloat16", "<u2")] if spec.dtype == "|V2" else spec.dtype
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {spec.shape!r}, }}"
     padding = " " * (-(len(text) + 11) % 64)
     return b"\x93NUMPY\x01\x00" + (len(text + padding) + 1).to_bytes(2, "little") + f"{text}{padding}\n".encode()
 

@@ -27,6 +27,7 @@ DTYPES: Final = {
         for size in (1, 2, 4, 8)
     },
     **{f"<f{size}": f"F{8 * size}" for size in (2, 4, 8)},
+    "|V2": "BF16",
 }
 """The dtypes of a ``.safetensors``, and what that format calls them."""
 

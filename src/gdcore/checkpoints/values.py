@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ..arguments import BFLOAT16
+from ..halves import matched
 from ..trees import Path, where
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +36,7 @@ SCALARS: Final = {
 
 
 TAGS: Final[dict[str, Callable[[Any, dict[str, Array]], Any]]] = {
-    "$array": lambda name, arrays: arrays.pop(name),
+    "$array": lambda name, arrays: _known(arrays.pop(name)),
     "$tuple": lambda items, arrays: tuple(decode(item, arrays) for item in items),
     "$dict": lambda items, arrays: {key: decode(item, arrays) for key, item in items},
     "$float": lambda text, _: {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}[text],
@@ -64,6 +66,10 @@ def decode(value: Any, arrays: dict[str, Array]) -> Any:
         return {key: decode(item, arrays) for key, item in value.items()}
     ((tag, inner),) = value.items()
     return TAGS[tag](inner, arrays)
+
+
+def _known(array: Array) -> Array:
+    return array.view(BFLOAT16) if array.dtype.kind == "V" else array
 
 
 def _encoded(value: Any, what: str, path: Path, arrays: dict[str, Array]) -> Any:
@@ -117,5 +123,5 @@ def _named(array: Array, what: str, path: Path, arrays: dict[str, Array]) -> str
         raise ValueError(f"{place}: expected keys of at most {MAX_NAME} printable characters above an array")
     if name in arrays:
         raise ValueError(f"{place}: expected names of arrays that differ, got {name!r} twice")
-    arrays[name] = array
+    arrays[name] = matched(array, BFLOAT16)
     return name

@@ -26,7 +26,7 @@ cdef class Node:
     cdef public tuple links
     cdef object gradient
 
-    cdef int let_go(self) except -1
+    cpdef int let_go(self) except -1
 
 
 cdef int add(Node node, object d, bint fresh) except -1

@@ -69,6 +69,12 @@ cdef class Tape:
         """Put a node on the tape."""
         self.put(node)
 
+    def take(self):
+        """Close the tape and return its nodes, along which gradients can be carried back again and again."""
+        self.closed = True
+        nodes, self.nodes = self.nodes, []
+        return nodes
+
     def close(self):
         """Let go of everything, also where a traced value has escaped."""
         self.closed = True
@@ -90,11 +96,16 @@ cdef class Node:
         self.gate = gate
         self.links = links
 
-    cdef int let_go(self) except -1:
+    cpdef int let_go(self) except -1:
         self.a = self.b = None
         self.x = self.y = None
         self.links = ()
         return 0
+
+    @property
+    def operands(self):
+        """The nodes of the arguments that a way goes back to, None for none, and the index of a look-up or None."""
+        return self.a, self.b, self.x if self.way == INDEX else None
 
     @property
     def grad(self):

@@ -17,8 +17,9 @@ from functools import partial
 import numpy as np
 
 from .elements import array_of_elements, in_mean_of_list
+from .later import gate_read_later
 from .refusals import (
-    name_of, no_gate, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling,
+    name_of, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling,
     refuse_writing,
 )
 
@@ -78,7 +79,7 @@ cdef class Element:
 @cython.freelist(256)
 @cython.c_api_binop_methods(True)
 cdef class Traced:
-    """A value on its way through the circuit: use it as an ``ndarray`` of float32 or float64."""
+    """A value on its way through the circuit: use it as an ``ndarray`` of floats or complex numbers."""
 
     __hash__ = None  # == compares element by element
 
@@ -124,7 +125,7 @@ cdef class Traced:
     @property
     def dtype(self):
         """Its dtype."""
-        if (self.is_number or type(self.plain) is Traced) and in_mean_of_list(self):
+        if not isinstance(self.plain, cnp.ndarray) and in_mean_of_list(self):
             raise AttributeError("dtype")
         return self.get().dtype
 
@@ -134,9 +135,7 @@ cdef class Traced:
         if method == "at":
             self._refuse_writing()
         function = ufunc if method == "__call__" else getattr(ufunc, method)
-        gate = GATES.get(function)
-        if gate is None:
-            no_gate(name_of(function))
+        gate = GATES.get(function) or gate_read_later(GATES, function)
         if isinstance(gate, Element):
             if len(args) == 1:
                 return (<Element> gate).one(<Traced?> args[0])
@@ -224,13 +223,13 @@ cdef class Traced:
 
     @property
     def real(self):
-        """Itself."""
-        return self
+        """Its real part."""
+        return GATES[np.real](self)
 
     @property
     def imag(self):
-        """Zeros."""
-        return np.zeros(self.shape, self.dtype)
+        """Its imaginary part."""
+        return GATES[np.imag](self)
 
     @property
     def T(self):

@@ -6,7 +6,7 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.long cimport PyLong_AsLongAndOverflow
 from libc.math cimport isfinite
 
-from ._gate cimport Gate, highest
+from ._gate cimport Gate, admit, highest, is_complex, pull_of_complex
 from ._scalars cimport apply, cut, power
 from ._tape cimport Node, Tape
 from ._traced cimport Element, Traced, wrap, wrap_number
@@ -23,6 +23,7 @@ from .joining import array
 cnp.import_array()
 
 cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray, np_generic = np.generic
+cdef object complex128 = np.complex128
 
 cdef dict WAYS = {
     np.positive: SAME, np.negative: NEGATIVE, np.add: ADD, np.subtract: SUBTRACT, np.multiply: MULTIPLY,
@@ -71,7 +72,7 @@ cdef bint must_settle(object x) noexcept:
     cdef object kind = type(x)
     if kind is ndarray:
         return cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_OBJECT
-    return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic)))
+    return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic, complex)))
 
 
 cdef bint is_two(object y) noexcept:
@@ -145,6 +146,12 @@ cdef class Elementwise(Element):
         if self.way == SQUARE and x.node_.way == SQRT:
             return square_of_root(self.function(x.get()), x, node)
         value = x.get()
+        if is_complex(value):
+            admit(self.gate, (value,))
+            ans_ = self.function(value)
+            node.way = PULLS
+            node.links = ((x.node_, pull_of_complex(self.gate, self.gate.vjps[0](ans_, value), value.dtype)),)
+            return wrap(ans_, x.tape_, node)
         if self.gate.saving is not None:
             plain = type(value) is not Traced
             ans_, saved = self.gate.saving(value) if plain else (self.function(value), None)
@@ -165,6 +172,7 @@ cdef class Elementwise(Element):
         cdef Tape tape
         cdef Node a = None, b = None, node
         cdef object given = x
+        cdef bint real = True
         if type(x) is Traced:
             tape = (<Traced> x).tape_
             if type(y) is not Traced:
@@ -197,12 +205,19 @@ cdef class Elementwise(Element):
             y = array(y)
             if type(y) is Traced:
                 return self.two(given, y)
+        if not self.gate.domain and (is_complex(x) or is_complex(y)):
+            admit(self.gate, (x, y))
         ans = self.function(x, y)
+        if type(ans) is complex:  # of one of Python's and a float64
+            ans = complex128(ans)
         if type(ans) is not ndarray and type(ans) is not float64 or ans.dtype.char not in "fd":
             check_result(self.gate, ans)
-        if self.way == NO_WAY or (self.way == POWER and not (type(y) is float or type(y) is int)):
+            real = not is_complex(ans)
+        if not real or self.way == NO_WAY or (self.way == POWER and not (type(y) is float or type(y) is int)):
+            if not real:
+                admit(self.gate, (x, y))
             node.way = PULLS
-            node.links = self.pulls(x, y, ans, a, b)
+            node.links = self.pulls(x, y, ans, a, b, real)
             node.a = node.b = None
             return wrap(ans, tape, node)
         node.way = self.way
@@ -221,7 +236,7 @@ cdef class Elementwise(Element):
                 node.x = ans
         return wrap(ans, tape, node)
 
-    cdef tuple pulls(self, object x, object y, object ans, Node a, Node b):
+    cdef tuple pulls(self, object x, object y, object ans, Node a, Node b, bint real):
         cdef tuple links = ()
         vjp_x, vjp_y = self.gate.vjps
         for node, vjp, value in ((a, vjp_x, x), (b, vjp_y, y)):
@@ -229,7 +244,9 @@ cdef class Elementwise(Element):
                 pull = vjp(ans, x, y)
                 if value.shape != ans.shape:
                     pull = shrink(pull, ans.shape, value.shape)
-                if value.dtype is not ans.dtype:
+                if not real:
+                    pull = pull_of_complex(self.gate, pull, value.dtype)
+                elif value.dtype is not ans.dtype:
                     pull = cast(pull, value.dtype)
                 links = (*links, (node, pull))
         return links
@@ -279,6 +296,7 @@ cdef class Matmul:
     def __call__(self, x, y):
         cdef Tape tape = highest((x, y))
         cdef Node a = None, b = None, node
+        cdef bint real = True
         if type(x) is Traced and (<Traced> x).tape_ is tape:
             a, x = (<Traced> x).node_, (<Traced> x).get()
         if type(y) is Traced and (<Traced> y).tape_ is tape:
@@ -286,7 +304,8 @@ cdef class Matmul:
         ans = x @ y
         if type(ans) is not ndarray or ans.dtype.char not in "fd":
             check_result(self.gate, ans)
-        if x.ndim == 2 == y.ndim:
+            real = not is_complex(ans)
+        if real and x.ndim == 2 == y.ndim:
             node = Node.__new__(Node)
             node.gate, node.way, node.a, node.b = self.gate, MATMUL, a, b
             if a is not None:
@@ -300,6 +319,8 @@ cdef class Matmul:
         for i, of, value in ((0, a, x), (1, b, y)):
             if of is not None:
                 pull = self.gate.vjps[i](ans, x, y)
+                if not real:
+                    pull = pull_of_complex(self.gate, pull, value.dtype)
                 links.append((of, pull if value.dtype is ans.dtype else cast(pull, value.dtype)))
         return wrap(ans, tape, Node(self.gate, tuple(links)))
 

@@ -6,14 +6,19 @@ from typing import Any
 import numpy as np
 
 from ..arguments import describe
+from .callers import refuse_scipys_own
 from .refusals import JOIN
 
 
 def array_of_elements(x: Any, plain: Any, dtype: Any) -> Any:
     """Return the array of objects of the elements of ``x``, a traced value of ``plain``, each of them traced.
 
-    Raises TypeError for a dtype that could not hold them.
+    Of whole numbers and truth values it is a plain one: they are constants, as ``np.floor`` and ``x > 0`` are.
+    Raises TypeError for any other dtype that could not hold traced values.
     """
+    if dtype is not None and np.dtype(dtype).kind in "iub":
+        return np.asarray(plain).astype(dtype)
+    refuse_scipys_own(sys._getframe(1))
     if dtype is not None and np.dtype(dtype).char != "O":
         raise TypeError(
             f"traced value: expected to stay traced, as its gradient would be lost, got converted from "

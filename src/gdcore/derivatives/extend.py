@@ -12,24 +12,30 @@ from ._gate import Gate, Vjp, check_result, leave_node
 from ._tape import Node, Pull, Tape, walk_back
 from ._traced import Traced, begin, real
 from .foreign import UserGate
-from .gates import register
+from .gates import dispatched, register
+from .refusals import GATED
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> Callable[P, R]:
-    """Return ``function`` as a gate: it takes part in derivatives like any other.
+    """Return ``function`` as a gate: the function to call, which takes part in derivatives like any other.
 
     Arguments:
-        function: any function of arrays that returns one array of float32 or float64, such as compiled code. It is
-            given plain arrays. If it is a function of NumPy, or a ufunc such as SciPy's, or a method of one such as
-            ``np.add.reduce``, traced values go through the gate wherever the function itself is called.
+        function: any function of arrays that returns an array of floats or complex numbers, such as compiled code,
+            or several, in a tuple, a list or another tree. It is given plain arrays. If it is a function of NumPy,
+            or a ufunc such as SciPy's, or a method of one such as ``np.add.reduce``, traced values go through the gate
+            wherever the function itself is called. NumPy does not dispatch any other, such as one of your own or
+            ``scipy.linalg.expm``: then it is what is returned that is to be called, and ``function`` itself stays
+            as it is.
         vjps: one for each positional argument, or None for an argument that is never differentiated.
             ``vjp(ans, *args)``, where ``ans = function(*args)``, returns the function that takes the gradient ``g``
             by ``ans`` to the gradient by that argument, which has the shape of the argument; for a ufunc, that of
-            ``ans`` will do. An argument that is a list or another tree of arrays has such a tree of gradients. To
-            be differentiated again a vjp must be made of functions that have gates.
+            ``ans`` will do. An argument that is a list or another tree of arrays has such a tree of gradients; a
+            result that is one has ``g`` as such a tree, with zeros for what has no influence. To be differentiated
+            again a vjp must be made of functions that have gates. Of complex numbers it takes and gives
+            ``dL/dx + i dL/dy``: ``g * np.conj(derivative)``, where there is one.
         replace: whether the gate takes the place of gdcore's own, everywhere: in operators, methods and other names
             of the function too. A user's own gate may always be registered anew.
 
@@ -42,6 +48,13 @@ def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> 
     array(12.)
     >>> gd.grad(gd.grad(cube))(2.0)
     array(12.)
+    >>> polar = gd.gate(
+    ...     lambda x, y: (np.hypot(x, y), np.arctan2(y, x)),
+    ...     lambda ans, x, y: lambda g: (g[0] * x - g[1] * y / ans[0]) / ans[0],
+    ...     lambda ans, x, y: lambda g: (g[0] * y + g[1] * x / ans[0]) / ans[0],
+    ... )
+    >>> gd.grad(lambda x: polar(x, 4.0)[0])(3.0)
+    array(0.6)
     """
     if not callable(function):
         raise TypeError(f"function: expected a function, got {type(function).__name__}")
@@ -52,6 +65,8 @@ def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> 
             raise TypeError(f"vjps[{i}]: expected a function or None, got {type(vjp).__name__}")
     new = UserGate(function, vjps)
     register(function, new, replace=flag("replace", replace))
+    if hasattr(function, "__code__") and not dispatched(function):
+        GATED[function.__code__] = new.name
     return new
 
 

@@ -1,15 +1,18 @@
 """The gates of users: what they are given, and what they return, is looked at more closely than gdcore's own."""
 
 from collections.abc import Callable
+from functools import update_wrapper
+from math import prod
 from typing import Any, Final
 
 import numpy as np
 
 from ..arguments import describe
 from ..trees import BRANCHES, flatten, rebuild
-from ._gate import Gate, Vjp, check_result, leave_node, shrink
+from ._gate import COMPLEX, Gate, Vjp, check_result, leave_node, of_dtype, shrink
 from ._tape import Node, Pull, Tape
 from ._traced import Traced, real
+from .joining import joined
 from .refusals import name_of, refuse_by_name
 
 KINDS: Final = (Traced, np.ndarray, np.generic)
@@ -17,14 +20,17 @@ KINDS: Final = (Traced, np.ndarray, np.generic)
 
 
 class UserGate(Gate):
-    """A gate of a user's: an argument may be a list or another tree of arrays, and the vjp gives such a tree."""
+    """A gate of a user's: an argument, and the result, may be a list or another tree of arrays.
 
-    __slots__ = ()
+    The vjp of such an argument gives such a tree. Of such a result the arrays are packed into one, which is what is
+    on the tape, and taken out of it again by gates.
+    """
 
     def __init__(self, function: Callable[..., Any], vjps: tuple[Vjp | None, ...]) -> None:
         # Past NumPy's dispatch, which would lead back here.
         forward = getattr(function, "_implementation", function)
-        super().__init__(name_of(function), forward, vjps, foreign=True)
+        super().__init__(name_of(function), forward, vjps, foreign=True, domain=COMPLEX)
+        update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return ``forward(*args, **kwargs)``, and leave a node on the tape if something is traced."""
@@ -43,21 +49,25 @@ class UserGate(Gate):
             ans = self(*values, **kwargs)
         else:
             ans = self.forward(*values, **kwargs)
-            if type(ans) is Traced and ans.tape.level >= tape.level:
+            if any(type(x) is Traced and x.tape.level >= tape.level for x in flatten(ans)):
                 raise ValueError(
                     f"{self.name}: expected all traced values that the gate uses to be among its arguments, "
                     f"got one from outside"
                 )
-        if type(ans) is float:
-            ans = np.float64(ans)
-        check_result(self, ans)
+        several = isinstance(ans, BRANCHES)
+        numbers = {float, complex}
+        ans = rebuild(ans, iter([np.asarray(x)[()] if type(x) in numbers else x for x in flatten(ans)]))
+        for x in flatten(ans):
+            check_result(self, x)
         links = []
         for i, x in enumerate(args):
             if type(x) is not Traced:
                 links += self.links_of_tree(i, tape, x, ans, values, kwargs) if trees else []
             elif x.tape is tape:
                 links.append((x.node, self.checked(i, None, self.pull(i, ans, values, kwargs), ans, values[i])))
-        return leave_node(tape, self, ans, tuple(links))
+        if not several:
+            return leave_node(tape, self, ans, tuple(links))
+        return _taken_out(leave_node(tape, self, _packed(ans), tuple(links)), ans)
 
     def links_of_tree(
         self, i: int, tape: Tape, tree: Any, ans: Any, values: Any, kwargs: dict[str, Any]
@@ -78,7 +88,7 @@ class UserGate(Gate):
         pull = vjp(ans, *values, **kwargs)
         if not callable(pull):
             raise TypeError(f"{self.name}: vjp {i}: expected to return a function of g, got {type(pull).__name__}")
-        return pull
+        return (lambda g: pull(_taken_out(g, ans))) if isinstance(ans, BRANCHES) else pull
 
     def parts(self, i: int, pull: Pull, count: int) -> Callable[[Any], list[Any]]:
         """Return the leaves of what a vjp gives for a tree of ``count``; they share one call for each gradient."""
@@ -99,22 +109,24 @@ class UserGate(Gate):
 
     def checked(self, i: int, leaf: int | None, pull: Pull, ans: Any, x: Any) -> Pull:
         """Return a pull that raises unless it gives a gradient like ``x``, which is an argument or a leaf of it."""
-        shape, dtype = x.shape, x.dtype
-        spread = isinstance(self.forward, np.ufunc) and shape != ans.shape
-        fit = shrink(lambda g: g, ans.shape, shape) if spread else None
-        ans_shape = ans.shape
+        shape, dtype, ans_shape = x.shape, x.dtype, flatten(ans)[0].shape
+        spread = isinstance(self.forward, np.ufunc) and shape != ans_shape
+        fit = shrink(lambda g: g, ans_shape, shape) if spread else None
+        kinds = "fc" if "c" in {dtype.kind, *(y.dtype.kind for y in flatten(ans))} else "f"
 
         def pull_checked(g: Any) -> Any:
             d = pull(g)
-            if isinstance(d, float):
-                d = np.float64(d)
-            if not isinstance(d, KINDS) or d.dtype.kind != "f":
+            if isinstance(d, float | complex):
+                d = np.asarray(d)[()]
+            elif type(d) is np.ndarray and d.dtype.char == "O":
+                d = joined(d)
+            if not isinstance(d, KINDS) or d.dtype.kind not in kinds:
                 raise TypeError(expected(d))
             if fit is not None and d.shape == ans_shape:
                 d = fit(d)
             if d.shape != shape:
                 raise ValueError(expected(d))
-            return d if d.dtype == dtype else d.astype(dtype)
+            return of_dtype(d, dtype)
 
         def expected(d: Any) -> str:
             place = f"vjp {i}" if leaf is None else f"vjp {i}: leaf {leaf}"
@@ -125,3 +137,19 @@ class UserGate(Gate):
 
 def _leaf(parts: Callable[[Any], list[Any]], k: int) -> Pull:
     return lambda g: parts(g)[k]
+
+
+def _packed(tree: Any) -> Any:
+    """Return the elements of all arrays of a result as one vector."""
+    return np.concatenate([np.reshape(x, -1) for x in flatten(tree)])
+
+
+def _taken_out(vector: Any, tree: Any) -> Any:
+    """Return a tree like ``tree``, the result, of what was packed into ``vector``, or of the gradient by it."""
+    parts, start = [], 0
+    for like in flatten(tree):
+        stop = start + prod(like.shape)
+        part = np.reshape(vector[start:stop], like.shape) if like.shape else vector[start]
+        parts.append(part if part.dtype == like.dtype else part.astype(like.dtype))
+        start = stop
+    return rebuild(tree, iter(parts))

@@ -1,5 +1,6 @@
 """What is refused of functions that meet traced values, in words."""
 
+import sys
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -51,8 +52,37 @@ def refuse_function(function: Any) -> NoReturn:
     no_gate(name_of(function))
 
 
+GATED: Final[dict[Any, str]] = {}
+"""The code of functions that users have made gates of although NumPy does not dispatch them, and their names."""
+
+
+def refuse_complex(name: str, args: Any) -> NoReturn:
+    """Raise the TypeError for complex numbers that meet a gate of real ones."""
+    kinds = [describe(x) for x in args if np.iscomplexobj(x)]
+    raise TypeError(
+        f"{name}: expected real numbers with a traced value, as its gate is of those alone, got "
+        f"{kinds[0] if kinds else 'complex ones'}; z.real, z.imag and np.abs(z) are real"
+    )
+
+
+def refuse_result(name: str, expected: str, got: Any) -> NoReturn:
+    """Raise the TypeError for a function that gives what has no gradient, or none of its own."""
+    hint = "; has_aux=True takes the second of a pair as it is" if isinstance(got, tuple) else ""
+    if np.iscomplexobj(got):
+        hint = "; take its real part, z.real, or its size, np.abs(z)"
+    raise TypeError(f"{name}: expected {expected}, got {describe(got)}{hint}")
+
+
 def refuse_conversion(plain: Any) -> NoReturn:
     """Raise the TypeError for a traced value that would become a number."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code in GATED:
+            raise TypeError(
+                f"{GATED[frame.f_code]}: expected plain arrays, as NumPy does not dispatch this function to its "
+                f"gate, got a traced {describe(plain)}; call what gd.gate returned in its place"
+            )
+        frame = frame.f_back
     raise TypeError(
         f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
         f"{describe(plain)} to a Python number, a list or a bool, or written into an array of numbers; {JOIN}; "
@@ -89,13 +119,15 @@ def name_of(function: Any) -> str:
     """Return how a function is written in code: ``np.linalg.inv``."""
     name: str = getattr(function, "__name__", repr(function))
     if isinstance(function, np.ufunc):
-        return f"np.{name}" if getattr(np, name, None) is function else name
+        if getattr(np, name, None) is function:
+            return f"np.{name}"
+        special = sys.modules.get("scipy.special")
+        return f"scipy.special.{name}" if getattr(special, name, None) is function else name
     owner = getattr(function, "__self__", None)
     if isinstance(owner, np.ufunc):
         return f"{name_of(owner)}.{name}"
     if function is np.ndarray.astype:
         return "astype"
     module = (getattr(function, "__module__", None) or "").split(".")
-    if module[0] == "numpy":
-        return ".".join(["np", *module[1:], name])
-    return f"gd.{name}" if module[0] == "gdcore" else name
+    parts = {"numpy": ["np", *module[1:]], "gdcore": ["gd", *module[1:]] if "scipy" in module else ["gd"]}
+    return ".".join([*parts.get(module[0], []), name])

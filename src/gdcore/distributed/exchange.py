@@ -1,7 +1,8 @@
 """What goes between the ranks in a step: gradients to their owners, and parameters back to everyone."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+import zlib
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, Final, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -72,8 +73,8 @@ class Exchange:
 
     The sum over ranks is made here, in their order: that of an MPI library depends on the library, the size and the
     number of ranks. An all-to-all and a sum send what a reduce-scatter does. Behind the gradients for a rank
-    goes the number of the call, so that no two steps are taken for one. ``labels`` are what errors call the
-    parameters.
+    goes the number of the call, so that no two steps are taken for one, mixed with which parameters have gradients
+    by rows: these do not go through here. ``labels`` are what errors call the parameters.
     """
 
     def __init__(self, comm: Comm, buckets: list[Bucket], params: list[Any], labels: Sequence[str]) -> None:
@@ -83,18 +84,25 @@ class Exchange:
         largest = max(((max(b.counts) + 1) * self._ranks * b.dtype.itemsize for b in buckets), default=0)
         self._lanes = [_Lane(largest) for _ in buckets[:LANES]]
 
-    def means(self, grads: list[Any], weight: float, number: int) -> Iterator[Mean]:
+    def means(
+        self, grads: list[Any], weight: float, number: int, by_rows: Sequence[int], idle: Container[int]
+    ) -> Iterator[Mean]:
         """Send the gradients of all buckets, and return the average for this rank's part of each in turn.
 
         It is in a buffer that is free again when the next is asked for, or when ``gather`` begins. The bucket
         behind it is on its way meanwhile. Raises ValueError where only some ranks have None for a parameter, and
-        RankError where ranks give other numbers.
+        RankError where ranks give other numbers, or other parameters a gradient by rows: all know of that before
+        the buckets that are ``idle`` from then on, as they have parameters by rows alone.
         """
+        mixed = zlib.crc32(repr(by_rows).encode()) if by_rows else 0
+        said = (number ^ mixed) % 2**32  # what the smallest element has room for
         for index in range(len(self._buckets) + 1):
-            if index < len(self._buckets):
-                self._scatter(index, grads, weight, number)
-            if index:
-                yield self._mean(index - 1, number)
+            if index < len(self._buckets) and not (index >= LANES and index in idle):
+                self._scatter(index, grads, weight, said)
+            if index > LANES and index - 1 in idle:
+                yield Mean(np.empty(0, self._buckets[index - 1].dtype), [True] * len(self._mine[index - 1]))
+            elif index:
+                yield self._mean(index - 1, said, number, by_rows)
 
     def gather(self, index: int) -> None:
         """Begin to bring everybody the parameters of bucket ``index`` from their owners."""
@@ -123,7 +131,7 @@ class Exchange:
                     self._params[s.leaf][s.part] = whole[s.place]
         return lane
 
-    def _scatter(self, index: int, grads: list[Any], weight: float, number: int) -> None:
+    def _scatter(self, index: int, grads: list[Any], weight: float, said: int) -> None:
         bucket, lane = self._buckets[index], self._free(index)
         whole, pieces = lane.buffers(bucket, self._rank, 1)
         none = NONE[bucket.dtype]
@@ -137,23 +145,22 @@ class Exchange:
                     weigh(grad[s.part], weight, whole[place])
         counts = [count + 1 for count in bucket.counts]
         starts = [start + rank for rank, start in enumerate(bucket.starts)]
-        bits[[start + count - 1 for start, count in zip(starts, counts, strict=True)]] = _cropped(number)
+        bits[[start + count - 1 for start, count in zip(starts, counts, strict=True)]] = said
         own = counts[self._rank]
         lane.request = self._comm.Ialltoallv(
             [whole, (counts, starts)],
             [pieces, ([own] * self._ranks, [own * rank for rank in range(self._ranks)])],
         )
 
-    def _mean(self, index: int, number: int) -> Mean:
+    def _mean(self, index: int, said: int, number: int, by_rows: Sequence[int]) -> Mean:
         bucket, lane = self._buckets[index], self._lanes[index % LANES]
         _, pieces = lane.buffers(bucket, self._rank, 1)
         lane.request.Wait()
         none, mine = NONE[bucket.dtype], self._mine[index]
         bits = pieces.view(none.dtype)
-        numbers = bits[:, -1].tolist()
-        if numbers.count(_cropped(number)) != self._ranks:
+        if (bits[:, -1] != said).any():
             self.finish()
-            raise RankError(difference([[f"call {other} of step"] for other in numbers]))
+            self._refuse(number, by_rows)
         absent = bits[:, [s.at for s in mine]] == none
         for rank, which in np.argwhere(absent != absent[0])[:1]:
             expected, got = ("None", "a gradient") if absent[0, which] else ("a gradient", "None")
@@ -166,6 +173,8 @@ class Exchange:
         mean /= self._ranks
         return Mean(mean, absent[0].tolist())
 
-
-def _cropped(number: int) -> int:
-    return number % 2**32  # what the smallest element has room for
+    def _refuse(self, number: int, by_rows: Sequence[int]) -> NoReturn:
+        """Raise the RankError for ranks that take other steps for this one; all of them have heard it."""
+        labels = ", ".join(f"grads{self._labels[leaf]}" for leaf in by_rows)
+        said = f"call {number} of step", f"{labels or 'no gradient'} by rows"
+        raise RankError(difference(self._comm.allgather(said)))

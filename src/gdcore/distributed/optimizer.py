@@ -5,24 +5,28 @@ Every rank holds all parameters and 1/N of the optimizer's state, as in ZeRO, st
 
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
 
 from .. import rules
-from ..arguments import Array, checked_int, checked_number, nonnegative
+from ..arguments import Array, checked_int, checked_number, is_complex, nonnegative
 from ..clipping import Limits
 from ..engine import Engine, check_among, check_like, multiply, norm
 from ..groups import Group, Tree, split
-from ..stepping import Optimizer, expect_keys
+from ..rows import Rows
+from ..stages import Average
+from ..stepping import Optimizer, expect_keys, replaced
 from ..training import Callback, ValueAndGrad
 from ..trees import Structure, flatten, rebuild
 from .agreement import agree
-from .exchange import BUFFERS, Exchange, flat
+from .exchange import BUFFERS, Exchange, Mean, flat
 from .interrupts import uninterrupted
 from .launch import Comm, communicator
 from .partition import cut
+from .rows import buckets_of, mean_rows
 from .share import Share, members_of
 from .team import Ranks
 from .waiting import TIMEOUT, Waiting
@@ -46,7 +50,8 @@ class ShardedOptimizer:
         bucket_bytes: size of all buffers together, an int >= 1. At least one element a rank is exchanged at once.
         timeout: seconds, > 0, that a rank waits for the others in a call that all of them have to make. If one has
             not come by then, the job ends and says which. None waits without end.
-        **values: the hyperparameters of ``kind``.
+        **values: the hyperparameters of ``kind``, and ``average``. ``master`` is for one process. Gradients in half
+            precision are exchanged in float32.
 
     Ranks are compared at construction, every ``check_every`` steps and when a state is loaded: structure, shapes,
     dtypes, hyperparameters, ``t``, and the parameters' bytes. Construction, ``step``, ``state_dict`` and
@@ -83,11 +88,13 @@ class ShardedOptimizer:
         self.comm = communicator(comm)
         self.timeout = None if timeout is None else checked_number("timeout", timeout, 0, above=True)
         self._ranks = self.comm.Get_size()
-        self._t = self._since = self._calls = 0
+        self._t = self._since = self._calls = self._away = 0
 
         def make() -> list[str]:
             if not isinstance(kind, type) or not issubclass(kind, Optimizer):
                 raise TypeError(f"kind: expected an optimizer such as gd.Adam, got {kind!r}")
+            if values.get("master"):
+                raise ValueError("master: expected False, as ranks exchange parameters in full precision, got True")
             self.limits = Limits(max_norm, max_value)
             self._check_every = None if check_every is None else checked_int("check_every", check_every, 1)
             self._bucket_bytes = checked_int("bucket_bytes", bucket_bytes, 1)
@@ -103,6 +110,12 @@ class ShardedOptimizer:
         tree = trees if grouped else params
         self._structure = Structure(tree, "params")
         self._params = [leaf for each in trees for leaf in flatten(each)]
+        for label, param in zip(self._structure.labels, self._params, strict=True):
+            if is_complex(param):
+                raise TypeError(
+                    f"params{label}: expected float32 or float64 in a sharded optimizer, got {param.dtype}; pass "
+                    f"z.view(np.{param.real.dtype}) for z, and so for its gradient"
+                )
         # What checks parameters and gradients: the engine of a rule that keeps no state.
         group = Group(rules.SGD, tree, {"lr": 0.0, "weight_decay": 0.0, "l2": 0.0}, set())
         self._door = Engine(self._structure, tree, self._params, [0] * len(self._params), [group])
@@ -122,6 +135,7 @@ class ShardedOptimizer:
         kinds = [(param.dtype, used) for param, used in zip(self._params, slots, strict=True)]
         nbytes = self._bucket_bytes // (BUFFERS * self._ranks)
         buckets = cut([param.size for param in self._params], kinds, self._ranks, nbytes)
+        self._buckets = buckets
         flat_params = [flat(param, param) for param in self._params]
         self._exchange = Exchange(self.comm, buckets, flat_params, self._structure.labels)
         self._share = Share(self._whole, self._params, buckets, self.comm)
@@ -195,19 +209,22 @@ class ShardedOptimizer:
         """Update the parameters of all ranks in place by the average of the gradients of all.
 
         ``grads`` is what the ``step`` of any optimizer takes, this rank's. None skips a parameter, if it stands
-        there on every rank. ``weight`` is what this rank counts beside the others, >= 0; the weights of all ranks
-        are to have mean 1, as in ``samples here * ranks / samples``. What has weight 0 may be anything, even NaN.
+        there on every rank; Rows stand there on every rank or on none. ``weight`` is what this rank counts beside
+        the others, >= 0; the weights of all ranks are to have mean 1, as in ``samples here * ranks / samples``.
+        What has weight 0 may be anything, even NaN; Rows of that weight are no rows.
 
         Raises TypeError or ValueError before anything is sent or written, for gradients as the ``step`` of any
         optimizer does, and for a weight out of its range; ValueError where only some ranks have None for a
         parameter, when the step may be half made; and RuntimeError as the constructor does, and, before anything is
-        written, where the ranks have called ``step`` so often and so often.
+        written, where the ranks have called ``step`` so often and so often or have Rows of other parameters.
         """
         self._calls += 1
         weight = nonnegative("weight", weight)
         if self._ranks == 1:
             self._step_alone(grads, weight)
             return
+        if self._away:
+            raise RuntimeError("step: expected a call outside of averaged(), got one within")
         flat_grads = self.flat_grads(grads)
         if self._since == self._check_every:
             self.check()
@@ -218,12 +235,12 @@ class ShardedOptimizer:
             self._since += 1
 
     def flat_grads(self, grads: Tree) -> list[Any]:
-        """Return each gradient in the order of its parameter's memory, with more than one rank.
+        """Return each gradient in the order of its parameter's memory, or by rows, with more than one rank.
 
         Raises as ``step`` does for ``grads``.
         """
         leaves = zip(self._checked(grads), self._params, strict=True)
-        return [None if grad is None else flat(grad, param) for grad, param in leaves]
+        return [grad if grad is None or isinstance(grad, Rows) else flat(grad, param) for grad, param in leaves]
 
     def check_params(self, params: Tree) -> None:
         """Raise ValueError unless each array that is stepped is, or is a view of, one of those of ``params``."""
@@ -273,6 +290,26 @@ class ShardedOptimizer:
         trees = [group.params for group in self._whole.groups]
         return rebuild(trees if self._grouped else trees[0], iter(found))
 
+    @property
+    def average(self) -> Average | None:
+        """The decay of the average of the weights, and whether it is corrected; None where there is none."""
+        return self._whole.average
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within it the parameters are their averages, as ``averaged`` of any optimizer. Collective."""
+        if self._ranks == 1:
+            with self._whole.averaged():
+                yield
+            return
+        averages = flatten(self.averages())
+        self._away += 1
+        try:
+            with replaced(self._params, averages):
+                yield
+        finally:
+            self._away -= 1
+
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from where ``state_dict`` was taken, with any number of ranks or without ranks.
 
@@ -311,26 +348,42 @@ class ShardedOptimizer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
 
-    def _checked(self, grads: Tree) -> list[Array | None]:
+    def _checked(self, grads: Tree) -> list[Array | Rows | None]:
         return self._door.check(grads)
 
     def _step_alone(self, grads: Tree, weight: float) -> None:
         if weight == 0:  # what weighs nothing may be anything
-            nothing = (None if grad is None else np.zeros_like(grad) for grad in self._checked(grads))
+            nothing = map(_without_weight, self._checked(grads))
             grads, weight = rebuild(grads, nothing), 1.0
         self._whole.step(grads, scale=weight, **vars(self.limits))
 
     def _step_together(self, grads: list[Any], weight: float) -> None:
-        means = enumerate(self._exchange.means(grads, weight, self._calls))
+        by_rows = {leaf: grad for leaf, grad in enumerate(grads) if isinstance(grad, Rows)}
+        idle = buckets_of(self._buckets, by_rows) if by_rows else frozenset()
+        means = self._means(grads, weight, by_rows, idle)
         if self.limits.given:
             kept = [mean._replace(values=mean.values.copy()) for _, mean in means]
             pieces = [piece for index, mean in enumerate(kept) for piece in self._share.of(index, mean)]
-            self._limit([piece for piece in pieces if piece is not None])
+            self._limit(
+                [piece.values if isinstance(piece, Rows) else piece for piece in pieces if piece is not None]
+            )
             means = enumerate(kept)
         for index, mean in means:
             self._share.step(index, mean)
-            self._exchange.gather(index)
+            if index not in idle:
+                self._exchange.gather(index)
         self._exchange.finish()
+        self._share.bring_rows()
+
+    def _means(
+        self, grads: list[Any], weight: float, by_rows: Mapping[int, Rows], idle: Container[int]
+    ) -> Iterator[tuple[int, Mean]]:
+        others = [None if leaf in by_rows else grad for leaf, grad in enumerate(grads)]
+        means = self._exchange.means(others, weight, self._calls, tuple(by_rows), idle)
+        for index, mean in enumerate(means):
+            if not index:  # by now all ranks are known to have rows of the same parameters
+                self._share.take_rows(mean_rows(self.comm, by_rows, weight))
+            yield index, mean
 
     def _limit(self, grads: list[Array]) -> None:
         """Bring flat gradients, this rank's share, within the limits, in place."""
@@ -346,4 +399,10 @@ class ShardedOptimizer:
         if not math.isfinite(whole):
             raise FloatingPointError(f"grads: expected a finite norm, got {whole}")
         if whole > max_norm:
-            multiply(grads, grads, max_norm / whole)
+            multiply(grads, grads, max_norm, whole)
+
+
+def _without_weight(grad: Array | Rows | None) -> Array | Rows | None:
+    if isinstance(grad, Rows):
+        return Rows(grad.index[:0], grad.values[:0], grad.length)
+    return None if grad is None else np.zeros_like(grad)

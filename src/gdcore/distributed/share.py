@@ -9,11 +9,13 @@ import numpy as np
 
 from ..arguments import Array
 from ..groups import Group
+from ..rows import Rows
 from ..stepping import Optimizer
 from ..trees import flatten
 from .exchange import Mean, flat
 from .launch import Comm
 from .partition import Bucket, Segment
+from .rows import between, elements, of_segment
 
 
 class _Part(NamedTuple):
@@ -49,16 +51,46 @@ class Share:
             optimizer = type(whole)(groups, **values) if groups else None
             self._parts.append(_Part(optimizer, segments, tuple(count), tuple(count.values())))
         self._slots = [[*part.optimizer.state.values()] if part.optimizer else [] for part in self._parts]
+        self._by_rows: dict[tuple[int, int], Rows] = {}  # of this step, for each own segment
+        self._met: dict[int, Array] = {}  # which elements of each parameter it steps by rows
         self._places: list[list[tuple[int, int, int]]] = [[] for _ in params]  # of each parameter's segments
         for index, bucket in enumerate(buckets):
             for rank, segments in enumerate(bucket.segments):
                 for position, segment in enumerate(segments):
                     self._places[segment.leaf].append((index, rank, position))
 
-    def of(self, index: int, mean: Mean) -> list[Array | None]:
+    def take_rows(self, means: Mapping[int, Rows]) -> None:
+        """Take the gradients by rows of this step, by parameter."""
+        self._by_rows, self._met = {}, {}
+        for leaf, rows in means.items():
+            places, values = elements(rows, self._params[leaf])
+            self._met[leaf] = places
+            for index, rank, position in self._places[leaf]:
+                if rank == self._rank:
+                    segment = self._parts[index].segments[position]
+                    self._by_rows[index, position] = of_segment(places, values, segment)
+
+    def bring_rows(self) -> None:
+        """Bring everybody the elements that were stepped by rows, from their owners. Collective."""
+        for leaf, places in self._met.items():
+            whole = flat(self._params[leaf], self._params[leaf])
+            owned: list[list[Array]] = [[places[:0]] for _ in range(self._comm.Get_size())]
+            for index, rank, position in self._places[leaf]:
+                segment = self._buckets[index].segments[rank][position]
+                owned[rank].append(between(places, segment))
+            of_ranks = [np.concatenate(parts) for parts in owned]
+            counts = [len(part) for part in of_ranks]
+            brought = np.empty(len(places), whole.dtype)
+            self._comm.Allgatherv(whole[of_ranks[self._rank]], [brought, counts])
+            whole[np.concatenate(of_ranks)] = brought
+
+    def of(self, index: int, mean: Mean) -> list[Array | Rows | None]:
         """Return the gradient of each segment of a bucket; None for one that is skipped."""
         segments = zip(self._parts[index].segments, mean.skipped, strict=True)
-        return [None if skipped else mean.values[s.place] for s, skipped in segments]
+        return [
+            self._by_rows.get((index, position)) if skipped else mean.values[s.place]
+            for position, (s, skipped) in enumerate(segments)
+        ]
 
     def step(self, index: int, mean: Mean) -> None:
         """Step the parameters in a bucket."""

@@ -4,7 +4,7 @@ from libc.stdint cimport uintptr_t
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from ._drive cimport Entry, Operand
+from ._drive cimport STORED, Entry, Operand
 
 
 cdef inline bint has_dtype(cnp.ndarray array, Py_ssize_t itemsize) noexcept:
@@ -26,10 +26,16 @@ cdef inline bint has_geometry(cnp.ndarray array, int ndim, const npy_intp* shape
     return True
 
 
-cdef inline bint is_plain(object array) noexcept:
+cdef inline bint is_whole(object array) noexcept:
     return cnp.PyArray_CheckExact(array) and cnp.PyArray_ISBEHAVED(<cnp.ndarray> array) and (
+        cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray> array) or cnp.PyArray_IS_F_CONTIGUOUS(<cnp.ndarray> array)
+    )
+
+
+cdef inline bint is_plain(object array) noexcept:
+    return is_whole(array) and (
         has_dtype(<cnp.ndarray> array, sizeof(float)) or has_dtype(<cnp.ndarray> array, sizeof(double))
-    ) and (cnp.PyArray_IS_C_CONTIGUOUS(<cnp.ndarray> array) or cnp.PyArray_IS_F_CONTIGUOUS(<cnp.ndarray> array))
+    )
 
 
 cdef inline bint is_like(object array, const Entry* e) noexcept:
@@ -52,6 +58,20 @@ cdef inline void find_extent(cnp.ndarray array, uintptr_t* begin, uintptr_t* end
             begin[0] += reach
 
 
+cdef inline bint is_near(cnp.ndarray array, const uintptr_t* regions, Py_ssize_t count) noexcept:
+    # Whether the extent of an array meets a region of memory, of which there are sorted pairs (begin, end).
+    cdef uintptr_t begin, end
+    cdef Py_ssize_t low = 0, high = count, middle
+    find_extent(array, &begin, &end)
+    while low < high:  # to the first region that ends behind begin
+        middle = (low + high) // 2
+        if regions[2 * middle + 1] <= begin:
+            low = middle + 1
+        else:
+            high = middle
+    return low < count and regions[2 * low] < end
+
+
 cdef inline bint is_flat(cnp.ndarray array, const Entry* e) noexcept:
     # Whether the walk through the array is one through its memory.
     cdef int order = cnp.NPY_ARRAY_F_CONTIGUOUS if e.reversed else cnp.NPY_ARRAY_C_CONTIGUOUS
@@ -60,8 +80,16 @@ cdef inline bint is_flat(cnp.ndarray array, const Entry* e) noexcept:
 
 cdef inline void view(Operand* operand, const Entry* e, cnp.ndarray array) noexcept:
     operand.data = cnp.PyArray_BYTES(array)
+    operand.half = 0
     operand.flat = is_flat(array, e)
     operand.strides = cnp.PyArray_STRIDES(array)
+
+
+cdef inline void halve(Entry* e, int kind) noexcept:
+    # Says of an array that was entered that it is in half precision, which is stepped in float32.
+    e.x[0].half = kind
+    e.itemsize = sizeof(float)
+    e.width = 2 * e.itemsize
 
 
 cdef inline void enter(Entry* e, cnp.ndarray param) noexcept:
@@ -72,4 +100,5 @@ cdef inline void enter(Entry* e, cnp.ndarray param) noexcept:
     e.ndim = cnp.PyArray_NDIM(param)
     e.shape = cnp.PyArray_DIMS(param)
     e.reversed = cnp.PyArray_IS_F_CONTIGUOUS(param) and not cnp.PyArray_IS_C_CONTIGUOUS(param)
+    e.x[STORED].data, e.x[STORED].half = NULL, 0
     view(&e.x[0], e, param)

@@ -1,7 +1,7 @@
 # The drive: runs the kernels over arrays that _engine has checked, without the GIL.
 
 from libc.stdint cimport uintptr_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 from numpy cimport npy_intp
 
 from .._table cimport Kernel
@@ -24,24 +24,29 @@ cdef extern from *:
 
 cdef enum:
     OPERANDS = 6  # the parameter, the gradient, at most three slots, the average
+    STORED = 6  # behind them: the parameter in half precision, where the first is its float32 master
+    WITH_STORED = 7
+    HALVES = 3  # kinds of half precision: 0 for none, FLOAT16, BFLOAT16
+    FLOAT16 = 1
+    BFLOAT16 = 2
     COEFFICIENTS = 12
     STAGES = 8  # of a program
     CHUNK = 512  # elements of a strided array that are copied together to the stack
     LINE = 16  # elements; a multiple of it fills whole cache lines
     PIECE = 8192  # elements that a thread takes at a time: some microseconds
     STRIP = 512  # bytes of each array that are stepped before the next are asked for
-    SPAN = 512  # the same for a step that is more than its rule
+    SPAN = 512  # the same for a step that is more than its rule, which goes over each strip several times
     AHEAD = 2048  # bytes between what is stepped and what is asked for
     ROWS_AHEAD = 4  # rows between the one that is stepped and the one that is asked for
-    FAR = 3_000_000  # bytes; a step over more is not expected to find them in the caches next to the core
 
 cdef struct Operand:
     char* data  # NULL: the rule has no such array
     bint flat  # contiguous in the order of the walk, and aligned
+    int half  # the kind of half precision of its elements; 0: they are of the itemsize of the entry
     const npy_intp* strides
 
 cdef struct Entry:  # one parameter with its gradient and slots: x as in _table.pxd
-    Operand[OPERANDS] x
+    Operand[WITH_STORED] x
     Py_ssize_t size
     const npy_intp* rows  # along axis 0, which alone are stepped, the gradient being of these; NULL: all
     Py_ssize_t stepped  # elements of this step
@@ -65,12 +70,22 @@ cdef struct Stage:
     float[2] float32
     double[2] float64
 
+ctypedef const Kernel* Conversion
+
 cdef struct Program:  # what a step does beside its rule, one stage after the other on a strip that stays in L1
     int before  # how many of the stages the gradient passes, on a strip of its own, before the rule
     int count
     bint zero  # the gradient is written
-    bint idle  # only stages after the rule: no gradient, no rule
+    bint idle  # no gradient, no rule, nothing after it but zeros
     Stage[STAGES] stages
+    Conversion[HALVES] widen  # by the kind of half precision: what converts a gradient before all stages,
+    Conversion[HALVES] recall  # takes over what was written to a parameter since it was rounded,
+    Conversion[HALVES] narrow  # and rounds its master to it after them
+
+
+cdef inline Py_ssize_t stride(const Entry* e, int j) noexcept nogil:
+    # The bytes of an element of operand j.
+    return 2 if e.x[j].half else e.itemsize
 
 
 cdef inline int axis(const Entry* e, int k) noexcept nogil:
@@ -92,7 +107,9 @@ cdef inline void transfer(
         rest = rest // e.shape[d]
         p += index[k] * a.strides[d]
     for i in range(n):
-        if e.itemsize == 4:
+        if a.half:
+            memcpy(buffer + 2 * i if gather else p, p if gather else buffer + 2 * i, 2)
+        elif e.itemsize == 4:
             memcpy(buffer + 4 * i if gather else p, p if gather else buffer + 4 * i, 4)
         else:
             memcpy(buffer + 8 * i if gather else p, p if gather else buffer + 8 * i, 8)
@@ -113,9 +130,9 @@ cdef inline void call(const Entry* e, const Group* group, void** x, Py_ssize_t n
         group.kernel.float64(x, group.float64, n)
 
 
-cdef inline void call_far(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
-    # The same for arrays that no cache holds. A square root and a division an element fill the CPU's window with
-    # work that waits, so that it sees too little of what is to be loaded next: it is told.
+cdef inline void call_ahead(const Entry* e, const Group* group, void** x, Py_ssize_t n) noexcept nogil:
+    # The same for arrays that no cache holds. On some CPUs a square root and a division an element fill the window
+    # with work that waits, so that it sees too little of what is to be loaded next: it is told.
     cdef Py_ssize_t strip = STRIP // e.itemsize
     cdef int j, k
     while n > 0:
@@ -131,7 +148,7 @@ cdef inline void call_far(const Entry* e, const Group* group, void** x, Py_ssize
 
 
 cdef inline void drive(
-    const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end, bint far
+    const Entry* e, const Group* group, Py_ssize_t start, Py_ssize_t end, bint ahead
 ) noexcept nogil:
     # One parameter's step on the elements start ... end. Strided arrays go through the stack, a chunk at a time.
     cdef double[OPERANDS][CHUNK] buffers
@@ -144,8 +161,8 @@ cdef inline void drive(
         x[j] = NULL if e.x[j].data == NULL else e.x[j].data + start * e.itemsize
         flat = flat and (e.x[j].flat or x[j] == NULL)
     if flat:
-        if far:
-            call_far(e, group, x, end - start)
+        if ahead:
+            call_ahead(e, group, x, end - start)
         else:
             call(e, group, x, end - start)
         return
@@ -180,43 +197,53 @@ cdef inline void perform(
     cdef (void*)[3] g = [strip, x[1], NULL]
     cdef void* grad = x[1]
     cdef int k
-    for k in range(program.before):
-        invoke(e, &program.stages[k], g, n)
-        g[1] = strip
     if not program.idle:
+        if e.x[1].half:
+            program.widen[e.x[1].half].float32(g, NULL, n)
+            g[1] = strip
+        for k in range(program.before):
+            invoke(e, &program.stages[k], g, n)
+            g[1] = strip
+        if e.x[STORED].half:
+            program.recall[e.x[STORED].half].float32(x, NULL, n)
         x[1] = g[1]
         call(e, group, x, n)
         x[1] = grad
-    for k in range(program.before, program.count):
-        invoke(e, &program.stages[k], x, n)
+        for k in range(program.before, program.count):
+            invoke(e, &program.stages[k], x, n)
+        if e.x[STORED].half:
+            program.narrow[e.x[STORED].half].float32(x, NULL, n)
+    if program.zero:
+        memset(grad, 0, n * stride(e, 1))
 
 
 cdef inline void drive_program(
-    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end, bint far
+    const Entry* e, const Group* group, const Program* program, Py_ssize_t start, Py_ssize_t end,
+    bint far, bint ahead
 ) noexcept nogil:
     # As drive, for a step that is more than its rule.
-    cdef double[OPERANDS][CHUNK] buffers
+    cdef double[WITH_STORED][CHUNK] buffers
     cdef double[CHUNK] strip
-    cdef (void*)[OPERANDS] x
+    cdef (void*)[WITH_STORED] x
     cdef Py_ssize_t n, most = SPAN // e.itemsize if far else <Py_ssize_t> CHUNK
     cdef int j, k
     c_assert(0 <= start and start <= end and end <= e.size)
     while start < end:
         n = min(most, end - start)
-        for j in range(OPERANDS):
+        for j in range(WITH_STORED):
             x[j] = NULL
             if e.x[j].data == NULL:
                 continue
             if e.x[j].flat:
-                x[j] = e.x[j].data + start * e.itemsize
-                if far:
-                    for k in range(SPAN // 64):
+                x[j] = e.x[j].data + start * stride(e, j)
+                if ahead:
+                    for k in range(<int> (most * stride(e, j)) // 64):
                         gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
             else:
                 x[j] = buffers[j]
                 transfer(e, &e.x[j], start, n, <char*> buffers[j], True)
         perform(e, group, program, x, <char*> strip, n)
-        for j in range(OPERANDS):
+        for j in range(WITH_STORED):
             if (j != 1 or program.zero) and e.x[j].data != NULL and not e.x[j].flat:
                 transfer(e, &e.x[j], start, n, <char*> buffers[j], False)
         start += n
@@ -232,12 +259,12 @@ cdef struct Plan:  # a step over many parameters, cut into pieces of equal size
 
 
 cdef inline void drive_entry(
-    const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end, bint far
+    const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end, bint ahead
 ) noexcept nogil:
     if plan.program == NULL:
-        drive(e, &plan.groups[e.group], start, end, far)
+        drive(e, &plan.groups[e.group], start, end, ahead)
     else:
-        drive_program(e, &plan.groups[e.group], plan.program, start, end, far)
+        drive_program(e, &plan.groups[e.group], plan.program, start, end, plan.far, ahead)
 
 
 cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
@@ -249,28 +276,30 @@ cdef inline void drive_rows(const Plan* plan, const Entry* e, Py_ssize_t start, 
     row.ndim -= 1
     row.shape += 1
     row.reversed = False
-    for j in range(OPERANDS):
+    for j in range(WITH_STORED):
         row.x[j].flat = j == 1 or (e.x[j].flat and (not e.reversed or e.ndim == 1))
         if e.x[j].data != NULL:
             row.x[j].strides += 1
     while start < end:
         n = min(width - start % width, end - start)
         ahead = min(r + ROWS_AHEAD, last - 1)
-        for j in range(OPERANDS):
+        for j in range(WITH_STORED):
             if e.x[j].data != NULL:
                 row.x[j].data = e.x[j].data + (r * width * e.itemsize if j == 1 else e.rows[r] * e.x[j].strides[0])
                 if j != 1 and row.x[j].flat:
-                    for k in range(<int> min(width * e.itemsize, <Py_ssize_t> STRIP) // 64 + 1):
+                    for k in range(<int> min(width * stride(e, j), <Py_ssize_t> STRIP) // 64 + 1):
                         gd_prefetch(<uintptr_t> e.x[j].data + e.rows[ahead] * e.x[j].strides[0] + 64 * k)
         drive_entry(plan, &row, start % width, start % width + n, False)
         start += n
         r += 1
 
 
-cdef inline void drive_one(const Plan* plan, Py_ssize_t i, Py_ssize_t start, Py_ssize_t end) noexcept nogil:
+cdef inline void drive_one(
+    const Plan* plan, Py_ssize_t i, Py_ssize_t start, Py_ssize_t end, bint ahead
+) noexcept nogil:
     cdef const Entry* e = &plan.entries[i]
     if e.rows == NULL:
-        drive_entry(plan, e, start, end, plan.far)
+        drive_entry(plan, e, start, end, ahead)
     else:
         drive_rows(plan, e, start, end)
 
@@ -287,9 +316,8 @@ cdef inline Py_ssize_t find_entry(const Py_ssize_t* starts, Py_ssize_t count, Py
     return low
 
 
-cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
-    cdef const Plan* plan = <const Plan*> job
-    cdef Py_ssize_t begin = piece * PIECE, end = begin + PIECE
+cdef inline void drive_range(const Plan* plan, Py_ssize_t begin, Py_ssize_t end, bint ahead) noexcept nogil:
+    # The elements begin ... end of the row of all.
     cdef Py_ssize_t i = find_entry(plan.starts, plan.count, begin)
     while i < plan.count and plan.starts[i] < end:
         if plan.starts[i] < plan.starts[i + 1]:
@@ -298,12 +326,13 @@ cdef inline void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
                 i,
                 max(begin - plan.starts[i], <Py_ssize_t> 0),
                 min(end - plan.starts[i], plan.entries[i].stepped),
+                ahead,
             )
         i += 1
 
 
-cdef inline void drive_all(const Plan* plan) noexcept nogil:
+cdef inline void drive_all(const Plan* plan, bint ahead) noexcept nogil:
     cdef Py_ssize_t i
     for i in range(plan.count):
         if plan.starts[i] < plan.starts[i + 1]:
-            drive_one(plan, i, 0, plan.entries[i].stepped)
+            drive_one(plan, i, 0, plan.entries[i].stepped, ahead)

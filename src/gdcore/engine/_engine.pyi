@@ -19,6 +19,7 @@ class Engine:
         members: list[int],
         groups: list[Any],
         memory: Any = None,
+        master: bool = False,
     ) -> Self: ...
     away: int
     @property

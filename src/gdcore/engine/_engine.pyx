@@ -12,22 +12,25 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from ._arrays cimport enter, find_extent, has_dtype, has_geometry, is_flat, is_like, is_plain, view
+from ._arrays cimport enter, find_extent, halve, has_dtype, has_geometry
+from ._arrays cimport is_flat, is_like, is_near, is_plain, view
 from ._coefficients cimport Coefficients
-from ._drive cimport LINE
-from ._drive cimport Entry, Group, Plan
+from ._drive cimport LINE, STORED
+from ._drive cimport Entry, Group, Operand, Plan
+from ._halves cimport half_kind
 from ._leaves cimport compare, take
 from ._plan cimport drive_plan, find
 from ._stages cimport Stages
-from ._update cimport check_operand
+from ._update cimport check_grad
 
 import numpy as np
 
 from ..rows import Rows
+from ._halves import widened
 from ._rows import summed
-from .arrays import arena_in, check_writable
+from .arrays import arena_in, check_writable, new_arena, spec_of
 from .forks import engines
-from .identity import check_same_memory
+from .identity import check_same_memory, refuse_changed
 from .overlaps import check_apart, check_disjoint
 
 cnp.import_array()
@@ -72,6 +75,7 @@ cdef class Engine:
     cdef readonly list params
     cdef list labels, owners, layout
     cdef list coefficients  # one Coefficients a group
+    cdef bint master, halved  # whether some parameter is in half precision; or some gradient of the step
     cdef list grads  # of the step that is being made
     cdef list indices  # of its gradients by rows: which parameter, which rows
     cdef Stages stages  # beside its rule
@@ -82,7 +86,8 @@ cdef class Engine:
     cdef readonly list slots  # one dict a parameter: slot name -> view of the arena
 
     def __cinit__(
-        self, object structure, object tree, list params, list members, list groups, object memory=None
+        self, object structure, object tree, list params, list members, list groups, object memory=None,
+        bint master=False,
     ):
         cdef Py_ssize_t i, g
         cdef int k
@@ -91,17 +96,14 @@ cdef class Engine:
         labels = list(structure.labels)
         for label, param in zip(labels, params, strict=True):
             if not is_plain(param):
-                check_writable(f"params{label}", param)
+                check_writable(f"params{label}", param, master)
         check_disjoint([f"params{label}" for label in labels], params)
         self.structure, self.tree, self.params, self.labels, self.owners = structure, tree, params, labels, groups
         self.grads = [None] * len(params)
         self.indices = []
         self.stages = Stages()
         self.stages.single = any([group.single for group in groups])
-        self.specs = [
-            (param.shape, param.dtype, "C" if param.flags.c_contiguous or not param.flags.f_contiguous else "F")
-            for param in map(np.asarray, params)
-        ]
+        self.specs = [spec_of(param) for param in params]
         self.count = len(params)
         self.entries = <Entry*> calloc(self.count, sizeof(Entry))
         self.groups = <Group*> calloc(len(groups), sizeof(Group))
@@ -127,6 +129,10 @@ cdef class Engine:
                 geometry[e.ndim + k] = e.x[0].strides[k]
             e.shape = geometry
             e.x[0].strides = geometry + e.ndim
+            if half_kind(params[i]):
+                halve(e, half_kind(params[i]))
+                e.x[STORED] = e.x[0]
+                self.master = True
             geometry += 2 * e.ndim
         self.allocate_state(memory)
         self.note_regions()
@@ -147,7 +153,7 @@ cdef class Engine:
         for i in range(self.count):
             e = &self.entries[i]
             offsets = {}
-            for name in self.owners[e.group].used_slots:
+            for name in (*self.owners[e.group].used_slots, "master" if e.x[STORED].half else None):
                 if name is not None:
                     if e.size * e.itemsize >= STAGGERED:
                         size += (PAGE + (1 + len(offsets)) * STAGGER - size % PAGE) % PAGE
@@ -162,8 +168,13 @@ cdef class Engine:
                 if name is not None:
                     view(&e.x[2 + <Py_ssize_t> j], e, self.slots[i][name])
                     e.width += e.itemsize
+            param = self.params[i]
+            if e.x[STORED].half:
+                self.slots[i]["master"][...] = param = widened(param)
+                view(&e.x[0], e, self.slots[i]["master"])
+                e.width += 2
             if self.owners[e.group].average is not None:
-                self.slots[i]["average"][...] = self.params[i]
+                self.slots[i]["average"][...] = param
         return 0
 
     cdef list views(self, cnp.ndarray arena):
@@ -189,19 +200,6 @@ cdef class Engine:
             self.regions[2 * self.region_count - 1] = reach
         return 0
 
-    cdef bint is_near(self, cnp.ndarray grad) noexcept:
-        # Whether the extent of grad meets a region.
-        cdef uintptr_t begin, end
-        cdef Py_ssize_t low = 0, high = self.region_count, middle
-        find_extent(grad, &begin, &end)
-        while low < high:  # to the first region that ends behind begin
-            middle = (low + high) // 2
-            if self.regions[2 * middle + 1] <= begin:
-                low = middle + 1
-            else:
-                high = middle
-        return low < self.region_count and self.regions[2 * low] < end
-
     cdef int enter_near(self, list near) except -1:
         # Enters gradients whose extents meet regions, once none is known to share an element with them.
         cdef Py_ssize_t i
@@ -212,6 +210,7 @@ cdef class Engine:
         check_apart({f"grads{self.labels[i]}": self.grads[i] for i in near}, owned)
         for i in near:
             view(&self.entries[i].x[1], &self.entries[i], self.grads[i])
+            self.entries[i].x[1].half = half_kind(self.grads[i])
         return 0
 
     cdef Py_ssize_t bind(self, Py_ssize_t i, list near) except -1:
@@ -220,29 +219,32 @@ cdef class Engine:
         cdef object grad = self.grads[i]
         cdef Entry* e = &self.entries[i]
         cdef cnp.ndarray param = <cnp.ndarray> self.params[i]
-        if cnp.PyArray_BYTES(param) != e.x[0].data or not has_dtype(param, e.itemsize) or not has_geometry(
-            param, e.ndim, e.shape, e.x[0].strides
+        cdef const Operand* own = &e.x[STORED if e.x[STORED].half else 0]
+        cdef int half = 0
+        if cnp.PyArray_BYTES(param) != own.data or not has_geometry(param, e.ndim, e.shape, own.strides) or not (
+            half_kind(param) == own.half if own.half else has_dtype(param, e.itemsize)
         ):
-            raise ValueError(f"params{self.labels[i]}: expected the array as it was when the optimizer was made, "
-                             f"got one whose memory, shape or dtype was changed since; make a new optimizer")
+            refuse_changed(self.labels[i])
         if not cnp.PyArray_ISWRITEABLE(param):
             raise ValueError(f"params{self.labels[i]}: expected a writeable array, got a read-only one")
         if grad is None:
             return 0
-        if isinstance(grad, Rows):
-            return self.bind_rows(i, grad)
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
-            if issubclass(type(grad), np.floating):  # NumPy's own reductions return these for 0-d arrays
+            if isinstance(grad, Rows):
+                return self.bind_rows(i, grad)
+            if issubclass(type(grad), np.generic):  # NumPy's own reductions return these for 0-d arrays
                 grad = self.grads[i] = np.asarray(grad)
-            check_operand(f"grads{self.labels[i]}", grad, e, param)
+            half = check_grad(f"grads{self.labels[i]}", grad, e, param)
+            self.halved |= half > 0
         if e.size == 0:
             return 0
-        if cnp.PyArray_BYTES(grad) != e.x[1].data or not e.x[1].flat or not is_flat(grad, e):
-            if self.is_near(grad):
+        if half or e.x[1].half or cnp.PyArray_BYTES(grad) != e.x[1].data or not e.x[1].flat or not is_flat(grad, e):
+            if is_near(grad, self.regions, self.region_count):
                 e.x[1].data = NULL
                 near.append(i)
             else:
                 view(&e.x[1], e, grad)
+                e.x[1].half = half
         return e.size
 
     cdef Py_ssize_t bind_rows(self, Py_ssize_t i, object grad) except -1:
@@ -261,17 +263,17 @@ cdef class Engine:
         return self.holder == PyThread_get_thread_ident()
 
     def check(self, grads):
-        """Return the leaves of ``grads``, if a step could be made with them."""
+        """Return the leaves of ``grads``, if a step could be made with them; by rows, each row once."""
         if self.is_mine():
             raise RuntimeError("check: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
             self.holder = PyThread_get_thread_ident()
             try:
                 self.take_in(grads)
-                if self.indices:
-                    where = f"grads{self.labels[self.indices[0][0]]}"
-                    raise TypeError(f"{where}: expected an array, as ranks exchange whole gradients, got Rows")
-                return self.grads[:]
+                found = [widened(grad) if half_kind(grad) else grad for grad in self.grads]
+                for i, index in self.indices:
+                    found[i] = Rows(index, found[i], len(self.params[i]))
+                return found
             finally:
                 self.forget()
 
@@ -292,6 +294,7 @@ cdef class Engine:
                 self.forget()
 
     cdef int forget(self) except -1:
+        cdef Py_ssize_t i
         self.holder = 0
         for i in range(self.count):
             self.grads[i] = None
@@ -314,7 +317,7 @@ cdef class Engine:
             where = f"grads{self.labels[self.indices[0][0]]}"
             raise ValueError(f"zero: expected False with gradients by rows, got True, and Rows as {where}")
         self.plan.program = NULL
-        if not self.stages.bare:
+        if self.halved or not self.stages.bare:
             self.stages.begin(self.labels, self.grads, self.owners[0].average, self.steps + 1)
             self.plan.program = &self.stages.program
             if self.stages.skipped:
@@ -333,6 +336,7 @@ cdef class Engine:
             self.grads[:] = self.structure.leaves(grads, "grads")
         compare(self.params, self.structure.root, self.tree, 0, self.labels, check_same_memory)
         near = []
+        self.halved = self.master
         for i in range(self.count):
             size = self.bind(i, near)
             total += size * self.entries[i].width
@@ -391,10 +395,3 @@ cdef class Engine:
     def let_go(self):
         """Let other threads in again."""
         self.lock.release()
-
-
-cdef cnp.ndarray new_arena(Py_ssize_t size):
-    # size zeroed bytes that begin on a page.
-    block = np.zeros(size + PAGE, np.uint8)
-    start = -block.ctypes.data % PAGE
-    return block[start : start + size]

@@ -11,8 +11,9 @@ cdef inline Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t 
     # Puts the leaves of a tree where they belong, from at on, and returns where they end; -1 if the tree is of
     # another structure, or one that trees.py has to look at.
     cdef object item
+    cdef PyObject* key
     cdef PyObject* found
-    cdef Py_ssize_t k
+    cdef Py_ssize_t k, position = 0
     cdef tuple keys, children
     if branch is None:
         leaves[at] = tree
@@ -22,8 +23,9 @@ cdef inline Py_ssize_t take(list leaves, object branch, object tree, Py_ssize_t 
         return -1
     for k in range(len(keys)):
         with cython.critical_section(tree):  # without a GIL another thread may be changing it
-            if PyDict_CheckExact(tree):
-                found = PyDict_GetItemWithError(tree, keys[k])
+            if PyDict_CheckExact(tree):  # whose keys are mostly in the old order, which saves looking them up
+                if not PyDict_Next(tree, &position, &key, &found) or key != <PyObject*> keys[k]:
+                    found = PyDict_GetItemWithError(tree, keys[k])
                 if found == NULL or len(<dict> tree) != len(keys):
                     return -1
                 item = <object> found
@@ -57,7 +59,7 @@ cdef inline Py_ssize_t compare(
     for k in range(len(keys)):
         with cython.critical_section(tree):
             found = NULL
-            if PyDict_CheckExact(tree):  # whose keys are mostly in the old order, which saves looking them up
+            if PyDict_CheckExact(tree):
                 if not PyDict_Next(tree, &position, &key, &found) or key != <PyObject*> keys[k]:
                     found = PyDict_GetItemWithError(tree, keys[k])
             elif PyList_CheckExact(tree) and k < len(<list> tree):

@@ -4,3 +4,4 @@ ctypedef void (*Task)(void* job, Py_ssize_t chunk) noexcept nogil
 
 cdef int prepare() except -1
 cdef void run(Task task, void* job, Py_ssize_t chunks, int64_t size) noexcept nogil
+cdef int64_t now() noexcept nogil

@@ -138,6 +138,10 @@ cdef struct Habit:  # what is known of jobs of about one size; index 0 is the wa
 cdef Habit[64] habits  # by the logarithm of the size; guarded by busy
 
 
+cdef int64_t now() noexcept nogil:
+    return gd_now()
+
+
 def set_threads(int count):
     """Use ``count`` threads, the caller's among them, from the next step on."""
     gd_store(&wanted, min(max(count, 1), MAX_THREADS))

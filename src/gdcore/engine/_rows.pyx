@@ -7,6 +7,10 @@ from numpy cimport npy_intp
 import numpy as np
 
 from ..arguments import describe
+from ..halves import half_of, stepped_dtype
+from ..rows import as_index, check_index
+from ._halves import widened
+from .arrays import check_like
 
 cnp.import_array()
 
@@ -26,12 +30,6 @@ def summed(str where, object rows, object param):
 
     Raises TypeError or ValueError for one that does not fit the parameter.
     """
-    cdef cnp.ndarray index, values, order, sums
-    cdef npy_intp* own
-    cdef const npy_intp* place
-    cdef Py_ssize_t i, n, count = 0, width
-    cdef npy_intp row, last = -1
-    cdef char* total = NULL
     rows.check(f"{where}.")
     param = np.asarray(param)
     shape = (len(rows.index), *param.shape[1:])
@@ -39,13 +37,40 @@ def summed(str where, object rows, object param):
         raise ValueError(f"{where}: expected a gradient that is an array, as a 0-d parameter has no rows, got Rows")
     if rows.length != len(param) or rows.values.shape != shape:
         raise ValueError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
-    if rows.values.dtype != param.dtype:
-        raise TypeError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
-    index = np.array(rows.index, np.intp)
+    dtype = stepped_dtype(param.dtype)
     values = np.ascontiguousarray(rows.values)
-    order = np.argsort(index, kind="stable")
-    sums = np.empty(shape, param.dtype)
-    n = len(rows.index)
+    if dtype == np.float32 and half_of(values.dtype):
+        values = widened(values)
+    if values.dtype != dtype:
+        raise TypeError(f"{where}: expected Rows of {describe(param)}, got {rows!r}")
+    return each_once(rows.index, values)
+
+
+def of_arguments(object rows, object grad, object param):
+    """Return the same for what an update is given: ``rows``, and the gradient of each, None for a rule without one.
+
+    Raises TypeError or ValueError for what does not fit the parameter.
+    """
+    index, param = as_index(rows), np.asarray(param)
+    if param.ndim == 0:
+        raise ValueError("rows: expected None, as a 0-d parameter has no rows, got some")
+    check_index("rows", index, len(param))
+    shape = (len(index), *param.shape[1:])
+    if grad is None:
+        return np.unique(index).astype(np.intp), None
+    check_like("grad", grad, np.broadcast_to(np.zeros((), param.dtype), shape))
+    return each_once(index, np.asarray(grad))
+
+
+def each_once(rows, given):
+    """Return each row that is named, in rising order, and the sum of what is given for it, in its order."""
+    cdef cnp.ndarray index = np.array(rows, np.intp), values = np.ascontiguousarray(given)
+    cdef cnp.ndarray order = np.argsort(index, kind="stable"), sums = np.empty_like(values)
+    cdef npy_intp* own
+    cdef const npy_intp* place
+    cdef Py_ssize_t i, n = len(rows), count = 0, width
+    cdef npy_intp row, last = -1
+    cdef char* total = NULL
     width = cnp.PyArray_NBYTES(sums) // n if n else 0
     own, place = <npy_intp*> cnp.PyArray_DATA(index), <const npy_intp*> cnp.PyArray_DATA(order)
     found = np.empty(n, np.intp)

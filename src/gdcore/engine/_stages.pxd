@@ -12,4 +12,5 @@ cdef class Stages:
         self, object scale, object max_norm, object max_value, object skip_nonfinite, object zero, object average
     ) except -1
     cdef int begin(self, list labels, list grads, object average, object t) except -1
+    cdef int add_scale(self, double factor, double divisor) except -1
     cdef int add(self, str name, double first, double second) except -1

@@ -1,21 +1,25 @@
 """The program of a step: which stages it has beside its rule, worked out once its gradients are known."""
 
 cimport cython
-from libc.float cimport DBL_MAX, FLT_MAX
+from libc.float cimport DBL_MAX, FLT_MAX, FLT_MIN
 from libc.math cimport isfinite
 from libc.string cimport memset
 cimport numpy as cnp
 
-from gdcore.engine._arrays cimport find_extent, is_plain
+from gdcore.engine._arrays cimport find_extent, is_whole
 from gdcore.engine._drive cimport STAGES, Program, c_assert
+from gdcore.engine._halves cimport convert, half_kind
 from gdcore.engine._norm cimport find_norm
 from gdcore.engine._plan cimport find
 
 from .. import stages
+from ..reference import factors
 from .arrays import check_writable
 from .overlaps import check_disjoint
 
 cnp.import_array()
+
+cdef tuple NOTHING = (1.0, None, None, False, False)  # as stages.checked returns it
 
 
 @cython.final
@@ -45,11 +49,12 @@ cdef class Stages:
         cdef bint finite = True, skip, zero
         cdef int judged = -1
         memset(&self.program, 0, sizeof(Program))
-        scale, max_norm, max_value, skip, zero = self.asked
+        convert(&self.program)
+        scale, max_norm, max_value, skip, zero = NOTHING if self.bare else self.asked
         if zero:
             check_apart(labels, grads)
         if scale != 1:
-            self.add("scale", scale, 0)
+            self.add_scale(scale, 1)
         if max_value is not None:
             judged = self.program.before if skip else -1
             self.add("clip", max_value, 0)
@@ -62,15 +67,26 @@ cdef class Stages:
                 raise FloatingPointError(f"grads: expected a finite norm, got {norm}")
             self.skipped = not finite
             if finite and max_norm is not None and norm > <double> max_norm:
-                self.add("scale", <double> max_norm / norm, 0)
+                self.add_scale(max_norm, norm)
         if self.skipped:
             memset(&self.program, 0, sizeof(Program))
             self.program.idle = True
         elif average is not None:
             self.add("average", average.gain(t), 0)
-        if zero:
-            self.add("zero", 0, 0)
-            self.program.zero = True
+        self.program.zero = zero
+        return 0
+
+    cdef int add_scale(self, double factor, double divisor) except -1:
+        cdef double first, second, single_first, single_second
+        cdef double whole = factor / divisor
+        if factor == 0 or abs(whole) >= <double> FLT_MIN:
+            return self.add("scale", whole, 0)
+        first, second = factors("f8", factor, divisor)
+        single_first, single_second = factors("f4", factor, divisor)
+        self.add("scale", first, 0)
+        self.program.stages[self.program.count - 1].float32[0] = <float> single_first
+        self.add("scale", second, 0)
+        self.program.stages[self.program.count - 1].float32[0] = <float> single_second
         return 0
 
     cdef int add(self, str name, double first, double second) except -1:
@@ -90,8 +106,8 @@ cdef int check_apart(list labels, list grads) except -1:
     present = []
     for label, grad in zip(labels, grads, strict=True):
         if grad is not None:
-            if not is_plain(grad) or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray> grad):
-                check_writable(f"grads{label}", grad)
+            if not is_whole(grad):  # of a dtype that was checked with the others
+                check_writable(f"grads{label}", grad, half_kind(grad) > 0)
             present.append((f"grads{label}", grad))
     if not are_apart([grad for _, grad in present]):
         check_disjoint([where for where, _ in present], [grad for _, grad in present])

@@ -1,3 +1,3 @@
 from ._drive cimport Entry
 
-cdef int check_operand(str where, object array, const Entry* e, object param) except -1
+cdef int check_grad(str where, object grad, const Entry* e, object param) except -1

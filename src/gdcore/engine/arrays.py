@@ -3,24 +3,36 @@
 The engine itself tests what is quick to test in C, and turns here when an array is unusual.
 """
 
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from ..arguments import describe, is_array
+from ..halves import half_of, stepped_dtype
 from .overlaps import check_disjoint, overlaps_itself
 
+PAGE: Final = 4096
 
-def check_writable(where: str, array: Any) -> None:
-    """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it."""
+
+def check_writable(where: str, array: Any, half: bool = False) -> None:
+    """Raise TypeError or ValueError unless a step can write ``array`` in place, and nothing beside it.
+
+    With ``half`` it may be in half precision.
+    """
     if not is_array(array):
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
     check_unmasked(where, array)
     array = np.asarray(array)  # what a subclass says of itself may be something else
-    if array.dtype.type not in (np.float32, np.float64):
+    if array.dtype.kind == "c":
         raise TypeError(
-            f"{where}: expected float32 or float64, got {array.dtype}; convert it with .astype(np.float64)"
+            f"{where}: expected complex64 or complex128, got {array.dtype}; convert it with .astype(np.complex128)"
         )
+    kind = half_of(array.dtype)
+    if array.dtype.type not in (np.float32, np.float64) and not (half and kind):
+        way = "convert it with .astype(np.float64)"
+        if kind:
+            way = "make the optimizer with master=True, which steps a float32 master of it"
+        raise TypeError(f"{where}: expected float32 or float64, got {kind or array.dtype}; {way}")
     if not array.dtype.isnative:
         raise TypeError(
             f"{where}: expected native byte order, got {array.dtype.str}; "
@@ -55,6 +67,20 @@ def check_like(where: str, array: Any, param: np.ndarray[Any, Any]) -> None:
         raise TypeError(said if array.dtype.isnative else f"{said} in byte order {array.dtype.byteorder!r}")
     if array.shape != param.shape:
         raise ValueError(said)
+
+
+def spec_of(param: Any) -> tuple[tuple[int, ...], np.dtype[Any], Literal["C", "F"]]:
+    """Return the shape, the dtype and the order in memory of the slots of a parameter."""
+    param = np.asarray(param)
+    order: Literal["C", "F"] = "C" if param.flags.c_contiguous or not param.flags.f_contiguous else "F"
+    return param.shape, stepped_dtype(param.dtype), order
+
+
+def new_arena(size: int) -> np.ndarray[Any, Any]:
+    """Return ``size`` zeroed bytes that begin on a page."""
+    block = np.zeros(size + PAGE, np.uint8)
+    start = -block.ctypes.data % PAGE
+    return block[start : start + size]
 
 
 def arena_in(memory: Any, size: int, params: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:

@@ -36,6 +36,14 @@ def check_same_memory(label: str, array: Array, now: object) -> None:
         refuse_replaced(label)
 
 
+def refuse_changed(label: str) -> NoReturn:
+    """Raise the ValueError for an array that is the optimizer's, and no longer what it was."""
+    raise ValueError(
+        f"params{label}: expected the array as it was when the optimizer was made, got one whose memory, shape or "
+        f"dtype was changed since; make a new optimizer"
+    )
+
+
 def refuse_replaced(label: str) -> NoReturn:
     """Raise the ValueError for an array that is no longer where the optimizer's was."""
     raise ValueError(

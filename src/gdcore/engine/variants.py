@@ -3,42 +3,47 @@
 The kernels are compiled once for every x86-64 CPU and once more for newer ones (one build on other
 architectures). All give the same bits. The best one that this CPU supports is chosen at import; the environment
 variable ``GDCORE_ISA`` forces one, and a forced one that cannot run here is an ImportError.
+
+For x86-64-v4 there are two builds, with vectors of 256 bits and of 512. Which is faster depends on the CPU and the
+rule: ``_plan.pyx`` measures it at the first use of each.
 """
 
 import os
-import platform
 import sys
 from importlib import import_module
 from importlib.machinery import PathFinder
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
-from .._version import __version__
-from . import threads
 from ._cpu import x86_64_level
 
 ENVIRONMENT: Final = "GDCORE_ISA"
 
 
 class Variant(NamedTuple):
-    """One build of the kernels: its name, its module, and the level of x86-64 that it needs."""
+    """A build of the kernels: its name, its modules, which differ in their vectors, and its level of x86-64."""
 
     name: str
-    module: str
+    modules: tuple[str, ...]
     level: int
 
 
 VARIANTS: Final = (
-    Variant("x86-64-v4", "gdcore._kernels_v4", 4),
-    Variant("x86-64-v3", "gdcore._kernels_v3", 3),
-    Variant("baseline", "gdcore._kernels", 0),
+    Variant("x86-64-v4", ("gdcore._kernels_v4", "gdcore._kernels_v4_512"), 4),
+    Variant("x86-64-v4-512", ("gdcore._kernels_v4_512",), 4),
+    Variant("x86-64-v4-256", ("gdcore._kernels_v4",), 4),
+    Variant("x86-64-v3", ("gdcore._kernels_v3",), 3),
+    Variant("baseline", ("gdcore._kernels",), 0),
 )
+
+
+def is_built(module: str) -> bool:
+    """Return whether this build of gdcore has a module."""
+    return PathFinder.find_spec(module, sys.modules["gdcore"].__path__) is not None
 
 
 def obstacle(variant: Variant) -> str | None:
     """Return why a variant cannot run here, or None if it can."""
-    if PathFinder.find_spec(variant.module, sys.modules["gdcore"].__path__) is None:
+    if not is_built(variant.modules[0]):
         return "not built for this architecture"
     if x86_64_level() < variant.level:
         return "this CPU lacks its instructions"
@@ -64,12 +69,13 @@ chosen = choose(forced)
 
 
 def kernels_of(module: str) -> Any:
-    """Return the table of the kernels of a module that is compiled for the same CPUs."""
-    built = chosen.module.replace(VARIANTS[-1].module, module)
-    return import_module(built).table  # type: ignore[attr-defined, unused-ignore]
+    """Return the table of the kernels of a module that is compiled for the same levels of CPU."""
+    level = f"_v{chosen.level}" if chosen.level else ""
+    return import_module(module + level).table
 
 
-table: Any = kernels_of(VARIANTS[-1].module)
+tables: list[Any] = [import_module(module).table for module in chosen.modules if is_built(module)]
+"""The tables of the rules' kernels, one for each width of vectors."""
 
 
 def fates() -> list[tuple[str, str]]:
@@ -78,17 +84,3 @@ def fates() -> list[tuple[str, str]]:
     return [
         (variant.name, why if variant is chosen else obstacle(variant) or "can run here") for variant in VARIANTS
     ]
-
-
-def show_config() -> None:
-    """Print which kernels run here and why, with the versions that a report of a problem needs.
-
-    >>> import gdcore as gd
-    >>> gd.show_config()  # doctest: +ELLIPSIS
-    gdcore ...
-    """
-    print(f"gdcore {__version__}, NumPy {np.__version__}, Python {platform.python_version()}, {platform.machine()}")
-    print(f"threads: {threads.get_num_threads()} for a large step")
-    print("kernels:")
-    for name, fate in fates():
-        print(f"  {name:<10} {fate}")

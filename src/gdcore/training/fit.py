@@ -4,6 +4,7 @@ It is given the optimizer and the gradient, and knows neither.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -44,6 +45,7 @@ def fit(
     metrics: Mapping[str, Callable[..., float]] | None = None,
     running: bool = False,
     validation: Sequence[Array] | None = None,
+    averages: bool = False,
     patience: int | None = None,
     monitor: str | None = None,
     schedule: Callable[[int], float] | None = None,
@@ -76,6 +78,9 @@ def fit(
         metrics: by name, functions ``metric(params, *arrays)`` of all samples, such as those of ``gd.metrics``.
         running: also tell the metrics as met during the epoch, each batch before its step.
         validation: a tuple of arrays like ``data`` that no step sees.
+        averages: judge each epoch by the averages of the weights that ``optimizer``, made with ``average=``, keeps:
+            metrics, what is told of ``validation``, and the loss after an epoch are theirs, and ``patience`` keeps
+            them. Without ``patience`` the parameters end as the last step left them; ``callback`` sees those too.
         patience: stop after so many epochs without a better ``monitor``, an int >= 1. If given, the parameters of
             the best epoch are put back at the end, however the run ends. Where ``monitor`` is the loss, that of the
             parameters after the epoch is worked out for it, by a pass over ``data``.
@@ -149,6 +154,7 @@ def fit(
     patience = _checked_patience(patience, params)
     evaluation = Evaluation(value_and_grad, metrics, data, validation, running, patience)
     history = evaluation.history(monitor, open_ended=callback is not None)
+    judged = _judged(averages, optimizer)
     limits = Limits(max_norm, max_value)
     watch = Watch(None if divergence is None else checked_number("divergence", divergence, 0, above=True))
     if progress is not None and not isinstance(progress, bool | np.bool_):
@@ -165,6 +171,7 @@ def fit(
         "metrics": [*evaluation.metrics],
         "running": bool(running),
         "loss_after": evaluation.loss_after,
+        "averages": bool(averages),
         "monitor": history.monitor,
         "settings": {} if settings is None else dict(settings),
     }
@@ -181,10 +188,23 @@ def fit(
     team.agree(params, {"patience": patience, **sameness, **own}, samples, rng)
     run = Run(params, optimizer, rng, history, watch, shuffle=bool(shuffle), sums=1 + len(evaluation.running))
     saver = _saver(checkpoint, checkpoint_every, resume, run, data, schedule, sameness, team)
-    loop = Loop(run, team, data, size, evaluation, schedule, patience, saver)
+    loop = Loop(run, team, data, size, evaluation, schedule, patience, saver, judged)
     clock = _never if saver is None else saver.is_due
     team.go(lambda: loop.go(epochs, progress if team.leads else False), history, clock)
     return history
+
+
+def _judged(averages: Any, optimizer: Any) -> Callable[[], AbstractContextManager[None]]:
+    """Return the context in which the parameters are those by which an epoch is judged."""
+    if not flag("averages", averages):
+        return nullcontext
+    if getattr(optimizer, "average", None) is None:
+        kind = type(optimizer).__name__
+        raise ValueError(
+            f"averages: expected False with an optimizer that was made without average, such as {kind}"
+        )
+    averaged: Callable[[], AbstractContextManager[None]] = optimizer.averaged
+    return averaged
 
 
 def _team(optimizer: Any, comm: Any, value_and_grad: ValueAndGrad, callback: Callback, limits: Limits) -> Team:

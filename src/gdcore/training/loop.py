@@ -3,6 +3,7 @@
 import numbers
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from operator import add
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ class Loop:
     schedule: Callable[[int], float] | None
     patience: int | None
     saver: "Saver | None"
+    judged: Callable[[], AbstractContextManager[None]]
+    """Within it the parameters are those by which an epoch is judged."""
 
     @property
     def steps_an_epoch(self) -> int:
@@ -107,7 +110,8 @@ class Loop:
     def _end_epoch(self) -> None:
         run, history = self.run, self.run.history
         run.watch.end_epoch(run.at.sums[0] / len(self.data[0]), run.params)
-        record: Record = {"epoch": run.epoch, **self.evaluation.record(run.params, run.at.sums)}
+        with self.judged():
+            record: Record = {"epoch": run.epoch, **self.evaluation.record(run.params, run.at.sums)}
         if self.schedule is not None:
             record["lr"] = run.optimizer.lr
         record["seconds"] = run.seconds
@@ -120,7 +124,8 @@ class Loop:
             history.stopped = "callback"
         if self.saver is not None:
             self.saver.check(record)
-        run.end_epoch(record, compared=self.patience is not None)
+        with self.judged():
+            run.end_epoch(record, compared=self.patience is not None)
         self._check_patience()
 
     def _check_patience(self) -> None:

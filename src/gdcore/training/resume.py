@@ -11,6 +11,7 @@ import numpy as np
 from ..arguments import Array, checked_number
 from ..checkpoints import CheckpointError, check_path, encode, state_of
 from ..files import remove_leftovers
+from ..halves import matched
 from ..schedules import Schedule
 from ..trees import flatten
 from .history import Record
@@ -155,7 +156,7 @@ class Saver:
         self._check_same(metadata["sameness"], optimizer)
         best = metadata["best"]
         if best is not None:
-            _check_like(best["params"], flatten(run.params), self.path)
+            best["params"] = _like(best["params"], flatten(run.params), self.path)
         self.team.restore(saved, self.path, run.params, run.rng)
         records = metadata["records"]
         kept = None if best is None else (records[best["epoch"] - 1], best["params"])
@@ -214,10 +215,12 @@ def _check_path(path: Any) -> None:
     check_path(path, "checkpoint")
 
 
-def _check_like(saved: Any, leaves: list[Array], path: Path) -> None:
+def _like(saved: Any, leaves: list[Array], path: Path) -> list[Array]:
+    found = [matched(a, b.dtype) for a, b in zip(saved, leaves, strict=False)]
     if len(saved) != len(leaves) or any(
-        (a.shape, a.dtype) != (b.shape, b.dtype) for a, b in zip(saved, leaves, strict=False)
+        (a.shape, a.dtype) != (b.shape, b.dtype) for a, b in zip(found, leaves, strict=True)
     ):
         raise CheckpointError(
             f"checkpoint: expected the best parameters like the present ones, got others in {path}"
         )
+    return found

@@ -111,6 +111,22 @@ def test_sharded_steps_equal_those_of_one_process():
         assert all(same_bits(a, b) for a, b in state)
 
 
+def test_gradients_in_half_precision_are_exchanged_in_float32():
+    rng = np.random.default_rng(3)
+    ours = rng.standard_normal((9, 7), dtype=np.float32)
+    theirs = ours.copy()
+    sharded, plain = ShardedOptimizer(gd.Adam, ours, lr=0.1, bucket_bytes=500), gd.Adam(theirs, lr=0.1)
+    for step, dtype in enumerate(("float16", gd.bfloat16(np.zeros(0, np.uint16)).dtype)):
+        grads = [gd.reference.narrow(grad, dtype) for grad in gradients(step, ours)]
+        sharded.step(grads[RANK])
+        plain.step(mean([gd.reference.widen(grad) for grad in grads]))
+        assert same_bits(ours, theirs)
+        with pytest.raises(
+            ValueError, match="master: expected False, as ranks exchange parameters in full precision"
+        ):
+            ShardedOptimizer(gd.Adam, grads[0], master=True)
+
+
 def test_groups_keep_their_own_hyperparameters():
     def groups(params):
         w, *others = flatten(params)
@@ -163,6 +179,115 @@ def test_none_on_some_ranks_alone_is_found():
         sharded.step(grads)
 
 
+def tables(seed):
+    # In C and Fortran order, of rows that no bucket and no number of ranks divides, and some without elements.
+    rng = np.random.default_rng(seed)
+    return {
+        "w": rng.standard_normal((13, 7), dtype=np.float32),
+        "turned": np.asfortranarray(rng.standard_normal((11, 2, 3))),
+        "column": rng.standard_normal(9),
+        "empty": np.empty((4, 0)),
+        "dense": rng.standard_normal(5),
+    }
+
+
+def rows_of_ranks(step):
+    made = []
+    for rank in range(RANKS):
+        rng = np.random.default_rng([step, rank])
+        grads = {"dense": rng.standard_normal(5)}
+        for name, table in tables(0).items():
+            if name != "dense":
+                index = rng.integers(0, len(table), (step + rank) % 3 * 4)
+                values = rng.standard_normal((len(index), *table.shape[1:])).astype(table.dtype)
+                grads[name] = gd.Rows(index, values, len(table))
+        made.append({name: grads[name] for name in tables(0)})
+    return made
+
+
+def mean_by_rows(grads, weights):
+    """The average of the dense gradients, at the rows that some rank has, unless it weighs nothing."""
+    dense = mean([{name: np.asarray(g) for name, g in own.items()} for own in grads], weights)
+    for name, average in dense.items():
+        if name != "dense":
+            met = [own[name].index for own, weight in zip(grads, weights, strict=True) if weight]
+            index = np.unique(np.concatenate(met))
+            dense[name] = gd.Rows(index, average[index], len(average))
+    return dense
+
+
+def test_gradients_by_rows_are_averaged_as_dense_ones_and_step_their_rows_alone():
+    for kind, bucket_bytes, keep in [
+        *((kind, 500, {}) for kind in KINDS.values()),
+        *((gd.Adam, size, {"average": 0.5}) for size in BUCKETS),
+    ]:
+        values = settings(kind, lr=0.1) | keep
+        ours, theirs = tables(1), tables(1)
+        sharded = ShardedOptimizer(kind, ours, bucket_bytes=bucket_bytes, check_every=2, **values)
+        plain = kind(theirs, **values)
+        for step in range(4):
+            grads = rows_of_ranks(step)
+            weights = [1.0] * RANKS
+            if step == 3 and RANKS > 1:
+                weights = [0.0, *[RANKS / (RANKS - 1)] * (RANKS - 1)]
+            sharded.step(grads[RANK], weight=weights[RANK])
+            plain.step(mean_by_rows(grads, weights))
+            assert same_bits(ours, theirs)
+            assert same_everywhere(ours)
+        sharded.step(tables(2))  # dense gradients may follow
+        plain.step(mean([tables(2)] * RANKS))
+        assert same_bits(ours, theirs)
+        state = zip(sharded.state_dict()["state"].values(), plain.state_dict()["state"].values(), strict=True)
+        assert all(same_bits(a, b) for a, b in state)
+
+
+def test_limits_count_gradients_by_rows():
+    for limits in ({"max_value": 0.25}, {"max_norm": 0.5}, {"max_norm": 0.5, "max_value": 0.25}):
+        ours, theirs = tables(7), tables(7)
+        sharded, plain = ShardedOptimizer(gd.SGD, ours, lr=0.1, bucket_bytes=500, **limits), gd.SGD(theirs, lr=0.1)
+        for step in range(3):
+            grads = rows_of_ranks(step)
+            sharded.step(grads[RANK])
+            plain.step(mean_by_rows(grads, [1.0] * RANKS), **limits)
+        close = [
+            np.allclose(a, b, rtol=1e-6, atol=1e-7) for a, b in zip(flatten(ours), flatten(theirs), strict=True)
+        ]
+        assert all(close)
+        assert same_bits(ours, theirs) or "max_norm" in limits
+        assert same_everywhere(ours)
+
+
+def test_gradients_by_rows_on_some_ranks_alone_are_refused_before_any_write():
+    if RANKS == 1:
+        return
+    ours = tables(1)
+    sharded = ShardedOptimizer(gd.Adam, ours, bucket_bytes=500)
+    grads = rows_of_ranks(1)[RANK]
+    if RANK == RANKS - 1:
+        grads["w"] = np.asarray(grads["w"])
+    message = refused(lambda: sharded.step(grads))
+    assert f"rank {RANKS - 1}: expected grads['w'], " in message or RANKS == 2
+    assert "grads['turned'], grads['column'], grads['empty'] by rows" in message
+    assert same_bits(ours, tables(1))
+    assert sharded.t == 0
+
+
+def test_within_averaged_the_parameters_are_the_averages_of_one_process():
+    ours, theirs = tree(1), tree(1)
+    sharded, plain = ShardedOptimizer(gd.Adam, ours, average=0.9), gd.Adam(theirs, average=0.9)
+    assert sharded.average == plain.average
+    for step in range(2):
+        grads = gradients(step)
+        with sharded.averaged(), plain.averaged():
+            assert same_bits(ours, theirs)
+            assert same_bits(ours, sharded.averages())
+            with pytest.raises(RuntimeError, match="outside of averaged"):
+                sharded.step(grads[RANK])
+        assert same_bits(ours, theirs)
+        sharded.step(grads[RANK])
+        plain.step(mean(grads))
+
+
 def test_weights_average_as_they_say():
     for bucket_bytes in BUCKETS:
         ours, theirs = tree(5), tree(5)
@@ -201,6 +326,12 @@ def test_what_numpy_raises_on_does_not_part_the_ranks():
             sharded = ShardedOptimizer(gd.SGD, np.ones(4, np.float32), lr=1.0, max_norm=limit)
             for value in (np.finfo(np.float32).smallest_subnormal, 1e-30, 0):
                 sharded.step(np.full(4, value, np.float32), weight=1.0)
+
+
+def test_a_sharded_optimizer_refuses_complex_parameters_by_name():
+    said = r"params\['z'\]: expected float32 or float64 in a sharded optimizer, got complex128"
+    with pytest.raises((TypeError, RuntimeError), match=said):
+        ShardedOptimizer(gd.Adam, {"w": np.ones(2), "z": np.ones(2, complex)})
 
 
 def test_a_sharded_optimizer_refuses_to_be_copied():
@@ -351,6 +482,10 @@ class Counting:
         self._count("Iallgatherv", send.nbytes * (RANKS - 1))
         return self.comm.Iallgatherv(send, receive)
 
+    def Allgatherv(self, send, receive):
+        self._count("Allgatherv", send.nbytes * (RANKS - 1))
+        return self.comm.Allgatherv(send, receive)
+
     def Allgather(self, send, receive):
         self._count("Allgather", send.nbytes * (RANKS - 1))
         return self.comm.Allgather(send, receive)
@@ -373,6 +508,21 @@ def test_a_step_sends_one_reduce_scatter_and_one_all_gather():
                 if max_norm is not None:
                     expected["Allgather"] = 8 * (RANKS - 1)
                 assert comm.sent == (expected if RANKS > 1 else {})
+
+
+def test_a_step_by_rows_sends_two_buckets_and_the_rows_however_large_the_table():
+    for max_norm in (None, 1.0):
+        comm = Counting(COMM)
+        table = np.ones((5_000, 8))
+        sharded = ShardedOptimizer(gd.Adam, table, comm, max_norm=max_norm, bucket_bytes=8_000, check_every=None)
+        comm.sent.clear()
+        for _ in range(2):
+            sharded.step(gd.Rows([0, 4_999, RANK], np.ones((3, 8)), 5_000))
+        assert same_everywhere(table)
+        assert "Iallgatherv" not in comm.sent
+        if RANKS > 1:
+            assert comm.sent["Ialltoallv"] <= 2 * 8_000
+            assert comm.sent["Allgatherv"] <= 2 * (RANKS + 1) * 8 * 8 * (RANKS - 1)
 
 
 def test_memory_is_the_share_of_state_and_a_bucket():

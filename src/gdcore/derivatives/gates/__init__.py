@@ -8,8 +8,10 @@ gate sees all.
 from . import (  # noqa: F401  # their rows
     activations,
     arithmetic,
+    complexes,
     decompositions,
     determinants,
+    fourier,
     indexing,
     layers,
     linalg,
@@ -25,6 +27,7 @@ from . import (  # noqa: F401  # their rows
 )
 
 from . import registry  # isort: skip  # when all rows are there
+from .registry import dispatched as dispatched
 from .registry import register as register
 
 registry.register_rows()

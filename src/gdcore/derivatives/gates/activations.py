@@ -11,6 +11,7 @@ import numpy as np
 from .._gate import Gate
 from .._traced import Traced
 from .._usual import Elementwise
+from ..batched import Batched
 from ..nets import functions, plain
 from .arithmetic import masked
 from .table import TABLE, Row, usual_unary
@@ -22,7 +23,7 @@ def relu(x: Any) -> Any:
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return _relu(x) if type(x) is Traced else np.maximum(x, 0)
+    return _relu(x) if type(x) is Traced else _plain_relu(x)
 
 
 def tanh(x: Any) -> Any:
@@ -74,8 +75,17 @@ def silu(x: Any) -> Any:
     return _silu(x) if type(x) is Traced else _plain_silu(x)
 
 
-_plain_tanh, _plain_sigmoid, _plain_softplus, _plain_gelu, _plain_silu = map(
-    plain.elementwise, ("tanh", "sigmoid", "softplus", "gelu", "silu")
+def _plain(name: str) -> Callable[[Any], Any]:
+    compiled = plain.elementwise(name) if name != "relu" else lambda x: np.maximum(x, 0)
+
+    def apply(x: Any) -> Any:
+        return Batched(ACTIVATIONS[name](x.value)) if type(x) is Batched else compiled(x)
+
+    return apply
+
+
+_plain_relu, _plain_tanh, _plain_sigmoid, _plain_softplus, _plain_gelu, _plain_silu = map(
+    _plain, ("relu", "tanh", "sigmoid", "softplus", "gelu", "silu")
 )
 
 _cdf: Gate = Gate(
@@ -126,6 +136,12 @@ ACTIVATIONS: Final[dict[str, Callable[[Any], Any]]] = {
     "gelu": gelu,
     "silu": silu,
 }
+
+
+def layer(x: Any, w: Any, b: Any, activation: str | None) -> Any:
+    """Return ``activation(x @ w + b)`` in the gates that it is made of."""
+    z = x @ w if b is None else x @ w + b
+    return z if activation is None else ACTIVATIONS[activation](z)
 
 
 def _activation(name: str) -> Callable[[Any], Any]:

@@ -10,9 +10,11 @@ import numpy as np
 from ...arguments import describe
 from .._gate import Gate, leave_node
 from .._traced import Traced, real
+from ..batched import Batched
+from ..lookups import is_by_rows
 from ..nets import _door as door
 from ..nets import plain
-from .activations import ACTIVATIONS, BY_RESULT, SLOPES
+from .activations import ACTIVATIONS, BY_RESULT, SLOPES, layer
 from .table import TABLE, Row
 
 
@@ -34,6 +36,8 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
     if activation is not None and (not isinstance(activation, str) or activation not in ACTIVATIONS):
         error = ValueError if isinstance(activation, str) else TypeError
         raise error(f"activation: expected one of {', '.join(map(repr, ACTIVATIONS))} or None, got {activation!r}")
+    if Batched in {type(x), type(w), type(b)}:
+        return layer(x, w, b, activation)
     tape, (a, m, c) = _taken_apart(x, w, b)
     if m.ndim != 2:
         raise ValueError(f"w: expected shape (n, m), got {describe(real(w))}")
@@ -44,10 +48,7 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
         raise ValueError(f"b: expected shape {shape[1:]}, got {describe(real(c))}")
     if tape is not False:
         return _fused(_dense, tape, (x, w, b), (a, m, c, activation))
-    z = x @ w
-    if b is not None:
-        z = z + b
-    return z if activation is None else ACTIVATIONS[activation](z)
+    return layer(x, w, b, activation)
 
 
 def layer_norm(x: Any, gain: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -134,7 +135,7 @@ def embedding(table: Any, index: Any) -> Any:
         raise TypeError(f"index: expected integers, got {describe(real(index))}")
     if index.size and not 0 <= index.min() <= index.max() < table.shape[0]:
         raise ValueError(f"index: expected rows from 0 to {table.shape[0] - 1}, got {index.min()} to {index.max()}")
-    return _embedding(table, index.astype(np.int64, "C", copy=False))
+    return table[index] if is_by_rows(table) else _embedding(table, index.astype(np.int64, "C", copy=False))
 
 
 def _taken_apart(*args: Any) -> tuple[Any, list[Any]]:

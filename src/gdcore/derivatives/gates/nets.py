@@ -9,6 +9,7 @@ from ...arguments import describe
 from .._gate import Gate, fused
 from .._tape import underflow_ignored
 from .._traced import Traced, real
+from ..batched import Batched, refuse
 from ..nets import _door as door
 from ..nets import plain
 from .table import TABLE, Row, row
@@ -75,6 +76,8 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     >>> softmax_cross_entropy(logits, np.array([[1.0, 0.0], [1.0, 0.0]])).round(4)
     np.float64(0.3466)
     """
+    if type(logits) is Batched:
+        return _batched_cross_entropy(logits, labels)
     if type(labels) is not Traced and type(labels) is not np.ndarray:
         labels = np.asarray(labels)
     if type(logits) is not Traced:
@@ -106,14 +109,20 @@ def squared_error(prediction: Any, target: Any) -> Any:
         raise ValueError(f"target: expected {describe(real(prediction))}, got {describe(real(target))}")
     if np.size(prediction) == 0:
         raise ValueError(f"prediction: expected at least one element, got shape {np.shape(prediction)}")
+    if Batched in {type(prediction), type(target)}:
+        return np.mean(np.square(prediction - target))
     return _squared_error(prediction, target)
 
 
 def _softmax_of(x: Any, axis: int = -1) -> Any:
+    if type(x) is Batched:
+        return Batched(softmax(x.value, axis if axis < 0 else axis + 1))
     return plain.rows("softmax", x, axis)
 
 
 def _log_softmax_of(x: Any, axis: int = -1) -> Any:
+    if type(x) is Batched:
+        return Batched(log_softmax(x.value, axis if axis < 0 else axis + 1))
     return plain.rows("log_softmax", x, axis)
 
 
@@ -140,6 +149,17 @@ def _pull_log_sum_exp(ans: Any, x: Any, axes: tuple[int, ...]) -> Any:
 
 FEW_CLASSES: Final = 64
 """NumPy reduces many rows at once several times faster than many short rows: so few classes are worth a copy."""
+
+
+def _batched_cross_entropy(logits: Batched, labels: Any) -> Any:
+    likely = log_softmax(logits)
+    if labels.dtype.kind == "f":
+        parts = likely * labels if labels.shape == logits.shape else refuse()
+        return -np.mean(np.sum(parts, axis=-1))
+    if labels.shape != logits.shape[:-1]:
+        refuse()
+    likely = np.reshape(likely, (-1, logits.shape[-1]))
+    return -np.mean(likely[np.arange(len(likely)), np.reshape(labels, -1)])
 
 
 def _cross_entropy_of(logits: Any, labels: Any) -> Any:

@@ -1,0 +1,40 @@
+"""Which of SciPy's own functions asks for an array of a traced value, where gdcore has one that differentiates.
+
+Some of SciPy's functions, such as ``scipy.integrate.simpson``, compute with arrays of objects and so go through
+gates; those named here end in an error of theirs that does not say why.
+"""
+
+from typing import Any, Final
+
+OWN: Final = {
+    "special": {"logsumexp", "log_softmax", "polygamma", "multigammaln", "zeta"},
+    "linalg": {
+        "cho_factor", "cho_solve", "cholesky", "det", "expm", "inv", "solve", "solve_banded", "solve_sylvester",
+        "solve_triangular", "sqrtm",
+    },
+    "signal": {"fftconvolve", "oaconvolve"},
+    "integrate": {"odeint", "solve_ivp"},
+    "optimize": {"fixed_point", "root", "root_scalar"},
+}  # fmt: skip
+"""Functions that gd.scipy has by the same name, and that take no arrays of objects."""
+DISTRIBUTIONS: Final = {"scipy.stats._distn_infrastructure", "scipy.stats._multivariate"}
+
+
+def refuse_scipys_own(frame: Any) -> None:
+    """Raise TypeError if ``frame`` is in a function of SciPy's that gd.scipy has for traced values."""
+    while frame is not None:
+        module, name = str(frame.f_globals.get("__name__")), frame.f_code.co_name
+        if module.startswith("scipy._lib") and callable(frame.f_locals.get("f")):  # what a decorator has wrapped
+            wrapped = frame.f_locals["f"]
+            module, name = str(wrapped.__module__), str(getattr(wrapped, "__name__", ""))
+        parts = module.split(".")
+        if parts[0] not in {"scipy", "numpy"}:
+            return
+        area = parts[1] if len(parts) > 1 else ""
+        if module in DISTRIBUTIONS or (parts[0] == "scipy" and name in OWN.get(area, ())):
+            which = "its distributions" if area == "stats" else name
+            raise TypeError(
+                f"scipy.{area}: expected plain values for {which}, as a gradient would be lost, got a traced one; "
+                f"gd.scipy.{area} has the same, differentiated (docs/scipy.md)"
+            )
+        frame = frame.f_back
