@@ -9,7 +9,8 @@ import numpy as np
 
 from ..arguments import flag
 from ..trees import flatten, rebuild, take_apart
-from ._tape import Node, Tape, underflow_ignored, walk_back_again
+from ._back import underflow_ignored, walk_back_again
+from ._tape import Node, Tape
 from ._traced import Traced, real
 from .choosing import Argnums, checked_argnums, choose, name_of
 from .ends import array_result, pair, plain, refuse_foreign, traced_inputs
@@ -21,7 +22,7 @@ Aux = TypeVar("Aux")
 Mode = Literal["forward", "reverse"] | None
 MODES: Final = ("forward", "reverse", None)
 
-MOST_TOGETHER: Final = 1 << 15
+MOST_TOGETHER: Final = 1 << 16
 """Elements of the largest gradient that is pulled back together: more than fit in a cache are slower."""
 
 
