@@ -12,7 +12,7 @@ import numpy as np
 from ..arguments import describe
 from ._traced import Traced
 
-NUMBERS: Final = (int, float, np.integer, np.floating, np.bool)
+NUMBERS: Final = (int, float, complex, np.number, np.bool)
 
 
 def array(x: Any) -> Any:
