@@ -11,13 +11,13 @@
 """
 
 import os
-import platform
 import sys
-import sysconfig
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools._distutils.util import get_platform
+from setuptools.command.build_ext import build_ext
 
 KINDS = ("release", "debug", "sanitize", "annotate")
 kind = os.environ.get("GDCORE_BUILD", "release")
@@ -25,10 +25,20 @@ if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
 checked = kind in {"debug", "sanitize"}
 
+# What is built for, which need not be what builds: cibuildwheel and Visual Studio's tools say it in the environment.
+target = get_platform()
+architectures = os.environ.get("ARCHFLAGS", "").replace("-arch", " ").split() if target.startswith("macosx") else []
+last = target.rpartition("-")[2]
+architecture = {"amd64": "x86_64", "universal2": "several"}.get(last, last)
+if architectures:  # a macOS wheel for two is compiled once for both, so that only the baseline suits it
+    architecture = architectures[0] if len({*architectures}) == 1 else "several"
+if architecture in {"win32", "i386", "i586", "i686", "x86", "arm", "armv6l", "armv7l"}:
+    raise SystemExit(f"gdcore: expected a 64-bit platform, as its arrays are larger than 2^31 elements, got {target}")
+
 # The same bits everywhere: no contraction of a * b + c into one rounding, and never -ffast-math, which at link time
 # also makes every process that imports the module flush subnormal numbers to 0. What CFLAGS and LDFLAGS ask for
 # comes before these in the command line, so each that they may hold is undone by its name.
-if sys.platform == "win32":
+if target.startswith("win"):
     compile_args = ["/Od", "/Zi"] if checked else ["/O2"]
     compile_args.append("/fp:precise")
     link_args = []
@@ -38,7 +48,10 @@ else:
     exact += ["-fno-associative-math", "-fno-reciprocal-math", "-fno-finite-math-only", "-fsigned-zeros"]
     # The last two change no result; they let the compiler vectorise square roots and branches.
     exact += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-    compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *exact]
+    # Without debug symbols, which double the size and have the path of the folder in them.
+    compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", "-g0", *exact]
+    if not checked:
+        link_args += ["-Wl,-S", "-Wl,-x"] if target.startswith("macosx") else ["-Wl,--strip-all"]
 if kind == "sanitize":
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
     compile_args += sanitizers
@@ -52,10 +65,8 @@ modules |= {
     for name in ("cpu", "pool", "coefficients", "plan", "norm", "rows", "stages", "update", "engine")
 }
 modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
-# A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
-universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
-if platform.machine() in {"x86_64", "AMD64"} and not universal:
-    if sys.platform == "win32":
+if architecture == "x86_64":
+    if target.startswith("win"):
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
     else:
         # 256 bits: the 512-bit divider and square root are slower per element (docs/performance.md).
@@ -79,7 +90,22 @@ extensions = [
     for name, isa in modules.items()
 ]
 
+
+
+class BuildExt(build_ext):
+    """Leaves out the search path for libraries that Python's own settings bring: nothing here needs it."""
+
+    def build_extensions(self) -> None:
+        """Compile all of them."""
+        linker = getattr(self.compiler, "linker_so", None)  # MSVC has none
+        if linker:
+            kept = [part for part in linker if not part.startswith("-Wl,-rpath,")]
+            self.compiler.set_executable("linker_so", kept)
+        super().build_extensions()
+
+
 setup(
+    cmdclass={"build_ext": BuildExt},
     options={
         "build": {"build_base": f"build/{kind}"},  # what one kind of build made is not fresh for another
         "build_ext": {"parallel": os.cpu_count()},
