@@ -65,7 +65,9 @@ modules |= {f"engine._{name}": [] for name in ("plan", "norm", "rows", "halves")
 small = [] if checked or target.startswith("win") else ["-O2"]
 calls = "cpu pool coefficients stages update engine exported"
 modules |= {f"engine._{name}": small for name in calls.split()}
-modules |= {f"derivatives.{name}": small for name in "_scalars _tape _traced _gate _usual nets._door".split()}
+calls = "scalars tape products back traced gate usual layers ends"
+modules |= {f"derivatives._{name}": small for name in calls.split()}
+modules["derivatives.nets._door"] = small
 if architecture == "x86_64":
     if target.startswith("win"):
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
