@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import Array, checked_int, describe
-from .halves import half_of
+from .halves import half_of, widen
 
 __all__ = ["Rows"]
 
@@ -58,8 +58,6 @@ class Rows:
             raise ValueError("copy: expected None or True, as the whole gradient is made anew, got False")
         values = self.values
         if half_of(values.dtype):
-            from .reference import widen  # noqa: PLC0415
-
             values = widen(values)
         whole = np.zeros((self.length, *values.shape[1:]), values.dtype)
         np.add.at(whole, self.index, values)

@@ -129,9 +129,9 @@ def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, examples,
         if not taken(f, params):
             continue
         real = lambda p, f=f: np.real(f(p)) + 2 * np.imag(f(p))  # noqa: E731
-        monkeypatch.setattr("gdcore.derivatives.operators.MOST_TOGETHER", 1 << 15)
+        monkeypatch.setattr("gdcore.derivatives.jacobians.MOST_TOGETHER", 1 << 15)
         together = gd.jacobian(real)(params)
-        monkeypatch.setattr("gdcore.derivatives.operators.MOST_TOGETHER", 0)
+        monkeypatch.setattr("gdcore.derivatives.jacobians.MOST_TOGETHER", 0)
         for a, b in zip(flatten(together), flatten(gd.jacobian(real)(params)), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 

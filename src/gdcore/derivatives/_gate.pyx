@@ -19,6 +19,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..arguments import describe
+from ._products import summed
 from ._tape import Pull
 from ._traced import check_options, real
 from .joining import array
@@ -270,7 +271,7 @@ def shrink(pull, ans_shape, shape):
     """Return ``pull`` followed by the sum over the axes along which an argument of ``shape`` was broadcast."""
     axes, kept = broadcast_axes(ans_shape, shape)
     if kept is None:
-        return lambda g: np.add.reduce(d, axes) if type(d := pull(g)) is np.ndarray else d.sum(axis=axes)
+        return lambda g: summed(pull(g), axes)
     return lambda g: reshape_after(pull(g).sum(axis=axes), kept, shape)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import BRANCHES, Structure, flatten, rebuild
+from ._ends import begin, gradients_of, inputs_of
 from ._tape import Node, Tape
-from ._traced import Traced, begin, real
+from ._traced import Traced, real
 from .choosing import Places
 from .joining import joined
 from .refusals import refuse_result
@@ -22,6 +23,9 @@ LEAVES: Final = {np.ndarray, np.float32, np.float64, np.complex64, np.complex128
 
 def traced_inputs(tape: Tape, params: Any, leaves: list[Any], argnums: Places = 0) -> list[Traced]:
     """Return the traced values of the leaves of what is differentiated; raise TypeError for what is no float."""
+    usual = inputs_of(tape, leaves)
+    if usual is not None:
+        return usual
     inputs = []
     for leaf in leaves:
         kind = type(leaf)
@@ -161,6 +165,9 @@ def own(name: str, tape: Tape, inputs: list[Traced], level: float | None = None)
 
     They may be traced by derivatives around that of ``level``, the tape's own if None is given.
     """
+    usual = None if tape.foreign else gradients_of(inputs)
+    if usual is not None:
+        return usual
     grads: list[Any] = []
     seen: set[int] = set()
     for x in inputs:

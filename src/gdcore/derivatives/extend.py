@@ -8,9 +8,11 @@ import numpy as np
 
 from ..arguments import flag
 from ..trees import flatten, rebuild
+from ._back import walk_back
+from ._ends import begin
 from ._gate import Gate, Vjp, check_result, leave_node
-from ._tape import Node, Pull, Tape, walk_back
-from ._traced import Traced, begin, real
+from ._tape import Node, Pull, Tape
+from ._traced import Traced, real
 from .foreign import UserGate
 from .gates import dispatched, register
 from .refusals import GATED
@@ -25,10 +27,10 @@ def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> 
     Arguments:
         function: any function of arrays that returns an array of floats or complex numbers, such as compiled code,
             or several, in a tuple, a list or another tree. It is given plain arrays. If it is a function of NumPy,
-            or a ufunc such as SciPy's, or a method of one such as ``np.add.reduce``, traced values go through the gate
-            wherever the function itself is called. NumPy does not dispatch any other, such as one of your own or
-            ``scipy.linalg.expm``: then it is what is returned that is to be called, and ``function`` itself stays
-            as it is.
+            or a ufunc such as SciPy's, or a method of one such as ``np.add.reduce``, traced values go through the
+            gate wherever the function itself is called. NumPy does not dispatch any other, such as one of your own
+            or ``scipy.linalg.expm``: then it is what is returned that is to be called, and ``function`` itself
+            stays as it is.
         vjps: one for each positional argument, or None for an argument that is never differentiated.
             ``vjp(ans, *args)``, where ``ans = function(*args)``, returns the function that takes the gradient ``g``
             by ``ans`` to the gradient by that argument, which has the shape of the argument; for a ufunc, that of

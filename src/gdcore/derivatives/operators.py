@@ -8,9 +8,11 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 import numpy as np
 
 from ..arguments import describe, flag
-from ..trees import Structure, flatten, take_apart
+from ..trees import Structure, flatten
+from ._back import carry_back
+from ._ends import take_apart
 from ._gate import conj
-from ._tape import Tape, underflow_ignored, walk_back
+from ._tape import Tape
 from ._traced import Traced, real
 from .choosing import Argnums, checked_argnums, choose, name_of
 from .ends import own, pair, plain, result, scalar, traced_inputs
@@ -102,10 +104,8 @@ def value_and_grad(
                 lookups.take_off()
             if type(ans) is Traced and ans.tape is tape:
                 value = ans.value
-                ans.node.grad = value.dtype.type(1)
-                ans = None
-                with underflow_ignored():
-                    walk_back(tape.nodes)
+                end, ans = ans.node, None
+                carry_back(tape, end, value.dtype)
             grads = lookups.grads(own(name, tape, lookups.others)) if lookups else own(name, tape, inputs)
         finally:
             tape.close()

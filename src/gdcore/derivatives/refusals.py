@@ -68,7 +68,7 @@ def refuse_complex(name: str, args: Any) -> NoReturn:
 def refuse_result(name: str, expected: str, got: Any) -> NoReturn:
     """Raise the TypeError for a function that gives what has no gradient, or none of its own."""
     hint = "; has_aux=True takes the second of a pair as it is" if isinstance(got, tuple) else ""
-    if np.iscomplexobj(got):
+    if isinstance(got, np.ndarray | np.generic | complex) and np.iscomplexobj(got):
         hint = "; take its real part, z.real, or its size, np.abs(z)"
     raise TypeError(f"{name}: expected {expected}, got {describe(got)}{hint}")
 

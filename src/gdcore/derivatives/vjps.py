@@ -14,8 +14,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from ..trees import take_apart
-from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
-from ._traced import Traced, begin
+from ._back import underflow_ignored, walk_back, walk_back_again
+from ._ends import begin
+from ._tape import Node, Tape
+from ._traced import Traced
 from .choosing import Argnums, checked_argnums, choose, name_of
 from .ends import array_result, own, plain, refuse_foreign, seed, traced_inputs, vectors_like
 from .operators import grad, with_vector

@@ -26,7 +26,7 @@ from .exchange import BUFFERS, Exchange, Mean, flat
 from .interrupts import uninterrupted
 from .launch import Comm, communicator
 from .partition import cut
-from .rows import buckets_of, mean_rows
+from .rows import buckets_of, mean_rows, weightless
 from .share import Share, members_of
 from .team import Ranks
 from .waiting import TIMEOUT, Waiting
@@ -239,7 +239,7 @@ class ShardedOptimizer:
 
         Raises as ``step`` does for ``grads``.
         """
-        leaves = zip(self._checked(grads), self._params, strict=True)
+        leaves = zip(self._door.check(grads), self._params, strict=True)
         return [grad if grad is None or isinstance(grad, Rows) else flat(grad, param) for grad, param in leaves]
 
     def check_params(self, params: Tree) -> None:
@@ -348,12 +348,9 @@ class ShardedOptimizer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
 
-    def _checked(self, grads: Tree) -> list[Array | Rows | None]:
-        return self._door.check(grads)
-
     def _step_alone(self, grads: Tree, weight: float) -> None:
         if weight == 0:  # what weighs nothing may be anything
-            nothing = map(_without_weight, self._checked(grads))
+            nothing = map(weightless, self._door.check(grads))
             grads, weight = rebuild(grads, nothing), 1.0
         self._whole.step(grads, scale=weight, **vars(self.limits))
 
@@ -400,9 +397,3 @@ class ShardedOptimizer:
             raise FloatingPointError(f"grads: expected a finite norm, got {whole}")
         if whole > max_norm:
             multiply(grads, grads, max_norm, whole)
-
-
-def _without_weight(grad: Array | Rows | None) -> Array | Rows | None:
-    if isinstance(grad, Rows):
-        return Rows(grad.index[:0], grad.values[:0], grad.length)
-    return None if grad is None else np.zeros_like(grad)

@@ -5,8 +5,7 @@ import sys
 from typing import Any, Final
 
 from ..arguments import as_pairs, is_array
-from ..halves import half_of
-from ..reference import widen
+from ..halves import half_of, widen
 from ..trees import flatten
 from .history import History
 

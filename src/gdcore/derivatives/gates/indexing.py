@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from .._back import let_index_pull
 from .._gate import COMPLEX, Gate, shrink
-from .._tape import Pull, let_index_pull
+from .._tape import Pull
 from .._traced import Traced, real
 from .._usual import Index
 from .table import TABLE, Row, derived, of_complex, row

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._tape import Node, Pull, slope
+from .._back import slope
+from .._tape import Node, Pull
 from .._traced import Traced, real
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._gate import COMPLEX, HOLOMORPHIC, Gate, conj, shrink
+from .._layers import Matmul
 from .._tape import Pull
 from .._traced import real
-from .._usual import Matmul
 from ..joining import array, is_sparse
 from .determinants import adjoint, square_examples
 from .lengths import along, in_range, power_of_two, square_size
@@ -67,9 +67,6 @@ def _stacked_product_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 
 _matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=True, domain=HOLOMORPHIC)
-_apply_matmul = Matmul(_matmul)
-
-
 _sparse_product: Gate = Gate(
     "scipy.sparse @",
     lambda w, x: x @ w,
@@ -78,15 +75,17 @@ _sparse_product: Gate = Gate(
 )
 
 
-def matmul(x: Any, y: Any) -> Any:
-    """Return ``x @ y``, one or both of them traced."""
+def _matmul_of_others(x: Any, y: Any) -> Any:
     if is_sparse(x):
         return _sparse_product(array(y), x)
     if is_sparse(y):
         x = array(x)
         return _sparse_product(x, y.T) if x.ndim == 1 else _sparse_product(x.T, y.T).T
-    return _apply_matmul(array(x), array(y))  # the vjps ask a constant for its axes too
+    return matmul(array(x), array(y))  # the vjps ask a constant for its axes too
 
+
+matmul = Matmul(_matmul, _matmul_of_others)
+"""``x @ y``, one or both of them traced."""
 
 TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul, matmul, operator.matmul, matmul, HOLOMORPHIC))
 
