@@ -74,7 +74,7 @@ def listing(module: str, names: list[str]) -> str:
     owner = importlib.import_module(module)
     rows = "".join(f"   {name}\n" for name in names if not isinstance(getattr(owner, name), Mapping))
     pages = "".join(f"   {module}.{name}\n" for name in names)
-    return f".. currentmodule:: {module}\n\n.. autosummary::\n\n{rows}\n.. toctree::\n   :hidden:\n\n{pages}\n"
+    return f".. currentmodule:: {module}\n\n.. autosummary::\n   :nosignatures:\n\n{rows}\n.. toctree::\n   :hidden:\n\n{pages}\n"
 
 
 def pages() -> dict[str, str]:

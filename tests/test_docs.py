@@ -7,6 +7,8 @@ import inspect
 import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,48 @@ def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text()):
         path = Path(os.path.normpath(Path(page).parent / target)).as_posix()
         assert target.startswith("https://") or (ROOT / path).exists() or path in made, target
+
+
+def table(page, first):
+    """The rows below the header whose first two cells are ``first``, as dicts."""
+    lines = (ROOT / page).read_text().split(first, 1)[1].split("\n\n")[0].splitlines()
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in [first + lines[0], *lines[1:]]
+    ]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_speeds_in_the_readme_are_those_that_were_measured():
+    measured = {row["elements"]: row for row in table("docs/performance.md", "| elements | gdcore |")}
+    for row in table("README.md", "| elements | torch fused |"):
+        for peer, ratio in row.items():
+            assert measured[row["elements"]][peer].endswith(ratio if peer == "elements" else f"({ratio})")
+
+
+FOR_AN_INDEX = """
+import runpy, sys
+import Cython.Build, setuptools
+
+Cython.Build.cythonize = lambda extensions, **_: extensions
+setuptools.setup = lambda **options: print(options["long_description"])
+whole = runpy.run_path("setup.py")["for_an_index"]
+print("---")
+print(whole(open("README.md", encoding="utf-8").read(), "https://host/gdcore"))
+"""
+
+
+def test_links_of_the_readme_are_whole_on_a_package_index():
+    pytest.importorskip("Cython")
+    command = [sys.executable, "-c", FOR_AN_INDEX]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8")
+    as_built, whole = done.stdout.split("\n---\n")
+    here = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", (ROOT / "README.md").read_text())
+    there = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", whole)
+    assert as_built.partition("\n")[0] == whole.partition("\n")[0] == "# gdcore"
+    for (picture, target), (_, found) in zip(here, there, strict=True):
+        expected = f"https://host/gdcore/{'raw' if picture else 'blob'}/HEAD/{target}"
+        assert found == (target if target.startswith("https://") else expected)
+    assert any(picture for picture, _ in here)
 
 
 @pytest.mark.parametrize("name", gd.__all__)
