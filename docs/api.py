@@ -50,7 +50,16 @@ def page(module: str, name: str) -> str:
         return f"{text}.. autoclass:: {module}.{name}\n" + (f"   :members: {members}\n" if members else "")
     if isinstance(thing, Mapping):
         return f"{text}.. py:data:: {name}\n\n   A mapping of {', '.join(f'``{key!r}``' for key in thing)}.\n"
-    return f"{text}.. {'autofunction' if callable(thing) else 'autodata'}:: {module}.{name}\n"
+    text += f".. {'autofunction' if callable(thing) else 'autodata'}:: {module}.{name}\n"
+    if module.startswith("gdcore.scipy."):
+        scipy = module.removeprefix("gdcore.")
+        theirs = getattr(importlib.import_module(scipy), name)
+        text += f"\nSciPy's ``{scipy}.{name}``, for traced values too; :doc:`/scipy` says by what."
+        if not inspect.isroutine(thing):
+            both = [name for name in dir(thing) if name[0] != "_" and callable(getattr(theirs, name, None))]
+            text += f" Of its methods: {', '.join(f'``{name}``' for name in both)}."
+        text += "\n"
+    return text
 
 
 def methods(kind: type) -> list[str]:
@@ -74,7 +83,8 @@ def listing(module: str, names: list[str]) -> str:
     owner = importlib.import_module(module)
     rows = "".join(f"   {name}\n" for name in names if not isinstance(getattr(owner, name), Mapping))
     pages = "".join(f"   {module}.{name}\n" for name in names)
-    return f".. currentmodule:: {module}\n\n.. autosummary::\n   :nosignatures:\n\n{rows}\n.. toctree::\n   :hidden:\n\n{pages}\n"
+    table = f".. currentmodule:: {module}\n\n.. autosummary::\n   :nosignatures:\n\n{rows}"
+    return f"{table}\n.. toctree::\n   :hidden:\n\n{pages}\n"
 
 
 def pages() -> dict[str, str]:

@@ -1,8 +1,10 @@
 """The site, which ``make docs`` builds into build/site."""
 
+import inspect
 import os
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS))
 import api  # noqa: E402
 
-os.environ["COLUMNS"] = "100"  # of the help of the commands
+os.environ["COLUMNS"] = "80"  # of the help of the commands
 api.write(DOCS / "reference")
 
 
@@ -34,9 +36,27 @@ def lead_to_pages(_app: object, _page: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\((?:\.\./)+CONTRIBUTING\.md\b", "](/project/contributing.md", source[0])
 
 
+def where_written(_app: object, module: str | None, name: str) -> str | None:
+    """Return the module that a name's source is in: public things say that they are of gdcore itself."""
+    if not module:
+        return None
+    thing = import_module(module)
+    for part in name.split("."):
+        thing = getattr(thing, part, None)
+    functions = [thing, *vars(thing).values()] if isinstance(thing, type) else [inspect.unwrap(thing)]
+    files = (function.__code__.co_filename for function in functions if hasattr(function, "__code__"))
+    package = Path(gd.__file__).parent
+    path = next((Path(file) for file in files if Path(file).is_relative_to(package)), None)
+    if path is None:
+        return None
+    parts = path.relative_to(package).with_suffix("").parts
+    return ".".join(["gdcore", *(part for part in parts if part != "__init__")])
+
+
 def setup(app: Any) -> None:
     """Connect it."""
     app.connect("source-read", lead_to_pages)
+    app.connect("viewcode-follow-imported", where_written)
 
 
 project = "gdcore"
