@@ -1,4 +1,4 @@
-.PHONY: build debug sanitize quick test compiled coverage lint format bench
+.PHONY: build debug sanitize quick test compiled coverage lint format bench docs notebooks
 
 # The tests of what is compiled: all that a build with checks can say more of.
 COMPILED = tests/engine tests/derivatives tests/test_rules.py tests/test_properties.py tests/test_optimizers.py
@@ -45,3 +45,12 @@ format:
 
 bench:
 	python -m pytest bench
+
+# A page that is left from before would hide a link that is dead by now.
+docs:
+	rm -rf build/site docs/gallery docs/reference build/gallery
+	python -m sphinx -W --keep-going -q -b html docs build/site
+
+# Of the examples that have cells.
+notebooks:
+	jupytext --quiet --to ipynb --update $$(grep -l '^# %%' examples/*.py)

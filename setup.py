@@ -11,7 +11,10 @@
 """
 
 import os
+import re
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
@@ -118,8 +121,22 @@ extensions.append(
     )
 )
 
+
+def for_an_index(readme: str, source: str | None) -> str:
+    """Return the README with links to files that work on a package index, if it is known where the source is."""
+    if source is None:
+        return readme
+    whole = re.sub(r"(!\[[^]]*\]\()(?!https://)", rf"\1{source}/raw/HEAD/", readme)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?!https://|#)", rf"\1{source}/blob/HEAD/", whole)
+
+
+here = Path(__file__).parent
+urls = tomllib.loads((here / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
+
 setup(
     cmdclass={"build_ext": BuildExt},
+    long_description=for_an_index((here / "README.md").read_text("utf-8"), urls.get("Source")),
+    long_description_content_type="text/markdown",
     options={
         "build": {"build_base": f"build/{kind}"},  # what one kind of build made is not fresh for another
         "build_ext": {"parallel": os.cpu_count()},
