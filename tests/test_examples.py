@@ -43,6 +43,30 @@ def test_digits_are_read_after_less_than_30_epochs(capsys):
     assert "#" in capsys.readouterr().out
 
 
+def test_two_epochs_of_convolutions_read_nine_of_ten_digits(capsys):
+    assert load("convolution").main(epochs=2) > 0.9
+    assert "Of 450 images held back" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_convolutions_read_more_than_985_of_1000_unseen_digits():
+    main = load("convolution").main
+    assert np.mean([main(seed=seed) for seed in range(4)]) > 0.985
+
+
+def test_an_lstm_begins_by_guessing_and_learns_what_is_frequent(capsys):
+    before, after = load("character_lstm").main(steps=30)
+    assert abs(before - np.log(len(set((ROOT / "README.md").read_text("utf-8"))))) < 0.3
+    assert after < before - 1
+
+
+@pytest.mark.slow
+def test_an_lstm_learns_to_write(capsys):
+    before, after = load("character_lstm").main()
+    assert after < before - 2.5
+    assert capsys.readouterr().out.count("gdcore") >= 4
+
+
 def test_logistic_regression_meets_scikit_learns_optimum():
     axes = Figure().subplots()
     assert load("logistic_regression").main(axes=axes) < 1e-5

@@ -11,6 +11,7 @@ from .._gate import Gate, fused
 from .._layers import CrossEntropy
 from .._traced import Traced, real
 from ..batched import Batched, refuse
+from ..joining import array
 from ..nets import _door as door
 from ..nets import plain
 from .table import TABLE, Row, row
@@ -45,11 +46,11 @@ def logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
     >>> logsumexp(np.zeros((2, 3)), axis=1, b=np.array([1.0, 2.0, 3.0])).round(4)
     array([1.7918, 1.7918])
     """
-    if type(x) is not Traced:
-        x = np.asarray(x)
+    x = array(x)
     axes = tuple(range(-x.ndim, 0)) if axis is None else axis if type(axis) is tuple else (axis,)
     axes = tuple(axis - x.ndim for axis in normalize_axis_tuple(axes, x.ndim, "axis"))
     if b is not None:
+        b = array(b)
         top = np.max(real(x), axes, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
         with np.errstate(divide="ignore", invalid="ignore"):
