@@ -1,7 +1,7 @@
 """Fuzz a target for a time: ``python tests/fuzz/guided.py TARGET SECONDS``; 0 seconds: until it is stopped.
 
-It needs atheris, which is guided by what of gdcore's Python code an input reaches. It begins with ``corpus/TARGET``,
-and keeps new inputs that reach more under ``build/fuzz``. One that fails ends it and is kept there as ``crash-...``;
+It needs atheris, which is guided by what of gdcore's code in Python is reached. It begins with ``corpus/TARGET``,
+and keeps inputs that reach more under ``build/fuzz``. One that fails ends it and is kept there as ``crash-...``;
 with its error mended it belongs into the corpus, which the tests go through.
 """
 
