@@ -6,6 +6,7 @@
 ``release``   what users get (the default)
 ``debug``     assertions and bounds checks on, no optimisation, debug symbols
 ``sanitize``  ``debug`` under AddressSanitizer and UndefinedBehaviorSanitizer
+``threads``   ``debug`` under ThreadSanitizer
 ``annotate``  ``release``, and an HTML page that shows the C of each line
 ============  ==============================================================
 """
@@ -19,11 +20,11 @@ import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-KINDS = ("release", "debug", "sanitize", "annotate")
+KINDS = ("release", "debug", "sanitize", "threads", "annotate")
 kind = os.environ.get("GDCORE_BUILD", "release")
 if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
-checked = kind in {"debug", "sanitize"}
+checked = kind in {"debug", "sanitize", "threads"}
 
 # The same bits everywhere: no contraction of a * b + c into one rounding, and never -ffast-math, which at link time
 # also makes every process that imports the module flush subnormal numbers to 0. What CFLAGS and LDFLAGS ask for
@@ -41,8 +42,11 @@ else:
     compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *exact]
 if kind == "release" and sys.platform.startswith("linux"):
     link_args.append("-s")  # symbols, which are two thirds of a module
-if kind == "sanitize":
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+SANITIZERS = {
+    "sanitize": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+    "threads": ["-fsanitize=thread", "-fno-omit-frame-pointer"],
+}
+if sanitizers := SANITIZERS.get(kind):
     compile_args += sanitizers
     link_args += sanitizers
 
