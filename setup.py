@@ -6,6 +6,7 @@
 ``release``   what users get (the default)
 ``debug``     assertions and bounds checks on, no optimisation, debug symbols
 ``sanitize``  ``debug`` under AddressSanitizer and UndefinedBehaviorSanitizer
+``threads``   ``debug`` under ThreadSanitizer
 ``annotate``  ``release``, and an HTML page that shows the C of each line
 ============  ==============================================================
 """
@@ -22,11 +23,11 @@ from setuptools import Extension, setup
 from setuptools._distutils.util import get_platform
 from setuptools.command.build_ext import build_ext
 
-KINDS = ("release", "debug", "sanitize", "annotate")
+KINDS = ("release", "debug", "sanitize", "threads", "annotate")
 kind = os.environ.get("GDCORE_BUILD", "release")
 if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
-checked = kind in {"debug", "sanitize"}
+checked = kind in {"debug", "sanitize", "threads"}
 
 # What is built for need not be what builds: ARCHFLAGS, _PYTHON_HOST_PLATFORM and Visual Studio's tools say it.
 target = get_platform()
@@ -55,8 +56,11 @@ else:
     compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *lean, *exact]
     if not checked:
         link_args += ["-Wl,-S,-x"] if target.startswith("macosx") else ["-Wl,--strip-all"]
-if kind == "sanitize":
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+SANITIZERS = {
+    "sanitize": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+    "threads": ["-fsanitize=thread", "-fno-omit-frame-pointer"],
+}
+if sanitizers := SANITIZERS.get(kind):
     compile_args += sanitizers
     link_args += sanitizers
 
