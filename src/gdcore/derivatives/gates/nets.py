@@ -138,17 +138,17 @@ def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
 
 def _pull_log_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
     axis = axis - ans.ndim if axis >= 0 else axis
-    return lambda g: g - np.exp(ans) * g.sum(axis=axis, keepdims=True)
+    return lambda g: g - plain.exp(ans) * g.sum(axis=axis, keepdims=True)
 
 
 def _pull_log_sum_exp(ans: Any, x: Any, axes: tuple[int, ...]) -> Any:
     finite = np.isfinite(real(ans))
     if finite.all():
-        share = np.exp(x - ans)
+        share = plain.exp(x - ans)
     else:
         largest = np.equal(real(x), real(ans))
         equal = largest / np.maximum(largest.sum(axes, keepdims=True), 1)
-        share = np.where(finite, np.exp(x - np.where(finite, ans, 0)), equal.astype(real(ans).dtype))
+        share = np.where(finite, plain.exp(x - np.where(finite, ans, 0)), equal.astype(real(ans).dtype))
     return lambda g: g * share
 
 
@@ -190,7 +190,7 @@ def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any
     if k <= FEW_CLASSES:
         z = z.copy()
     z = z - np.maximum.reduce(z, 0)
-    e = np.exp(z)
+    e = plain.exp(z)
     total = np.add.reduce(e, 0)
     weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
     mass = np.add.reduce(weights, 0)
@@ -198,7 +198,7 @@ def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any
         meant = (weights * z).sum()
     if np.isnan(meant):  # 0 * -inf, of a class that is not meant
         meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
-    loss = (np.log(total) @ mass - meant) / n
+    loss = ((plain.log(total) * mass).sum() - meant) / n
     return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
 
 
