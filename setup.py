@@ -6,12 +6,16 @@
 ``release``   what users get (the default)
 ``debug``     assertions and bounds checks on, no optimisation, debug symbols
 ``sanitize``  ``debug`` under AddressSanitizer and UndefinedBehaviorSanitizer
+``threads``   ``debug`` under ThreadSanitizer
 ``annotate``  ``release``, and an HTML page that shows the C of each line
 ============  ==============================================================
 """
 
 import os
+import re
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
@@ -19,11 +23,11 @@ from setuptools import Extension, setup
 from setuptools._distutils.util import get_platform
 from setuptools.command.build_ext import build_ext
 
-KINDS = ("release", "debug", "sanitize", "annotate")
+KINDS = ("release", "debug", "sanitize", "threads", "annotate")
 kind = os.environ.get("GDCORE_BUILD", "release")
 if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
-checked = kind in {"debug", "sanitize"}
+checked = kind in {"debug", "sanitize", "threads"}
 
 # What is built for need not be what builds: ARCHFLAGS, _PYTHON_HOST_PLATFORM and Visual Studio's tools say it.
 target = get_platform()
@@ -52,8 +56,11 @@ else:
     compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *lean, *exact]
     if not checked:
         link_args += ["-Wl,-S,-x"] if target.startswith("macosx") else ["-Wl,--strip-all"]
-if kind == "sanitize":
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+SANITIZERS = {
+    "sanitize": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+    "threads": ["-fsanitize=thread", "-fno-omit-frame-pointer"],
+}
+if sanitizers := SANITIZERS.get(kind):
     compile_args += sanitizers
     link_args += sanitizers
 
@@ -118,8 +125,22 @@ extensions.append(
     )
 )
 
+
+def for_an_index(readme: str, source: str | None) -> str:
+    """Return the README with links to files that work on a package index, if it is known where the source is."""
+    if source is None:
+        return readme
+    whole = re.sub(r"(!\[[^]]*\]\()(?!https://)", rf"\1{source}/raw/HEAD/", readme)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?!https://|#)", rf"\1{source}/blob/HEAD/", whole)
+
+
+here = Path(__file__).parent
+urls = tomllib.loads((here / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
+
 setup(
     cmdclass={"build_ext": BuildExt},
+    long_description=for_an_index((here / "README.md").read_text("utf-8"), urls.get("Source")),
+    long_description_content_type="text/markdown",
     options={
         "build": {"build_base": f"build/{kind}"},  # what one kind of build made is not fresh for another
         "build_ext": {"parallel": os.cpu_count()},
