@@ -92,7 +92,14 @@ def test_a_cross_build_says_its_target(extensions, target, monkeypatch):
     ("tools", "target"), [("x64", "win-amd64"), ("arm64", "win-arm64"), ("x86", "win32"), ("arm", "win-arm32")]
 )
 def test_the_tools_of_visual_studio_say_their_target(extensions, tools, target, monkeypatch):
-    monkeypatch.setattr(os, "name", "nt")
+    from setuptools._distutils import util
+
+    def on_windows(here=util.get_platform):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "name", "nt")
+            return here()
+
+    monkeypatch.setattr(util, "get_platform", on_windows)
     if target in TARGETS:
         assert variants(extensions(VSCMD_ARG_TGT_ARCH=tools)) == TARGETS[target]
     else:

@@ -58,7 +58,7 @@ def modules(machine):
     """Return what setup.py has for a machine."""
     found = []
     with (
-        patch("platform.machine", lambda: machine),
+        patch("setuptools._distutils.util.get_platform", lambda: f"linux-{machine}"),
         patch("setuptools.setup", lambda **options: found.extend(options["ext_modules"])),
         patch.dict(os.environ, GDCORE_BUILD="release"),
     ):

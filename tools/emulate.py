@@ -116,7 +116,7 @@ def build(machine, root, built):
     """Compile every module as setup.py has it for a machine."""
     found = []
     with (
-        patch("platform.machine", lambda: machine),
+        patch("setuptools._distutils.util.get_platform", lambda: f"linux-{machine}"),
         patch("setuptools.setup", lambda **options: found.extend(options["ext_modules"])),
         patch.dict(os.environ, GDCORE_BUILD="release"),
     ):
