@@ -1,4 +1,4 @@
-.PHONY: build debug sanitize threads quick test compiled coverage lint format bench
+.PHONY: build debug sanitize threads quick test compiled coverage lint format bench docs notebooks
 
 # The tests of what is compiled: all that a build with checks can say more of.
 COMPILED = tests/engine tests/derivatives tests/test_rules.py tests/test_properties.py tests/test_optimizers.py
@@ -41,7 +41,7 @@ lint:
 	mypy
 	python -m mypy.stubtest gdcore._kernels \
 		$(addprefix gdcore.engine._, engine exported update rows stages plan halves norm coefficients cpu pool) \
-		$(addprefix gdcore.derivatives._, scalars tape traced gate usual) \
+		$(addprefix gdcore.derivatives._, scalars tape products back traced gate usual layers ends) \
 		$(addprefix gdcore.derivatives.nets._, door net_kernels) \
 		--concise --allowlist tests/stubtest-allowlist.txt
 
@@ -51,3 +51,12 @@ format:
 
 bench:
 	python -m pytest bench
+
+# A page that is left from before would hide a link that is dead by now.
+docs:
+	rm -rf build/site docs/gallery docs/reference build/gallery
+	python -m sphinx -W --keep-going -q -b html docs build/site
+
+# Of the examples that have cells.
+notebooks:
+	jupytext --quiet --to ipynb --update $$(grep -l '^# %%' examples/*.py)

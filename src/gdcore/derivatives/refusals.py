@@ -7,11 +7,14 @@ import numpy as np
 
 from ..arguments import describe
 
-JOIN: Final = "write values into np.zeros(n, object), or np.stack or np.concatenate a list of them"
+JOIN: Final = (
+    "write values into np.zeros(n, object), or np.array, np.stack or np.concatenate a list of them, "
+    "without dtype=float"
+)
 """What to do instead of writing traced values into an array of numbers."""
 
 REFUSED: Final = {
-    "out": "an array of numbers cannot take traced values: y = y + x, without out, makes a new array",
+    "out": "an array of numbers cannot take traced values, nor y += x: y = y + x, without out, makes a new array",
     "where": "np.where(condition, x, 0) selects elements",
     "initial": "np.maximum or + joins a further value",
     "dtype": ".astype(np.float64) changes the dtype",
@@ -56,6 +59,23 @@ GATED: Final[dict[Any, str]] = {}
 """The code of functions that users have made gates of although NumPy does not dispatch them, and their names."""
 
 
+def refuse_complex(name: str, args: Any) -> NoReturn:
+    """Raise the TypeError for complex numbers that meet a gate of real ones."""
+    kinds = [describe(x) for x in args if np.iscomplexobj(x)]
+    raise TypeError(
+        f"{name}: expected real numbers with a traced value, as its gate is of those alone, got "
+        f"{kinds[0] if kinds else 'complex ones'}; z.real, z.imag and np.abs(z) are real"
+    )
+
+
+def refuse_result(name: str, expected: str, got: Any) -> NoReturn:
+    """Raise the TypeError for a function that gives what has no gradient, or none of its own."""
+    hint = "; has_aux=True takes the second of a pair as it is" if isinstance(got, tuple) else ""
+    if isinstance(got, np.ndarray | np.generic | complex) and np.iscomplexobj(got):
+        hint = "; take its real part, z.real, or its size, np.abs(z)"
+    raise TypeError(f"{name}: expected {expected}, got {describe(got)}{hint}")
+
+
 def refuse_conversion(plain: Any) -> NoReturn:
     """Raise the TypeError for a traced value that would become a number."""
     frame: Any = sys._getframe(1)
@@ -69,7 +89,7 @@ def refuse_conversion(plain: Any) -> NoReturn:
     raise TypeError(
         f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
         f"{describe(plain)} to a Python number, a list or a bool, or written into an array of numbers; {JOIN}; "
-        f"use NumPy's functions, comparisons such as x > 0, f'{{x:.3f}}' to print, or gd.stop_gradient(x)"
+        f"use np.sin for math.sin, comparisons such as x > 0, f'{{x:.3f}}' to print, or gd.stop_gradient(x)"
     )
 
 

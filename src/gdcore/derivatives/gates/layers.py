@@ -9,12 +9,14 @@ import numpy as np
 
 from ...arguments import describe
 from .._gate import Gate, leave_node
+from .._layers import Dense
 from .._traced import Traced, real
 from ..batched import Batched
+from ..joining import array
 from ..lookups import is_by_rows
 from ..nets import _door as door
 from ..nets import plain
-from .activations import ACTIVATIONS, BY_RESULT, SLOPES, layer
+from .activations import ACTIVATIONS, BY_RESULT, IN_LAYERS, SLOPES, layer
 from .table import TABLE, Row
 
 
@@ -38,6 +40,8 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
         raise error(f"activation: expected one of {', '.join(map(repr, ACTIVATIONS))} or None, got {activation!r}")
     if Batched in {type(x), type(w), type(b)}:
         return layer(x, w, b, activation)
+    if (made := _dense_of_matrices(x, w, b, activation)) is not None:
+        return made
     tape, (a, m, c) = _taken_apart(x, w, b)
     if m.ndim != 2:
         raise ValueError(f"w: expected shape (n, m), got {describe(real(w))}")
@@ -48,7 +52,7 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
         raise ValueError(f"b: expected shape {shape[1:]}, got {describe(real(c))}")
     if tape is not False:
         return _fused(_dense, tape, (x, w, b), (a, m, c, activation))
-    return layer(x, w, b, activation)
+    return layer(array(x), array(w), b if b is None else array(b), activation)
 
 
 def layer_norm(x: Any, gain: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -106,8 +110,7 @@ def dropout(x: Any, rate: float, rng: np.random.Generator) -> Any:
         raise TypeError(f"rate: expected a number, got {rate!r} of type {type(rate).__name__}")
     if not 0 <= rate < 1:
         raise ValueError(f"rate: expected a number >= 0 and < 1, got {rate!r}")
-    if type(x) is not Traced:
-        x = np.asarray(x)
+    x = array(x)
     u = rng.random(x.shape, np.float32) if rate else np.zeros(x.shape, np.float32)
     return _dropout(x, u, float(rate))
 
@@ -126,8 +129,7 @@ def embedding(table: Any, index: Any) -> Any:
            [3., 4.],
            [1., 2.]])
     """
-    if type(table) is not Traced:
-        table = np.asarray(table)
+    table = array(table)
     index = np.asarray(index)
     if table.ndim != 2:
         raise ValueError(f"table: expected shape (rows, n), got {describe(real(table))}")
@@ -197,10 +199,7 @@ class _Dense:
     __slots__ = ("ans", "b", "bias", "d", "g", "kept", "kind")
 
     def __init__(self, kind: str, ans: Any, kept: Any, b: Any) -> None:
-        self.kind = kind
-        self.ans = ans
-        self.kept = kept
-        self.b = b
+        self.kind, self.ans, self.kept, self.b = kind, ans, kept, b
         self.g: Any = None
         self.d: Any = None
         self.bias: Any = None
@@ -360,6 +359,7 @@ _dense: Gate = Gate(
     stacks=True,
     saving=_saving_dense,
 )
+_dense_of_matrices = Dense(_dense, IN_LAYERS)
 _layer_norm: Gate = Gate(
     "gd.layer_norm",
     lambda *args: _saving_norm(*args)[0],
@@ -389,10 +389,8 @@ TABLE.extend(
         Row(
             embedding,
             lambda draw: [
-                (draw(3, 2), np.array([2, 0, 2])),
-                (draw(3, 2), np.array([[1, 1]], np.uint8)),
-                (draw(3, 2), np.array(1)),
-                (draw(3, 0), np.array([0, 1])),
+                *((draw(3, 2), np.array(index)) for index in ([2, 0, 2], 1)),
+                *((draw(3, k), np.array([[1, 1]], np.uint8)) for k in (2, 0)),
             ],
             embedding,
         ),
