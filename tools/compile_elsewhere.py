@@ -20,14 +20,14 @@ from unittest.mock import patch
 
 PROJECT = Path(__file__).parents[1]
 TARGETS = {
-    "x86_64-windows-gnu": "x86_64",
-    "aarch64-windows-gnu": "aarch64",
-    "x86_64-macos": "x86_64",
-    "aarch64-macos": "arm64",
-    "x86_64-linux-musl": "x86_64",
-    "aarch64-linux-musl": "aarch64",
+    "x86_64-windows-gnu": "win-amd64",
+    "aarch64-windows-gnu": "win-arm64",
+    "x86_64-macos": "macosx-11.0-x86_64",
+    "aarch64-macos": "macosx-11.0-arm64",
+    "x86_64-linux-musl": "linux-x86_64",
+    "aarch64-linux-musl": "linux-aarch64",
 }
-"""By what zig calls it: what Python calls its machine."""
+"""By what zig calls it: what Python calls it."""
 
 
 def main():
@@ -54,13 +54,12 @@ def main():
         print(f"{target}: {len(found)} modules", flush=True)
 
 
-def modules(machine):
-    """Return what setup.py has for a machine."""
+def modules(platform):
+    """Return what setup.py has for a platform."""
     found = []
     with (
-        patch("setuptools._distutils.util.get_platform", lambda: f"linux-{machine}"),
         patch("setuptools.setup", lambda **options: found.extend(options["ext_modules"])),
-        patch.dict(os.environ, GDCORE_BUILD="release"),
+        patch.dict(os.environ, GDCORE_BUILD="release", _PYTHON_HOST_PLATFORM=platform),
     ):
         os.chdir(PROJECT)
         runpy.run_path("setup.py")
@@ -73,7 +72,11 @@ def compiled(extension, target, headers):
     command += [f"-I{folder}" for folder in (*headers, *extension.include_dirs)]
     command += [f"-D{name}={value}" for name, value in extension.define_macros]
     # zig has other names for levels of x86-64.
-    flags = [flag.replace("x86-64", "x86_64").replace("-v", "_v") for flag in extension.extra_compile_args]
+    flags = [
+        flag.replace("x86-64", "x86_64").replace("-v", "_v")
+        for flag in extension.extra_compile_args
+        if flag[0] == "-"
+    ]
     subprocess.run([*command, *flags, "-O0", *extension.sources, "-o", os.devnull], check=True)
 
 

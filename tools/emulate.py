@@ -116,9 +116,8 @@ def build(machine, root, built):
     """Compile every module as setup.py has it for a machine."""
     found = []
     with (
-        patch("setuptools._distutils.util.get_platform", lambda: f"linux-{machine}"),
         patch("setuptools.setup", lambda **options: found.extend(options["ext_modules"])),
-        patch.dict(os.environ, GDCORE_BUILD="release"),
+        patch.dict(os.environ, GDCORE_BUILD="release", _PYTHON_HOST_PLATFORM=f"linux-{machine}"),
     ):
         os.chdir(PROJECT)
         runpy.run_path("setup.py")
