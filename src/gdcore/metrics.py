@@ -1,7 +1,7 @@
 """What to tell of a model beside its loss.
 
 A ``Metric`` is a mean over samples, which batches can be added up to. A ``Statistic``, as R2, F1 and the AUC are,
-is of all samples at once.
+is of all samples at once. Those of this module look at ``x`` and ``y`` alone: all samples weigh the same in them.
 """
 
 from collections.abc import Callable
@@ -85,8 +85,8 @@ class Statistic:
     value: Callable[[Array, Array], Any]
     larger_is_better: bool = False
 
-    def __call__(self, params: Any, x: Array, y: Array) -> float:
-        """Return the value over all samples."""
+    def __call__(self, params: Any, x: Array, y: Array, *_: Array) -> float:
+        """Return the value over all samples; further arrays, such as weights, are not looked at."""
         starts = range(0, length(x), CHUNK)
         out = np.concatenate([np.asarray(self.outputs(params, x[start : start + CHUNK])) for start in starts])
         return self.of(out, y)
@@ -107,7 +107,7 @@ def rmse(outputs: Outputs) -> Metric:
     5.0
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
+    def each(params: Any, x: Array, y: Array, *_: Array) -> Array:
         return _by_sample(np.square, np.asarray(outputs(params, x)), y)
 
     return Metric(each, _root)
@@ -121,7 +121,7 @@ def mae(outputs: Outputs) -> Metric:
     4.0
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
+    def each(params: Any, x: Array, y: Array, *_: Array) -> Array:
         return _by_sample(np.abs, np.asarray(outputs(params, x)), y)
 
     return Metric(each)
@@ -188,7 +188,7 @@ def accuracy(outputs: Outputs) -> Metric:
     0.5
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
+    def each(params: Any, x: Array, y: Array, *_: Array) -> Array:
         right: Array = scores.predicted(np.asarray(outputs(params, x))) == y
         return right
 
@@ -206,7 +206,7 @@ def cross_entropy(outputs: Outputs) -> Metric:
     1.386294
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
+    def each(params: Any, x: Array, y: Array, *_: Array) -> Array:
         out = np.asarray(outputs(params, x))
         with _quiet():
             if out.ndim == 1:

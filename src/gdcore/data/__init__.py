@@ -8,10 +8,8 @@ the steps.
 
 from .ahead import ahead as ahead
 from .batches import batches_from as batches_from
-from .batches import checked_batches as checked_batches
 from .batches import minibatches
-from .columns import Column as Column
-from .columns import checked_columns as checked_columns
+from .columns import as_column as as_column
 from .columns import contents as contents
 from .columns import count as count
 from .columns import hold_out as hold_out

@@ -1,18 +1,18 @@
 """Batches that are read ahead by one thread, while the steps are made."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from typing import Any
 
 
-def ahead(batches: Iterator[Any], depth: int) -> Iterator[Any]:
+def ahead(batches: Generator[Any, None, None], depth: int) -> Generator[Any, None, None]:
     """Return the same batches, of which up to ``depth`` are read before they are asked for; 0 reads none."""
     return _ahead(batches, depth) if depth else batches
 
 
-def _ahead(batches: Iterator[Any], depth: int) -> Iterator[Any]:
+def _ahead(batches: Generator[Any, None, None], depth: int) -> Generator[Any, None, None]:
     ready: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
     room = Semaphore(depth)
     over = False

@@ -1,6 +1,6 @@
 """The data of one epoch: batches of samples, in order or shuffled."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -51,7 +51,7 @@ def minibatches(
 
 def batches_from(
     first: int, columns: Sequence[Any], size: int, rng: "np.random.Generator | None"
-) -> Iterator[tuple[Any, ...]]:
+) -> Generator[tuple[Any, ...], None, None]:
     """Return the batches of an epoch from that with index ``first`` on; ``rng`` draws the order of all samples."""
     n = columns[0].shape[0]
     starts = range(first * size, n, size)
@@ -62,13 +62,17 @@ def batches_from(
     return (_taken if plain else _chosen)(starts, columns, size, order)
 
 
-def _chosen(starts: range, columns: Sequence[Any], size: int, order: Array) -> Iterator[tuple[Any, ...]]:
+def _chosen(
+    starts: range, columns: Sequence[Any], size: int, order: Array
+) -> Generator[tuple[Any, ...], None, None]:
     for start in starts:
         where = order[start : start + size]
         yield tuple([column[where] for column in columns])
 
 
-def _taken(starts: range, columns: Sequence[Array], size: int, order: Array) -> Iterator[tuple[Array, ...]]:
+def _taken(
+    starts: range, columns: Sequence[Array], size: int, order: Array
+) -> Generator[tuple[Array, ...], None, None]:
     """Yield what ``_chosen`` does, in less time."""
     sets: list[list[Array]] = []
     for start in starts:

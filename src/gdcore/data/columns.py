@@ -7,7 +7,7 @@ array, mostly without a copy; what lies in a file stays there, as :class:`Stored
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,21 +15,6 @@ from ..arguments import Array, checked_number, is_array, length
 
 CHUNK: Final = 1 << 14
 """Samples that a pass over a whole column reads at once."""
-
-
-class Column(Protocol):
-    """Samples along a first axis."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As of an array."""
-
-    @property
-    def dtype(self) -> Any:
-        """As of an array."""
-
-    def __getitem__(self, where: Any, /) -> Any:
-        """Return the samples of a slice, or of an array of indices."""
 
 
 class Stored:

@@ -1,7 +1,7 @@
 """Where the batches of a run come from: samples put into batches here, or a source that yields batches itself."""
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
 from ..arguments import is_array
@@ -47,8 +47,9 @@ class Batches:
         except TypeError:  # of a DataLoader of an IterableDataset too
             self.steps = None
         self.kind = type(given).__name__
+        self.known: set[type] = set()
 
-    def batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Any, ...]]:
+    def batches(self, epoch: int, first: int = 0) -> Generator[tuple[Any, ...], None, None]:
         """Yield the batches of an epoch, counted from 1, from that with index ``first`` on."""
         self.samples, index = 0, -1
         for index, batch in enumerate(self._opened(epoch)):
@@ -82,10 +83,15 @@ class Batches:
     def _item(self, item: Any) -> Any:
         if is_array(item):
             return item
+        if type(item) in self.known:  # whose own method takes a third of the time
+            return item.__array__()
         if isinstance(item, dict):
             return {key: self._item(value) for key, value in item.items()}
         if isinstance(item, list | tuple) or hasattr(item, "__array__") or hasattr(item, "__dlpack__"):
-            return as_column(f"{self.name}: in a batch", item)
+            column = as_column(f"{self.name}: in a batch", item)
+            if type(item).__module__ == "torch":
+                self.known.add(type(item))
+            return column
         return item
 
 

@@ -1,7 +1,7 @@
 """Where a run stands: how far it is, what the best epoch was, and whether it still makes sense."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +87,7 @@ class Run:
         """Return the state of the generator."""
         return None if self.rng is None else self.rng.bit_generator.state
 
-    def batches(self, source: Samples | Batches, each: int) -> Iterator[tuple[Any, ...]]:
+    def batches(self, source: Samples | Batches, each: int) -> Generator[tuple[Any, ...], None, None]:
         """Return the batches of the epoch that are still to come; a step takes ``each`` of them."""
         order, drawn, first = self.at.order, self.at.drawn, self.at.step * each
         if isinstance(source, Batches):

@@ -1,7 +1,7 @@
 """Who makes the steps of a run: this process alone, or several that train together."""
 
 import numbers
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Protocol
@@ -182,12 +182,12 @@ class Accumulating(Alone):
             self.optimizer.step(self.limits.applied(grads) if self.limits.given else grads)
 
 
-def grouped(batches: Iterator[Any], size: int) -> Iterator[Any]:
+def grouped(batches: Generator[Any, None, None], size: int) -> Generator[Any, None, None]:
     """Return the batches in tuples of ``size``, the last with those that are left; with 1, themselves."""
     return batches if size == 1 else _grouped(batches, size)
 
 
-def _grouped(batches: Iterator[Any], size: int) -> Iterator[Any]:
+def _grouped(batches: Generator[Any, None, None], size: int) -> Generator[Any, None, None]:
     while group := tuple(islice(batches, size)):
         yield group
 
