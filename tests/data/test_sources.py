@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import gdcore as gd
 
@@ -190,6 +191,15 @@ def test_a_source_has_its_own_batch_size_and_no_part_of_it_is_held_out():
         trained(BATCHES, batch_size=9)
     with pytest.raises(TypeError, match=r"validation: expected samples or a source of batches, .* got 0.2"):
         trained(BATCHES, batch_size=None, validation=0.2)
+
+
+@pytest.mark.parametrize("data", [BATCHES, (sparse.csr_array(X), Y)], ids=["a source", "sparse rows"])
+def test_ranks_share_arrays_only(data):
+    size = None if isinstance(data, list) else 10
+    with pytest.raises(TypeError, match="comm: expected None with a source of batches or a sparse matrix"):
+        trained(data, batch_size=size, comm=object())
+    with pytest.raises(ValueError, match="accumulate: expected 1 with comm, got 2"):
+        trained((X, Y), accumulate=2, comm=object())
 
 
 # reading ahead

@@ -56,7 +56,7 @@ class Trainable:
         >>> model = gd.models.Linear(1)
         >>> model.fit(x, 3 * x[:, 0] - 2).stopped
         'epochs'
-        >>> round(model.score(x, 3 * x[:, 0] - 2), 6)
+        >>> round(model.score(x, 3 * x[:, 0] - 2), 2)
         1.0
         """
         x = _column("x", x, self.dtype)

@@ -184,10 +184,10 @@ def fit(
         )
     if settings is not None and not isinstance(settings, Mapping):
         raise TypeError(f"settings: expected a dict or None, got {type(settings).__name__}")
-    hear = heard(callbacks, optimizer, _checked_verbose(verbose), epochs)
-    team = _team(optimizer, comm, value_and_grad, hear, limits, accumulate)
     if comm is not None and not all(part is None or part.plain for part in (source, watched)):
         raise TypeError("comm: expected None with a source of batches or a sparse matrix, as ranks share arrays")
+    hear = heard(callbacks, optimizer, _checked_verbose(verbose), epochs)
+    team = _team(optimizer, comm, value_and_grad, hear, limits, accumulate)
     sameness = {
         "batch_size": source.size if isinstance(source, Samples) else None,
         "accumulate": accumulate,
