@@ -106,6 +106,17 @@ def test_what_numpy_can_read_is_not_copied(make):
     assert np.shares_memory(batch, own)
 
 
+@pytest.mark.parametrize("library", [pd, pl], ids=["pandas", "polars"])
+def test_bools_and_missing_values_beside_numbers_are_numbers(library):
+    frame = library.DataFrame({"a": [1.5, 2.5], "b": [True, False], "c": [3, 4]})
+    if library is pd:
+        frame["d"] = pd.array([1, None], dtype="Int64")
+    (batch,) = next(gd.minibatches(frame, batch_size=2, rng=None, shuffle=False))
+    np.testing.assert_array_equal(
+        batch, [[1.5, 1, 3, 1], [2.5, 0, 4, np.nan]] if library is pd else [[1.5, 1, 3], [2.5, 0, 4]]
+    )
+
+
 def test_of_a_file_a_batch_is_read_at_a_time():
     x, y = Chunked(X), Chunked(Y)
     trained((x, y))

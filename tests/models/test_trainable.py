@@ -49,7 +49,7 @@ def test_a_model_is_fitted_as_by_gd_fit(name):
 def test_the_score_is_scikit_learns(name):
     make, y = MODELS[name]
     model = make()
-    model.fit(pd.DataFrame(X), pd.Series(y), epochs=3)
+    model.fit(pd.DataFrame(X), pd.Series(y), epochs=3, validation=(X[:9].tolist(), y[:9].tolist()))
     score = r2_score if model.task == "regression" else accuracy_score
     assert model.score(X.tolist(), y.tolist()) == pytest.approx(score(y, model.predict(X)), rel=1e-5)
 

@@ -62,8 +62,10 @@ def as_column(name: str, value: Any) -> Any:
     if not (isinstance(value, list | tuple) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")):
         raise TypeError(f"{name}: expected a NumPy array, or what NumPy can read as one, got {_kind(value)}")
     try:
-        array = np.asarray(value) if hasattr(value, "__array__") or not hasattr(value, "__dlpack__") else None
-        array = np.from_dlpack(value) if array is None else array
+        plain = hasattr(value, "__array__") or not hasattr(value, "__dlpack__")
+        array: Array = np.asarray(value) if plain else np.from_dlpack(value)
+        if array.dtype.hasobject and not _odd(value):  # bools, and missing values, beside the numbers
+            array = value.to_numpy(dtype=np.float64, na_value=np.nan)
     except Exception as error:
         raise type_of(error)(f"{name}: expected what NumPy can read, got {_kind(value)}: {error}") from error
     if array.dtype.hasobject:
@@ -170,11 +172,10 @@ def _kind(value: Any) -> str:
 
 
 def _odd(value: Any) -> str:
-    """Return what in a frame or a list is no number, or makes its columns have no dtype in common."""
-    dtypes = getattr(value, "dtypes", None)
-    names = getattr(value, "columns", None)
-    if dtypes is not None and names is not None:
-        kinds = list(zip(map(str, names), map(str, dtypes), strict=True))
-        odd = [pair for pair in kinds if not pair[1].lower().startswith(("int", "uint", "float"))]
-        return ", ".join(f"column {name!r} of {kind}" for name, kind in odd) or "columns with missing values"
-    return f"{_kind(value)} of {getattr(value, 'dtype', 'objects')}"
+    """Return what of a frame, or of anything else, is no number; of a frame "" where all of it is one or a bool."""
+    dtypes, names = getattr(value, "dtypes", None), getattr(value, "columns", None)
+    if dtypes is None or names is None:
+        return f"{_kind(value)} of {getattr(value, 'dtype', 'objects')}"
+    kinds = zip(map(str, names), map(str, dtypes), strict=True)
+    numbers = ("int", "uint", "float", "bool")
+    return ", ".join(f"column {name!r} of {kind}" for name, kind in kinds if not kind.lower().startswith(numbers))

@@ -47,7 +47,8 @@ class Trainable:
             epochs: None takes what makes 3,000 steps, and at least 20 epochs.
             batch_size: samples a step; None takes all of them.
             rng: draws the order of the samples; None is ``np.random.default_rng(0)``.
-            others: as for :func:`gdcore.fit`, such as ``validation=0.2, patience=10, verbose=1``.
+            others: as for :func:`gdcore.fit`, such as ``validation=0.2, patience=10, verbose=1``. Samples of
+                ``validation=(x, y)`` are taken as ``x`` and ``y`` are.
 
         Raises as :func:`gdcore.fit` does.
 
@@ -59,8 +60,10 @@ class Trainable:
         >>> round(model.score(x, 3 * x[:, 0] - 2), 2)
         1.0
         """
-        x = _column("x", x, self.dtype)
-        y = _column("y", y, self.dtype if self.task == "regression" else None)
+        x, y = self._columns(x, y)
+        watched = others.get("validation")
+        if isinstance(watched, tuple) and len(watched) == 2:
+            others["validation"] = self._columns(*watched)
         if epochs is None and x.shape and x.shape[0]:
             epochs = default_epochs(x.shape[0], x.shape[0] if batch_size is None else batch_size)
         if isinstance(optimizer, str):
@@ -83,13 +86,18 @@ class Trainable:
             **{"metrics": self.metrics, **others},
         )
 
+    def _columns(self, x: Any, y: Any) -> tuple[Any, Any]:
+        numbers = self.dtype if self.task == "regression" else None
+        return _column("x", x, self.dtype), _column("y", y, numbers)
+
     def score(self, x: Any, y: Any) -> float:
         """Return how good the predictions are, as scikit-learn does: R2, or the accuracy for classes.
 
         Arguments: as of :meth:`fit`.
         """
         metric = r2 if self.task == "regression" else accuracy
-        return metric(self.outputs)(self.params, _column("x", x, self.dtype), whole(_column("y", y, None)))
+        x, y = self._columns(x, y)
+        return metric(self.outputs)(self.params, x, whole(y))
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, as :func:`gdcore.save` does; :meth:`load` reads it.
