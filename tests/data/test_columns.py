@@ -124,6 +124,22 @@ def test_of_a_file_a_batch_is_read_at_a_time():
     assert sum(x.reads) == 3 * len(X)
 
 
+class Watched(np.memmap):
+    """A memory map that refuses to be read in another order than its own."""
+
+    def __getitem__(self, where):
+        assert isinstance(where, slice) or (np.diff(where) > 0).all()
+        return super().__getitem__(where)
+
+
+def test_a_memory_map_is_read_in_its_own_order(tmp_path):
+    mapped(X, tmp_path / "x.npy")
+    x = Watched(
+        tmp_path / "x.npy", X.dtype, "r", shape=X.shape, offset=(tmp_path / "x.npy").stat().st_size - X.nbytes
+    )
+    np.testing.assert_array_equal(trained((x, Y))[0], trained((X, Y))[0])
+
+
 @pytest.mark.parametrize("make", [sparse.csr_array, sparse.csr_matrix, sparse.coo_array, sparse.csc_matrix])
 @pytest.mark.parametrize("changed", [{}, {"validation": 0.2}, {"shuffle": False, "patience": 2}], ids=str)
 def test_sparse_rows_are_trained_on_as_dense_ones(make, changed):

@@ -21,9 +21,9 @@ def start():
     return [np.zeros(2), np.array(0.0)]
 
 
-def trained(function=value_and_grad, optimizer=gd.Adam, data=(X, Y), groups=False, **changed):
+def trained(function=value_and_grad, optimizer=gd.Adam, data=(X, Y), groups=False, lr=0.05, **changed):
     params = start()
-    opt = optimizer([{"params": part} for part in params] if groups else params, lr=0.05)
+    opt = optimizer([{"params": part} for part in params] if groups else params, lr=lr)
     arguments = {"epochs": 3, "batch_size": 8, "rng": np.random.default_rng(3)} | changed
     history = gd.fit(function, params, data, opt, **arguments)
     return np.append(*params), history, opt
@@ -201,6 +201,17 @@ def test_each_group_has_the_rate_of_its_schedule(given, tmp_path):
         ValueError, match=r"checkpoint: expected a run with schedule .* and other rates in its 18 steps"
     ):
         trained(groups=True, schedule=[gd.schedules.constant(0.5), None], checkpoint=path, resume=True, epochs=2)
+
+
+def test_a_rate_that_a_schedule_sets_may_begin_otherwise_and_no_other(tmp_path):
+    path = tmp_path / "run.npz"
+    trained(groups=True, schedule=list(SCHEDULES), checkpoint=path, epochs=1)
+    got, *_ = trained(groups=True, schedule=list(SCHEDULES), checkpoint=path, resume=True, lr=0.5)
+    np.testing.assert_array_equal(got, trained(groups=True, schedule=list(SCHEDULES))[0])
+    path = tmp_path / "other.npz"
+    trained(groups=True, schedule=[SCHEDULES[0], None], checkpoint=path, epochs=1)
+    with pytest.raises(ValueError, match="checkpoint: expected a run with hyperparameters"):
+        trained(groups=True, schedule=[SCHEDULES[0], None], checkpoint=path, resume=True, lr=0.5)
 
 
 @pytest.mark.parametrize(
