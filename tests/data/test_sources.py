@@ -139,6 +139,24 @@ def test_validation_may_be_a_source_too(kind):
         np.testing.assert_allclose(told[key], history[key], rtol=1e-12)
 
 
+def test_the_metrics_of_a_source_weigh_its_samples():
+    def weighed(params, x, y, w):
+        r = outputs(params, x) - y
+        return np.mean(w * r**2), {"w": 2 * (x.T @ (w * r)) / len(r), "b": np.array(2 * np.mean(w * r))}
+
+    weights = np.random.default_rng(6).uniform(0.5, 1.5, len(Y))
+    data = (X, Y, weights / weights.mean())
+    batches = [*gd.minibatches(*data, batch_size=10, rng=None, shuffle=False)]
+    metrics = {"rmse": gd.metrics.rmse(outputs), "r2": gd.metrics.r2(outputs)}
+    params = {"w": np.ones(3), "b": np.array(0.0)}
+    told = [
+        gd.fit(weighed, params, data, gd.SGD(params, lr=0.0), epochs=1, validation=watched, metrics=metrics)[0]
+        for watched in (data, batches)
+    ]
+    for key in ("validation_loss", "validation_rmse", "validation_r2"):
+        assert told[0][key] == pytest.approx(told[1][key], rel=1e-12)
+
+
 def test_of_a_source_metrics_are_told_as_met_or_of_the_validation():
     metrics = {"rmse": gd.metrics.rmse(outputs)}
     _, history = trained(BATCHES, batch_size=None, metrics=metrics, running=True, validation=(X, Y))

@@ -95,3 +95,15 @@ def test_without_epochs_a_fit_takes_3000_steps_and_all_samples_at_once_if_asked(
     assert model.score(X, NUMBERS) == pytest.approx(1.0)
     with pytest.raises(ValueError, match=r"data\[0\]: expected at least one sample"):
         model.fit(X[:0], NUMBERS[:0])
+
+
+def test_a_sample_that_weighs_twice_counts_as_two():
+    weights = np.random.default_rng(2).integers(1, 4, len(X))
+    model, other = gd.models.Linear(3), gd.models.Linear(3)
+    arguments = {"optimizer": functools.partial(gd.SGD, lr=0.1), "epochs": 5, "batch_size": None}
+    history = model.fit(X, NUMBERS, weights, **arguments)
+    told = other.fit(np.repeat(X, weights, axis=0), np.repeat(NUMBERS, weights), **arguments)
+    np.testing.assert_allclose(model.params[0][0], other.params[0][0], rtol=1e-12)
+    np.testing.assert_allclose(history["rmse"], told["rmse"], rtol=1e-12)
+    with pytest.raises(ValueError, match=r"weights: expected numbers >= 0 of a mean > 0, got a mean of 0\.0"):
+        model.fit(X, NUMBERS, 0 * weights)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import Array
 from ..checkpoints import save
 from ..data import as_column, whole
 from ..metrics import accuracy, r2
@@ -29,6 +30,7 @@ class Trainable:
         self,
         x: Any,
         y: Any,
+        weights: Any = None,
         *,
         optimizer: Any = "adam",
         epochs: int | None = None,
@@ -41,6 +43,7 @@ class Trainable:
         Arguments:
             x: (n, features), samples as :func:`gdcore.minibatches` takes them; brought to the model's dtype.
             y: what the task asks for, n of them.
+            weights: how much each sample counts, (n,), >= 0; divided by their mean. None counts all alike.
             optimizer: the name of a rule, with the rate that tables have by default; a function of
                 :meth:`groups`, such as ``functools.partial(gd.AdamW, lr=0.01)``; or an optimizer of the model's
                 parameters.
@@ -62,8 +65,9 @@ class Trainable:
         """
         x, y = self._columns(x, y)
         watched = others.get("validation")
-        if isinstance(watched, tuple) and len(watched) == 2:
-            others["validation"] = self._columns(*watched)
+        if isinstance(watched, tuple) and len(watched) > 1:
+            others["validation"] = (*self._columns(*watched[:2]), *watched[2:])
+        data = (x, y) if weights is None else (x, y, _of_mean_one(weights))
         if epochs is None and x.shape and x.shape[0]:
             epochs = default_epochs(x.shape[0], x.shape[0] if batch_size is None else batch_size)
         if isinstance(optimizer, str):
@@ -78,7 +82,7 @@ class Trainable:
         return fit(
             self.value_and_grad,
             self.params,
-            (x, y),
+            data,
             optimizer,
             epochs=0 if epochs is None else epochs,
             batch_size=batch_size,
@@ -115,3 +119,11 @@ def _column(name: str, samples: Any, dtype: Any) -> Any:
     """Return a column of samples, in a dtype if there is one and they are in memory."""
     column = as_column(name, samples)
     return column if dtype is None or not hasattr(column, "astype") else column.astype(dtype, copy=False)
+
+
+def _of_mean_one(weights: Any) -> Array:
+    array: Array = np.asarray(as_column("weights", weights), np.float64)
+    mean = array.mean() if array.size else 1.0
+    if not 0 < mean < np.inf:
+        raise ValueError(f"weights: expected numbers >= 0 of a mean > 0, got a mean of {mean}")
+    return array / mean

@@ -139,7 +139,7 @@ class Evaluation:
             return {"loss": self._loss(params, source), **self._of_columns(params, source.columns)}
         loss, totals = 0.0, dict.fromkeys(self.metrics, 0.0)
         outputs: dict[str, list[Any]] = {name: [] for name in self.metrics}
-        targets: list[Any] = []
+        others: list[tuple[Any, ...]] = []
         for batch in source.batches(1):
             loss += float(self.value_and_grad(params, *batch)[0]) * count(batch)
             for name, metric in self.metrics.items():
@@ -147,13 +147,15 @@ class Evaluation:
                     totals[name] += metric.total(params, *batch)
                 elif isinstance(metric, Statistic):
                     outputs[name].append(np.asarray(metric.outputs(params, batch[0])))
-            targets += batch[1:2]
+            others.append(batch[1:])
         values = {"loss": loss / source.samples}
         for name, metric in self.metrics.items():
             if isinstance(metric, Metric):
                 values[name] = metric.finish(totals[name] / source.samples)
             elif isinstance(metric, Statistic):
-                values[name] = metric.of(np.concatenate(outputs[name]), np.concatenate(targets))
+                values[name] = metric.of(
+                    np.concatenate(outputs[name]), *map(np.concatenate, zip(*others, strict=True))
+                )
         return values
 
 
