@@ -11,7 +11,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "gdcore"  # what is installed has no .pyx
-FOLDERS = ("engine", "derivatives", "scipy", "checkpoints", "training", "models", "tables", "distributed", "cli")
+BELOW = ("engine", "derivatives", "scipy", "checkpoints", "data")
+FOLDERS = (*BELOW, "training", "models", "tables", "distributed", "cli")
 """From the bottom to the top: a folder takes from those before it."""
 
 DOORS = {"__init__", "__main__"}

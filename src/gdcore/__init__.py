@@ -12,13 +12,14 @@ from .optimizers import __all__ as _optimizers
 _MODULES = ("distributed", "kernels", "metrics", "models", "reference", "schedules", "scipy", "updates")
 _NAMES = {
     "checkpoints": "Checkpoint CheckpointError load save",
+    "data": "minibatches",
     "clipping": "clip_by_global_norm clip_by_value",
     "derivatives": "check_grads conv2d dense dropout elementwise_grad embedding flatten gate gelu grad hessian hvp "
     "jacobian jvp layer_norm log_softmax logsumexp max_pool2d relu rematerialise sigmoid silu softmax "
     "softmax_cross_entropy softplus squared_error stop_gradient tanh value_and_grad value_and_grads vjp",
     "halves": "bfloat16",
     "rows": "Rows",
-    "training": "DivergenceError History OptimizeResult fit minibatches minimize",
+    "training": "DivergenceError History OptimizeResult ReduceOnPlateau fit minimize",
 }
 _LATE = {name: folder for folder, names in _NAMES.items() for name in names.split()}
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the same names, as type checkers find them; a test compares
     from . import distributed, kernels, metrics, models, reference, schedules, scipy, updates
     from .checkpoints import *
     from .clipping import *
+    from .data import *
     from .derivatives import *
     from .halves import *
     from .models import GDClassifier as GDClassifier

@@ -90,6 +90,11 @@ def is_array(value: object) -> TypeGuard[np.ndarray[Any, Any]]:
     return issubclass(type(value), np.ndarray)
 
 
+def length(samples: Any) -> int:
+    """Return how many samples an array, a sparse matrix or a sequence has."""
+    return len(samples) if is_array(samples) or not hasattr(samples, "shape") else int(samples.shape[0])
+
+
 def check_callable(name: str, value: object, *, optional: bool = False) -> None:
     """Raise TypeError unless a value can be called, or, with ``optional``, is None."""
     if not (callable(value) or (optional and value is None)):

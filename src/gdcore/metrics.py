@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import scores
+from .arguments import length
 
 Array = np.ndarray[Any, Any]
 Outputs = Callable[[Any, Array], Any]
@@ -49,13 +50,13 @@ class Metric:
     def total(self, params: Any, *batch: Array) -> float:
         """Return the sum over the samples of one batch."""
         each = np.asarray(self.each(params, *batch))
-        if each.shape != (len(batch[0]),):
-            raise ValueError(f"metric: expected one number a sample, shape ({len(batch[0])},), got {each.shape}")
+        if each.shape != (length(batch[0]),):
+            raise ValueError(f"metric: expected one number a sample, shape ({length(batch[0])},), got {each.shape}")
         return float(each.sum(dtype=np.float64))
 
     def __call__(self, params: Any, *arrays: Array) -> float:
         """Return the value over all samples."""
-        n = len(arrays[0])
+        n = length(arrays[0])
         total = 0.0
         for start in range(0, n, CHUNK):
             total += self.total(params, *(array[start : start + CHUNK] for array in arrays))
@@ -87,8 +88,12 @@ class Statistic:
 
     def __call__(self, params: Any, x: Array, y: Array, weights: Array | None = None) -> float:
         """Return the value over all samples."""
-        starts = range(0, len(x), CHUNK)
+        starts = range(0, length(x), CHUNK)
         out = np.concatenate([np.asarray(self.outputs(params, x[start : start + CHUNK])) for start in starts])
+        return self.of(out, y, weights)
+
+    def of(self, out: Array, y: Array, weights: Array | None = None) -> float:
+        """Return the value for the outputs and the targets of all samples."""
         if len(out) != len(y):
             raise ValueError(f"outputs: expected one row a sample, {len(y)}, got {len(out)}")
         with _quiet():

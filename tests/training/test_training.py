@@ -98,7 +98,7 @@ def test_minibatches_copy_no_more_than_a_batch():
     ("arrays", "changed", "error", "said"),
     [
         ((), {}, ValueError, r"arrays: expected at least one array, got none"),
-        (([1, 2],), {}, TypeError, r"arrays\[0\]: expected a NumPy array, got list"),
+        ((3,), {}, TypeError, r"arrays\[0\]: expected a NumPy array, or what NumPy can read as one, got int"),
         ((np.array(1.0),), {}, ValueError, r"arrays\[0\]: expected at least one sample, got shape \(\)"),
         ((np.zeros((0, 3)),), {}, ValueError, r"arrays\[0\]: expected at least one sample, got shape \(0, 3\)"),
         ((np.zeros(3), np.zeros(4)), {}, ValueError, r"arrays\[1\]: expected 3 samples, as in arrays\[0\], got 4"),

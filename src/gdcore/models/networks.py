@@ -12,11 +12,13 @@ loss.
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
 
 from ..arguments import Array, describe
+from ..checkpoints import CheckpointError, load
 from ..derivatives import dense, relu, sigmoid, tanh
 from ..engine import check_like
 from ..metrics import Metric
@@ -24,6 +26,7 @@ from ..trees import Structure, flatten
 from .backprop import Backprop, Params
 from .rows import is_sparse
 from .tasks import TASKS
+from .trainable import Trainable
 
 ACTIVATIONS: Final = {"relu": "he", "tanh": "glorot", "sigmoid": "glorot"}
 """What a hidden layer does to its sums, by the names of gates, and how its weights begin."""
@@ -45,7 +48,7 @@ def _glorot(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
 INITS: Final[dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]]] = {"he": _he, "glorot": _glorot}
 
 
-class Network:
+class Network(Trainable):
     """A dense network: the sizes of its layers, its task and its parameters. The models by name declare it.
 
     Arguments:
@@ -58,8 +61,9 @@ class Network:
 
     Raises TypeError or ValueError for an argument that is none of these.
 
-    The methods take ``params`` first, as :func:`gdcore.fit` calls them; those that people call at the end,
-    ``predict`` and ``predict_proba``, use ``model.params``. No method changes the model, so threads may share one.
+    The methods take ``params`` first, as :func:`gdcore.fit` calls them; those that people call by themselves,
+    ``fit``, ``score``, ``predict``, ``predict_proba`` and ``save``, use ``model.params``. No method but ``fit``
+    changes the model, so threads may share one.
     """
 
     def __init__(
@@ -171,6 +175,22 @@ class Network:
         if probabilities is None:
             raise TypeError(f"predict_proba: expected a model of classes, got one of {self.task}")
         return probabilities(self._own_outputs(x))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Return the model that ``save`` wrote, of the class that it had.
+
+        Raises as :func:`gdcore.load` does, and :class:`gdcore.CheckpointError` for a file of anything else.
+        """
+        checkpoint = load(path)
+        kept = checkpoint.metadata if isinstance(checkpoint.metadata, dict) else {}
+        name = kept.get("model", "another file")
+        kind = next((kind for kind in (cls, *cls.__subclasses__()) if kind.__name__ == name), None)
+        if kind is None:
+            raise CheckpointError(f"path: expected a model {cls.__name__} in {path}, got {name}")
+        model = kind.__new__(kind)
+        Network.__init__(model, **from_config(kept["config"]).config, params=checkpoint.params)
+        return model
 
     def _own_outputs(self, x: Any) -> Array:
         x = x.astype(self.dtype, copy=False) if is_sparse(x) else np.asarray(x, self.dtype)

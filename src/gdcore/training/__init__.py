@@ -1,4 +1,4 @@
-"""The training process: mini-batches, loss, gradient, step, epochs, and what is told of them.
+"""The training process: loss, gradient, step, epochs, and what is told of them.
 
 In go a function that gives loss and gradient, parameters, data and an optimizer; the parameters are trained in
 place, and out comes a ``History``. Start reading at ``fit`` in ``fit.py``, which checks what it is given, then
@@ -7,14 +7,12 @@ checkpoint and comes back; ``team.py`` says what is otherwise where several proc
 ``descent.py`` is for functions without data.
 """
 
-from .batches import minibatches
+from .callbacks import ReduceOnPlateau
 from .descent import OptimizeResult, minimize
 from .divergence import DivergenceError
 from .fit import fit
 from .history import History
 from .history import Record as Record
-from .loop import checked_loss as checked_loss
-from .loop import checked_pair as checked_pair
 from .progress import write as write
 from .resume import OtherRunError as OtherRunError
 from .resume import ScheduleError as ScheduleError
@@ -22,8 +20,10 @@ from .resume import checksum as checksum
 from .team import Callback as Callback
 from .team import Team as Team
 from .team import ValueAndGrad as ValueAndGrad
+from .team import checked_loss as checked_loss
+from .team import checked_pair as checked_pair
 
-__all__ = ["DivergenceError", "History", "OptimizeResult", "fit", "minibatches", "minimize"]
+__all__ = ["DivergenceError", "History", "OptimizeResult", "ReduceOnPlateau", "fit", "minimize"]
 
 for _name in __all__:  # what users see in tracebacks and pickles
     globals()[_name].__module__ = "gdcore"

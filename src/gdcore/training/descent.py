@@ -13,8 +13,8 @@ from ..optimizers import Adam
 from ..schedules import cosine
 from ..stepping import Optimizer
 from ..trees import Path, flatten, rebuild, where
-from .loop import checked_loss, checked_pair
 from .progress import counting
+from .team import checked_loss, checked_pair
 
 LR: Final = 0.1
 """Where the learning rate starts if nobody gives one; it falls to 0 along a cosine."""

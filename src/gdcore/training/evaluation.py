@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import Array, check_callable, describe, flag
+from ..arguments import check_callable, describe, flag
+from ..data import Batches, Samples, count, pieces, whole
 from ..metrics import CHUNK, Metric, Statistic
-from .batches import check_arrays
 from .history import History, Record
 
 RESERVED = ("epoch", "loss", "lr", "seconds")
@@ -24,14 +24,14 @@ class Evaluation:
         self,
         value_and_grad: Callable[..., tuple[Any, Any]],
         metrics: Mapping[str, Callable[..., float]] | None,
-        data: Sequence[Array],
-        validation: Sequence[Array] | None,
+        source: Samples | Batches,
+        validation: Samples | Batches | None,
         running: bool,
         patience: int | None,
     ) -> None:
         self.value_and_grad = value_and_grad
         self.metrics = _checked_metrics({} if metrics is None else metrics)
-        self.data = data
+        self.source = source
         self.validation = validation
         self.running = tuple(self.metrics.items()) if flag("running", running) else ()
         self.patience = patience
@@ -42,12 +42,21 @@ class Evaluation:
                 f"running: expected metrics that are means over samples, got {', '.join(map(repr, whole))}, of all "
                 f"samples at once; expected False with them"
             )
-        if validation is not None:
-            if not isinstance(validation, tuple | list):
-                raise TypeError(f"validation: expected a tuple of arrays, got {type(validation).__name__}")
-            check_arrays("validation", validation)
-            if len(validation) != len(data):
-                raise ValueError(f"validation: expected {len(data)} arrays, as in data, got {len(validation)}")
+        if isinstance(validation, Samples) and isinstance(source, Samples):
+            columns, own = validation.columns, source.columns
+            if len(columns) != len(own):
+                raise ValueError(f"validation: expected {len(own)} arrays, as in data, got {len(columns)}")
+        if isinstance(source, Batches) and self.metrics and validation is None and not self.running:
+            raise ValueError(
+                "metrics: expected validation, or running=True, with a source of batches, which is gone through "
+                "once an epoch"
+            )
+        for name, metric in self.metrics.items():
+            if isinstance(validation, Batches) and not isinstance(metric, Metric | Statistic):
+                raise TypeError(
+                    f"metrics[{name!r}]: expected one of gd.metrics with a source of batches as validation, got "
+                    f"{type(metric).__name__}, which wants all samples at once"
+                )
 
     def history(self, monitor: str | None, *, open_ended: bool) -> History:
         """Return an empty history that compares epochs by ``monitor``.
@@ -57,11 +66,12 @@ class Evaluation:
 
         Raises TypeError or ValueError for one that no record will have; with ``open_ended`` a callback may add it.
         """
-        keys = ["loss", *(f"running_{name}" for name, _ in self.running), *self.metrics]
+        own = list(self.metrics) if isinstance(self.source, Samples) else []
+        keys = ["loss", *(f"running_{name}" for name, _ in self.running), *own]
         if self.validation is not None:
             keys += ["validation_loss", *(f"validation_{name}" for name in self.metrics)]
         first = next(iter(self.metrics), "loss")
-        default = first if self.validation is None else f"validation_{first}"
+        default = f"validation_{first}" if self.validation is not None else first if first in keys else "loss"
         if monitor is not None and not isinstance(monitor, str):
             raise TypeError(
                 f"monitor: expected a key of the record, got {monitor!r} of type {type(monitor).__name__}"
@@ -75,38 +85,78 @@ class Evaluation:
                 f"got {key!r}, which is met during it; {key.removeprefix('running_')!r} is one"
             )
         self.loss_after = self.patience is not None and key == "loss"
+        if self.loss_after and isinstance(self.source, Batches):
+            raise ValueError(
+                "patience: expected validation with a source of batches, which is gone through once an epoch, so "
+                "that nobody knows the loss of the parameters after it"
+            )
         metric = self.metrics.get(key.removeprefix("validation_").removeprefix("running_"))
         return History([], key, larger_is_better=isinstance(metric, Metric | Statistic) and metric.larger_is_better)
 
-    def met(self, params: Any, batch: tuple[Array, ...]) -> tuple[float, ...]:
+    def met(self, params: Any, batch: tuple[Any, ...]) -> tuple[float, ...]:
         """Return the running metrics of a batch, summed over its samples."""
         return tuple(
-            metric.total(params, *batch) if isinstance(metric, Metric) else len(batch[0]) * metric(params, *batch)
+            metric.total(params, *batch) if isinstance(metric, Metric) else count(batch) * metric(params, *batch)
             for _, metric in self.running
         )
 
     def record(self, params: Any, sums: tuple[float, ...]) -> Record:
         """Return what is known after an epoch; ``sums`` are those over its samples: of the loss, and of ``met``."""
-        n = len(self.data[0])
+        n = self.source.samples
         record: Record = {"loss": sums[0] / n}
         if self.loss_after:
-            record = {"loss": self._loss(params, self.data), "running_loss": record["loss"]}
+            record = {"loss": self._loss(params, self.source), "running_loss": record["loss"]}
         for (name, metric), total in zip(self.running, sums[1:], strict=True):
             record[f"running_{name}"] = metric.finish(total / n) if isinstance(metric, Metric) else total / n
-        for name, metric in self.metrics.items():
-            record[name] = _told(name, metric(params, *self.data))
+        if isinstance(self.source, Samples):
+            record |= self._of_columns(params, self.source.columns)
         if self.validation is not None:
-            record["validation_loss"] = self._loss(params, self.validation)
-            for name, metric in self.metrics.items():
-                record[f"validation_{name}"] = _told(name, metric(params, *self.validation))
+            values = self._over(params, self.validation)
+            record |= {f"validation_{name}": value for name, value in values.items()}
         return record
 
-    def _loss(self, params: Any, arrays: Sequence[Array]) -> float:
-        total = 0.0
-        for start in range(0, len(arrays[0]), CHUNK):
-            batch = [array[start : start + CHUNK] for array in arrays]
-            total += float(self.value_and_grad(params, *batch)[0]) * len(batch[0])
-        return total / len(arrays[0])
+    def _of_columns(self, params: Any, columns: Sequence[Any]) -> dict[str, float]:
+        """Return the metrics over all samples: those of ``gd.metrics`` read them in pieces."""
+        values = {}
+        for name, metric in self.metrics.items():
+            if isinstance(metric, Metric):
+                value = metric(params, *columns)
+            elif isinstance(metric, Statistic):
+                value = metric(params, columns[0], *map(whole, columns[1:]))
+            else:
+                value = metric(params, *map(whole, columns))
+            values[name] = _told(name, value)
+        return values
+
+    def _loss(self, params: Any, source: Samples | Batches) -> float:
+        batches = source.batches(1) if isinstance(source, Batches) else pieces(source.columns, CHUNK)
+        losses = (float(self.value_and_grad(params, *batch)[0]) * count(batch) for batch in batches)
+        return sum(losses) / source.samples
+
+    def _over(self, params: Any, source: Samples | Batches) -> dict[str, float]:
+        """Return loss and metrics; of batches in one pass."""
+        if isinstance(source, Samples):
+            return {"loss": self._loss(params, source), **self._of_columns(params, source.columns)}
+        loss, totals = 0.0, dict.fromkeys(self.metrics, 0.0)
+        outputs: dict[str, list[Any]] = {name: [] for name in self.metrics}
+        others: list[tuple[Any, ...]] = []
+        for batch in source.batches(1):
+            loss += float(self.value_and_grad(params, *batch)[0]) * count(batch)
+            for name, metric in self.metrics.items():
+                if isinstance(metric, Metric):
+                    totals[name] += metric.total(params, *batch)
+                elif isinstance(metric, Statistic):
+                    outputs[name].append(np.asarray(metric.outputs(params, batch[0])))
+            others.append(batch[1:])
+        values = {"loss": loss / source.samples}
+        for name, metric in self.metrics.items():
+            if isinstance(metric, Metric):
+                values[name] = metric.finish(totals[name] / source.samples)
+            elif isinstance(metric, Statistic):
+                values[name] = metric.of(
+                    np.concatenate(outputs[name]), *map(np.concatenate, zip(*others, strict=True))
+                )
+        return values
 
 
 def _told(name: str, value: Any) -> float:

@@ -1,6 +1,7 @@
 """What happened in a run: one record an epoch."""
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ class History:
     >>> history = History([{"epoch": 1, "loss": 4.0, "seconds": 0.1}, {"epoch": 2, "loss": 1.0, "seconds": 0.1}])
     >>> history
     History(2 epochs, loss 4 -> 1, 0.2 s)
-    >>> history.to_dict()["loss"]
-    [4.0, 1.0]
+    >>> history["loss"], history[-1]["epoch"], [record["seconds"] for record in history]
+    ([4.0, 1.0], 2, [0.1, 0.1])
     >>> history.best["epoch"]
     2
     """
@@ -71,6 +72,18 @@ class History:
         from ..plots import history  # noqa: PLC0415
 
         return history(self, path)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return the values of a column, by its key, or a record or several, by index or slice."""
+        if not isinstance(key, str):
+            return self.records[key]
+        columns = self.to_dict()
+        if key not in columns:
+            raise KeyError(f"{key}: expected a key of the records, one of {', '.join(columns) or 'none'}")
+        return columns[key]
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
 
     def __len__(self) -> int:
         return len(self.records)

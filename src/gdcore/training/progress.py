@@ -10,8 +10,10 @@ Count = Callable[[], object]
 
 
 @contextmanager
-def counting(total: int, done: int, shown: bool | None) -> Iterator[Count | None]:
+def counting(total: int | None, done: int, shown: bool | None) -> Iterator[Count | None]:
     """Give a function to call at each of ``total`` steps, ``done`` of them past; None where nothing is shown.
+
+    ``total`` None is a number that nobody knows.
 
     ``shown`` None means: if standard error is a terminal and tqdm is there. True raises ImportError without tqdm.
     """

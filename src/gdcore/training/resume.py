@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from ..arguments import Array, checked_number
 from ..checkpoints import CheckpointError, check_path, encode, state_of
+from ..data import Batches, Samples, contents
 from ..files import remove_leftovers
 from ..halves import matched
-from ..schedules import Schedule
 from ..trees import flatten
 from .history import Record
+from .rates import Rates, described, of_schedule
 from .run import Place, Run
 from .team import Team
 
@@ -31,25 +32,6 @@ class ScheduleError(OtherRunError):
     """A checkpoint is of a run whose learning rates were others."""
 
 
-class Rates:
-    """The checksum of the rates that a schedule has given so far: what the past of two runs has in common.
-
-    None for what is no schedule of :mod:`gdcore.schedules`, which may give others when it is asked again.
-    """
-
-    def __init__(self, schedule: Callable[[int], float] | None, first: int) -> None:
-        self.schedule, self.first = schedule, first
-        self.count = 0
-        self.checksum = 0 if isinstance(schedule, Schedule) else None
-
-    def until(self, count: int) -> int | None:
-        """Return the checksum of the first ``count`` rates, at least as many as before."""
-        if self.schedule is not None and self.checksum is not None:
-            rates = [self.schedule(self.first + step) for step in range(self.count, count)]
-            self.count, self.checksum = count, zlib.crc32(np.array(rates, "<f8").tobytes(), self.checksum)
-        return self.checksum
-
-
 class Saver:
     """Writes the state of a run to a file every so many seconds, and reads it back.
 
@@ -62,8 +44,9 @@ class Saver:
         path: str | Path,
         every: float,
         run: Run,
-        data: Sequence[Array],
-        schedule: Callable[[int], float] | None,
+        source: Samples | Batches,
+        validation: Samples | Batches | None,
+        schedule: Any,
         sameness: Mapping[str, Any],
         team: Team,
     ) -> None:
@@ -74,22 +57,21 @@ class Saver:
         self.run, self.team = run, team
         own = team.hyperparameters()
         groups = [{name: value for name, value in group.items() if name != "params"} for group in own["groups"]]
-        if schedule is not None:  # which sets the rates
-            groups = [{**group, "lr": None} for group in groups]
+        for index, group in enumerate(groups):
+            if of_schedule(schedule, index):  # which sets the rates
+                group["lr"] = None
         optimizer = {"rule": own["rule"], "hyperparameters": groups}
-        validation = sameness["validation"]
         self.sameness = {
-            "data": checksum(data),
+            "data": _identity(source),
             **sameness,
             **optimizer,
-            "validation": None if validation is None else checksum(validation),
+            "validation": None if validation is None else _identity(validation),
             "shuffle": run.shuffle,
         }
         self.schedule = schedule
         self.rates = Rates(schedule, run.optimizer.t)
         self._check_contents()
         self.next = time.perf_counter() + self.every
-        self.steps_an_epoch: int = -(-len(data[0]) // sameness["batch_size"])
         self.steps_before: int = run.optimizer.t
 
     def is_due(self) -> bool:
@@ -123,13 +105,14 @@ class Saver:
     def save(self) -> None:
         """Write the file, whole or not at all."""
         run = self.run
-        epoch, step, sums, order, _, kept = run.at
+        epoch, step, sums, order, _, done, kept = run.at
         best = None if kept is None else {"epoch": kept[0]["epoch"], "params": kept[1]}
         metadata = {
             "sameness": self.sameness,
             "schedule": described(self.schedule),
             "rates": self.rates.until(self._steps(run.at)),
             "step": step,
+            "before": done,
             "sums": sums,
             "order": order,
             "seconds": run.seconds,
@@ -150,7 +133,7 @@ class Saver:
             raise CheckpointError(f"checkpoint: expected one that gd.fit wrote, got another in {self.path}")
         optimizer = {"rule", "hyperparameters"}  # whose rates are those of the schedule
         self._check_same(metadata["sameness"], self.sameness.keys() - optimizer)
-        steps = (saved.epoch - 1) * self.steps_an_epoch + metadata["step"]
+        steps = metadata["before"] + metadata["step"]
         before = (0 if saved.optimizer is None else saved.optimizer["t"]) - steps
         self._check_schedule(metadata["schedule"], metadata["rates"], before, steps)
         self._check_same(metadata["sameness"], optimizer)
@@ -161,7 +144,8 @@ class Saver:
         records = metadata["records"]
         kept = None if best is None else (records[best["epoch"] - 1], best["params"])
         sums = tuple(metadata["sums"])
-        run.at = run.ahead = Place(saved.epoch, metadata["step"], sums, metadata["order"], run.state(), kept)
+        done, order = metadata["before"], metadata["order"]
+        run.at = run.ahead = Place(saved.epoch, metadata["step"], sums, order, run.state(), done, kept)
         self.steps_before = before
         run.seconds = metadata["seconds"]
         run.watch.resume(metadata["losses"])
@@ -186,17 +170,14 @@ class Saver:
         self.rates = now
 
     def _steps(self, at: Place) -> int:
-        return (at.epoch - 1) * self.steps_an_epoch + at.step
+        return at.before + at.step
 
 
-def described(schedule: Any) -> str | None:
-    """Return what errors say of a schedule."""
-    if schedule is None:
-        return None
-    return repr(schedule) if isinstance(schedule, Schedule) else "a function"
+def _identity(source: Samples | Batches) -> str:
+    return checksum(source.columns) if isinstance(source, Samples) else "a source of batches"
 
 
-def checksum(arrays: Sequence[Array]) -> str:
+def checksum(arrays: Sequence[Any]) -> str:
     """Return a number that tells the samples of one run from those of another. Raises TypeError for objects."""
     value = 0
     for index, array in enumerate(arrays):
@@ -205,7 +186,8 @@ def checksum(arrays: Sequence[Array]) -> str:
                 f"data[{index}]: expected no Python objects with a checkpoint or comm, got {array.dtype}"
             )
         value = zlib.crc32(f"{array.dtype.str}{array.shape}".encode(), value)
-        value = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, value)
+        for part in contents(array):
+            value = zlib.crc32(np.ascontiguousarray(part).view(np.uint8).reshape(-1).data, value)
     return f"{value:08x}"
 
 

@@ -1,14 +1,14 @@
 """Where a run stands: how far it is, what the best epoch was, and whether it still makes sense."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arguments import Array
+from ..data import Batches, Samples, batches_from
 from ..trees import flatten
-from .batches import batches_from
 from .divergence import Watch
 from .history import History, Record
 
@@ -25,6 +25,7 @@ class Place(NamedTuple):
         sums: over their samples: of the loss, and of each metric met on the way.
         order: the generator's state from which the epoch's order is drawn.
         drawn: its state after the last step, as the gradient may draw from the same generator.
+        before: the steps of the epochs before it.
         best: the record of the best epoch, and copies of the leaves of the parameters after it; None where nobody
             asked for them, or before the first epoch.
     """
@@ -34,6 +35,7 @@ class Place(NamedTuple):
     sums: tuple[float, ...]
     order: State
     drawn: State
+    before: int
     best: tuple[Record, list[Array]] | None
 
 
@@ -64,7 +66,7 @@ class Run:
         self.watch = watch
         self.shuffle = shuffle
         self.seconds = 0.0
-        self.at = self.ahead = Place(1, 0, (0.0,) * sums, self.state(), self.state(), None)
+        self.at = self.ahead = Place(1, 0, (0.0,) * sums, self.state(), self.state(), 0, None)
 
     @property
     def epoch(self) -> int:
@@ -77,23 +79,25 @@ class Run:
         cost = self.history.cost(record) if compared else math.nan
         if not math.isnan(cost) and (best is None or cost < self.history.cost(best[0])):
             best = (record, [leaf.copy() for leaf in flatten(self.params)])
-        state = self.state()
+        state, done = self.state(), self.at.before + self.at.step
         self.seconds = 0.0
-        self.at = self.ahead = Place(self.epoch + 1, 0, (0.0,) * len(self.at.sums), state, state, best)
+        self.at = self.ahead = Place(self.epoch + 1, 0, (0.0,) * len(self.at.sums), state, state, done, best)
 
     def state(self) -> State:
         """Return the state of the generator."""
         return None if self.rng is None else self.rng.bit_generator.state
 
-    def batches(self, data: Sequence[Array], size: int) -> Iterator[tuple[Array, ...]]:
-        """Return the batches of the epoch that are still to come."""
-        _, steps, _, order, drawn, _ = self.at
+    def batches(self, source: Samples | Batches, each: int) -> Generator[tuple[Any, ...], None, None]:
+        """Return the batches of the epoch that are still to come; a step takes ``each`` of them."""
+        order, drawn, first = self.at.order, self.at.drawn, self.at.step * each
+        if isinstance(source, Batches):
+            return source.batches(self.epoch, first)
         if self.rng is None or order is None or drawn is None or not self.shuffle:
-            return batches_from(steps, data, size, None)
-        if not steps:
-            return batches_from(0, data, size, self.rng)
+            return batches_from(first, source.columns, source.size, None)
+        if not first:
+            return batches_from(0, source.columns, source.size, self.rng)
         self.rng.bit_generator.state = order
-        batches = batches_from(steps, data, size, self.rng)
+        batches = batches_from(first, source.columns, source.size, self.rng)
         self.rng.bit_generator.state = drawn
         return batches
 
