@@ -53,6 +53,7 @@ modules |= {
     f"engine._{name}": []
     for name in (
         *("cpu", "pool", "coefficients", "plan", "halves", "norm", "rows", "stages", "update", "engine", "exported"),
+        "lent",
     )
 }
 modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}

@@ -186,6 +186,8 @@ def test_look_up_and_step_by_rows(table: Table, peer: str, compare: Any) -> None
         other()
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
     compare("look-up, loss, backward, step", step, {peer: (other, bar)})
+
+
 HALVES = {"float16": np.dtype(np.float16), "bfloat16": gd.bfloat16(np.zeros(0, np.uint16)).dtype}
 ELEMENTS, SHORT_ELEMENTS = 20_000_000, 2_000
 
