@@ -56,6 +56,9 @@ class Network:
 
     The methods take ``params`` first, as :func:`gdcore.fit` calls them; those that people call at the end,
     ``predict`` and ``predict_proba``, use ``model.params``. No method changes the model, so threads may share one.
+
+    >>> Network((4, 8, 3), "classes", activation="tanh")
+    Network(4 -> 8 -> 3, classes, float64)
     """
 
     def __init__(
@@ -92,7 +95,14 @@ class Network:
         return [{"params": weights}, {"params": biases, "weight_decay": 0.0, "l2": 0.0}]
 
     def outputs(self, params: Any, x: Any) -> Any:
-        """Return what the last layer gives for the samples ``x``: (n, outputs), or (n,) where one is a sample's."""
+        """Return what the last layer gives for the samples ``x``: (n, outputs), or (n,) where one is a sample's.
+
+        Arguments:
+            params: a tree like the model's own.
+            x: samples, (n, features).
+
+        Raises TypeError or ValueError for samples of another shape.
+        """
         weights, biases = params
         h = x
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -101,7 +111,15 @@ class Network:
             return self._squeezed(dense(h, weights[-1], biases[-1]))
 
     def loss(self, params: Any, x: Any, y: Array) -> Any:
-        """Return the loss of the samples ``x``, (n, features), with the targets ``y``: one number."""
+        """Return the loss of the samples ``x``, (n, features), with the targets ``y``: one number.
+
+        Arguments:
+            params: a tree like the model's own.
+            x: samples, (n, features).
+            y: their targets.
+
+        Raises TypeError or ValueError for samples or targets of another shape.
+        """
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return TASKS[self.task].loss(self.outputs(params, x), self._targets(x, y))
 
@@ -189,6 +207,8 @@ class Linear(Network):
         targets: numbers that a sample predicts, an int >= 1. ``y`` is (n,) for one, else (n, targets).
         dtype: float32 or float64.
 
+    Raises TypeError or ValueError for an argument that is none of these.
+
     >>> import numpy as np, gdcore as gd
     >>> rng = np.random.default_rng(0)
     >>> x = rng.standard_normal((100, 2))
@@ -211,6 +231,8 @@ class Logistic(Network):
         features: columns of ``x``, an int >= 1.
         dtype: float32 or float64.
 
+    Raises TypeError or ValueError for an argument that is none of these.
+
     >>> import numpy as np
     >>> Logistic(2).predict_proba(np.array([[1.0, 1.0]]))
     array([[0.5, 0.5]])
@@ -227,6 +249,8 @@ class Softmax(Network):
         features: columns of ``x``, an int >= 1.
         classes: how many there are, an int >= 2.
         dtype: float32 or float64.
+
+    Raises TypeError or ValueError for an argument that is none of these.
 
     >>> import numpy as np
     >>> Softmax(2, 4).predict_proba(np.array([[1.0, 1.0]]))
@@ -286,6 +310,10 @@ def from_config(config: Mapping[str, Any], params: Any = None) -> Network:
     """Return the network whose ``config`` this is, with ``params``, or with zeros to be filled in.
 
     Raises TypeError or ValueError for a config that is none, and for parameters that do not fit it.
+
+    Arguments:
+        config: what ``model.config`` was.
+        params: the parameters, a tree of arrays; None for zeros.
 
     >>> from_config(Softmax(4, 3).config)
     Network(4 -> 3, classes, float64)
