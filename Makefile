@@ -35,7 +35,7 @@ lint:
 	mypy
 	python -m mypy.stubtest gdcore._kernels \
 		$(addprefix gdcore.engine._, engine exported update rows stages plan halves norm coefficients cpu pool lent) \
-		$(addprefix gdcore.derivatives._, scalars tape traced gate usual) \
+		$(addprefix gdcore.derivatives._, scalars tape products back traced gate usual layers ends) \
 		$(addprefix gdcore.derivatives.nets._, door net_kernels) \
 		--concise --allowlist tests/stubtest-allowlist.txt
 

@@ -56,7 +56,10 @@ modules |= {
         "lent",
     )
 }
-modules |= {f"derivatives.{name}": [] for name in ("_scalars", "_tape", "_traced", "_gate", "_usual")}
+modules |= {
+    f"derivatives.{name}": []
+    for name in ("_scalars", "_tape", "_products", "_back", "_traced", "_gate", "_usual", "_layers", "_ends")
+}
 # A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
 universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
 if platform.machine() in {"x86_64", "AMD64"} and not universal:

@@ -179,3 +179,34 @@ def test_running_statistics_are_refused_by_name():
     with pytest.raises(ValueError, match="running: expected metrics that are means over samples, got 'auc', 'r2'"):
         run(np.zeros(2), running=True, metrics=given)
     assert "running_mae" in run(np.zeros(2), running=True, metrics={"mae": metrics.mae(scored)}).records[0]
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2", "accuracy", "cross_entropy", "f1", "auc"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_weighted_metrics_are_scikit_learns(name, classes):
+    rng = np.random.default_rng(classes)
+    n = 200
+    weights = rng.integers(0, 4, n) * 1.0
+    weights *= n / weights.sum()
+    if name in ("rmse", "mae", "r2"):
+        y, out = rng.standard_normal((2, n, classes))
+        of = {"rmse": peer.mean_squared_error, "mae": peer.mean_absolute_error, "r2": peer.r2_score}[name]
+        expected = of(y, out, sample_weight=weights)
+        expected = np.sqrt(expected) if name == "rmse" else expected
+    else:
+        y, out = rng.integers(0, classes, n), rng.standard_normal((n, classes)).round(1 if classes == 2 else 9)
+        p = np.exp(out) / np.exp(out).sum(axis=1, keepdims=True)
+        how = {"sample_weight": weights}
+        expected = {
+            "accuracy": lambda: peer.accuracy_score(y, out.argmax(axis=1), **how),
+            "cross_entropy": lambda: peer.log_loss(y, p, **how),
+            "f1": lambda: peer.f1_score(y, out.argmax(axis=1), average="macro", **how),
+            "auc": lambda: (
+                peer.roc_auc_score(y, out[:, 1] - out[:, 0], **how)
+                if classes == 2
+                else np.mean([peer.roc_auc_score(y == c, p[:, c], **how) for c in range(3)])
+            ),
+        }[name]()
+    metric = getattr(metrics, name)(lambda _, rows: out[rows])
+    assert metric(None, np.arange(n), y, weights) == pytest.approx(expected, rel=1e-9)
+    assert metric(None, np.arange(n), y) != pytest.approx(expected, rel=1e-3)

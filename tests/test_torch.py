@@ -221,6 +221,37 @@ def test_a_training_is_torchs_to_rounding(kind, options, theirs):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_complex_parameters_are_stepped_as_torch_steps_them(several):
+    ends = []
+    for kind in (partial(Opt, max_norm=0.5), partial(torch.optim.AdamW, lr=0.01)):
+        w = torch.nn.Parameter(torch.tensor([1 + 2j, -3j], dtype=torch.complex128))
+        b = torch.nn.Parameter(torch.ones(2, dtype=torch.float64))
+        opt = kind([{"params": [w]}, {"params": [b]}] if several else [w, b])
+        for _ in range(3):
+            opt.zero_grad()
+            ((w * w.conj()).real * b).sum().backward()
+            if kind.func is torch.optim.AdamW:
+                norm = torch.nn.utils.clip_grad_norm_([w, b], 0.5)
+            opt.step()
+        ends.append(
+            (w.detach(), b.detach(), torch.as_tensor(opt.norm if kind.func is not torch.optim.AdamW else norm))
+        )
+    for ours, theirs in zip(*ends, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6, check_dtype=False)
+
+
+def test_the_norm_of_groups_in_half_precision_is_that_of_all():
+    module, other = make(dtype=torch.bfloat16), make(dtype=torch.bfloat16)
+    groups = [{"params": module[0].parameters()}, {"params": module[2].parameters()}]
+    ours, theirs = Opt(groups, master=True, max_norm=0.1), Opt(other.parameters(), master=True, max_norm=0.1)
+    for m, opt in ((module, ours), (other, theirs)):
+        backward(m)
+        opt.step()
+    assert ours.norm == pytest.approx(theirs.norm, rel=1e-6)
+    assert all(torch.allclose(a, b, rtol=1e-2) for a, b in zip(values(module), values(other), strict=True))
+
+
 def test_half_precision_has_masters_in_the_state():
     module = make(dtype=torch.bfloat16)
     opt = Opt(module.parameters(), master=True)

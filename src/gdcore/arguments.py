@@ -6,6 +6,7 @@ import operator
 from typing import Any, Final, TypeGuard
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 Array = np.ndarray[Any, Any]
 """An array of any shape and dtype."""
@@ -93,3 +94,22 @@ def check_callable(name: str, value: object, *, optional: bool = False) -> None:
     """Raise TypeError unless a value can be called, or, with ``optional``, is None."""
     if not (callable(value) or (optional and value is None)):
         raise TypeError(f"{name}: expected a callable{' or None' if optional else ''}, got {type(value).__name__}")
+
+
+def is_complex(value: object) -> TypeGuard[Array]:
+    """Return whether a value is an array of complex64 or complex128, and no masked one."""
+    return is_array(value) and value.dtype.char in "FD" and not isinstance(value, np.ma.MaskedArray)
+
+
+def as_pairs(value: Any) -> Any:
+    """Return an array of complex numbers as a view of pairs of reals, of shape (..., 2); all else as it is."""
+    if not is_complex(value):
+        return value
+    real = np.asarray(value).real
+    return as_strided(real, (*real.shape, 2), (*real.strides, real.itemsize))
+
+
+def as_complex(pairs: Array) -> Array:
+    """Return a copy of pairs of reals, of shape (..., 2), as complex numbers."""
+    numbers = np.array(pairs, order="C")
+    return numbers.view(np.result_type(numbers, 1j)).reshape(pairs.shape[:-1])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import checked_number, describe
+from .arguments import as_complex, as_pairs, checked_number, describe, is_complex
 from .engine import check_disjoint, check_like, check_writable, multiply, norm
 from .reference import scale
 from .stages import checked_limit
@@ -24,8 +24,8 @@ def clip_by_global_norm(grads: Any, max_norm: float, *, out: Any = None) -> tupl
     ``opt.step(grads, max_norm=...)`` does the same without writing the gradients.
 
     Arguments:
-        grads: a tree of arrays of float32 or float64; None for a parameter that is skipped. It is only read, and
-            returned itself where its norm is at most ``max_norm`` and there is no ``out``.
+        grads: a tree of arrays of floats or complex numbers; None for a parameter that is skipped. It is only read,
+            and returned itself where its norm is at most ``max_norm`` and there is no ``out``.
         max_norm: the largest norm, > 0.
         out: a tree like ``grads`` of arrays that are written and returned; ``grads`` itself, or arrays that share
             no memory with it.
@@ -40,6 +40,16 @@ def clip_by_global_norm(grads: Any, max_norm: float, *, out: Any = None) -> tupl
     """
     limit = checked_number("max_norm", max_norm, 0, above=True)
     leaves, put_back = _taken_apart(grads)
+    if any(map(is_complex, leaves)):
+        pairs, room = [*map(as_pairs, leaves)], None
+        if out is not None:
+            own = Structure(grads, "grads").leaves(out, "out")
+            same = zip(own, leaves, pairs, strict=True)
+            room = [pair if array is grad else as_pairs(array) for array, grad, pair in same]
+        clipped, found = clip_by_global_norm(pairs, max_norm, out=room)
+        if out is not None or clipped is pairs:
+            return grads if out is None else out, found
+        return put_back(_whole(leaves, clipped)), found
     into = None if out is None else _checked_out(grads, leaves, out)
     found = norm([_stepped(grad) for grad in leaves])
     if not math.isfinite(found):
@@ -62,7 +72,8 @@ def clip_by_value(grads: Any, max_value: float) -> Any:
         grads: as for :func:`clip_by_global_norm`; only read.
         max_value: the largest magnitude, > 0.
 
-    Raises ValueError for another ``max_value``. An element that is nan stays so.
+    Raises ValueError for another ``max_value``. An element that is nan stays so. Of a complex element each part is
+    limited.
 
     >>> import numpy as np, gdcore as gd
     >>> gd.clip_by_value([np.array([-3.0, 0.5])], max_value=1.0)
@@ -70,7 +81,13 @@ def clip_by_value(grads: Any, max_value: float) -> Any:
     """
     limit = checked_number("max_value", max_value, 0, above=True)
     leaves, put_back = _taken_apart(grads)
-    return put_back([None if grad is None else _clipped(grad, limit) for grad in leaves])
+    clipped = [None if grad is None else _clipped(as_pairs(grad), limit) for grad in leaves]
+    return put_back(_whole(leaves, clipped))
+
+
+def _whole(grads: list[Any], pairs: list[Any]) -> list[Any]:
+    """Return what was made of gradients, as complex numbers where they are."""
+    return [as_complex(made) if is_complex(grad) else made for grad, made in zip(grads, pairs, strict=True)]
 
 
 class Limits:
@@ -97,9 +114,9 @@ class Limits:
 def _taken_apart(grads: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     leaves, put_back = take_apart(grads)
     for grad in leaves:
-        if grad is not None and not (isinstance(grad, np.ndarray | np.generic) and grad.dtype.kind == "f"):
-            raise TypeError(f"grads: expected arrays of float32 or float64, got {describe(grad)}")
-    return leaves, put_back
+        if grad is not None and not (isinstance(grad, np.ndarray | np.generic) and grad.dtype.kind in "fc"):
+            raise TypeError(f"grads: expected arrays of floats or complex numbers, got {describe(grad)}")
+    return [np.asarray(grad) if isinstance(grad, np.complexfloating) else grad for grad in leaves], put_back
 
 
 def _stepped(grad: Any) -> Any:

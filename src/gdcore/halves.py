@@ -1,4 +1,4 @@
-"""Half precision: float16, and bfloat16 with the package ml_dtypes or without it."""
+"""Half precision: float16, and bfloat16 with the package ml_dtypes or without it; how both are converted."""
 
 from typing import Any, Final
 
@@ -38,6 +38,59 @@ def matched(array: Array, dtype: Any) -> Array:
 def bits_of(array: Array) -> Array:
     """Return the bits of an array in half precision, a view of uint16."""
     return np.asarray(array).view(np.uint16)
+
+
+# The conversions, which are those of the compiled step bit for bit ------------------------------------------------
+
+
+def widen(half: Array) -> Array:
+    """Return float16 or bfloat16 as float32: exactly, NaN with its payload."""
+    bits = bits_of(half).astype(np.uint32)
+    if half_of(half.dtype) == "bfloat16":
+        return np.asarray(bits << 16).view(np.float32)  # the front half of a float32
+    size = (bits & 0x7FFF) << 13
+    small = _bits(_float(size + (113 << 23)) - np.float32(2.0**-14))  # without a leading 1
+    usual = size + (112 << 23)  # by which the exponents differ
+    size = np.where(size < 1 << 23, small, np.where(size < 31 << 23, usual, usual + (112 << 23)))
+    return _float(size | (bits & 0x8000) << 16)
+
+
+def narrow(values: Array, dtype: Any = BFLOAT16) -> Array:
+    """Return float32 as ``dtype``, float16 or bfloat16: rounded to nearest, ties to even, what is too large to inf.
+
+    NaN stays NaN: in float16 with the front of its payload, as in NumPy; in bfloat16 the quiet one of its sign, as
+    in ml_dtypes. The default is what :func:`gdcore.bfloat16` marks.
+    """
+    with np.errstate(all="ignore"):
+        return _narrowed(_bits(np.asarray(values, np.float32)), dtype)
+
+
+def _narrowed(bits: Array, dtype: Any) -> Array:
+    size = bits & 0x7FFFFFFF
+    if half_of(np.dtype(dtype)) == "bfloat16":
+        halves = np.where(size > 255 << 23, bits & 0x80000000 | 0x7FC00000, bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    else:
+        # Beside 0.5 the last bits are those of small halves.
+        small = _bits(_float(size) + np.float32(0.5)) - (126 << 23)
+        usual = (size + (size >> 13 & 1) + 0xFFF - (112 << 23)) >> 13
+        payload = size >> 13 & 0x3FF
+        large = np.where(size > 255 << 23, 0x7C00 | payload + (payload == 0), 0x7C00)
+        halves = np.where(size < 113 << 23, small, np.where(size < 143 << 23, usual, large)) | bits >> 16 & 0x8000
+    return np.asarray(halves).astype(np.uint16, order="K").view(dtype)
+
+
+def recall(master: Array, param: Array) -> None:
+    """Take over what was written to a parameter in half precision since its float32 master was rounded to it."""
+    m, w = master, param
+    m[...] = np.where(bits_of(narrow(m, w.dtype)) == bits_of(w), m, widen(w))
+
+
+def _bits(x: Any) -> Array:
+    return np.asarray(x, np.float32).view(np.uint32)
+
+
+def _float(bits: Any) -> Array:
+    return np.asarray(bits, np.uint32).view(np.float32)
 
 
 def bfloat16(array: Array) -> Array:

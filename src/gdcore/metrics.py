@@ -1,7 +1,7 @@
 """What to tell of a model beside its loss.
 
 A ``Metric`` is a mean over samples, which batches can be added up to. A ``Statistic``, as R2, F1 and the AUC are,
-is of all samples at once.
+is of all samples at once. Those here take a third array too, the weights of the samples, whose mean is to be 1.
 """
 
 from collections.abc import Callable
@@ -77,7 +77,8 @@ class Statistic:
 
     Arguments:
         outputs: ``outputs(params, x)``, of the model; called for some samples at a time.
-        value: ``value(out, y)`` returns the number for the outputs and the targets of all samples.
+        value: ``value(out, y)`` returns the number for the outputs and the targets of all samples; where these have
+            weights, ``value(out, y, weights)`` is called.
         larger_is_better: True for the likes of R2.
 
     ``statistic(params, x, y)`` is the value over all samples. :func:`gdcore.fit` tells it after each epoch; it
@@ -92,17 +93,17 @@ class Statistic:
     """
 
     outputs: Outputs
-    value: Callable[[Array, Array], Any]
+    value: Callable[..., Any]
     larger_is_better: bool = False
 
-    def __call__(self, params: Any, x: Array, y: Array) -> float:
+    def __call__(self, params: Any, x: Array, y: Array, weights: Array | None = None) -> float:
         """Return the value over all samples."""
         starts = range(0, len(x), CHUNK)
         out = np.concatenate([np.asarray(self.outputs(params, x[start : start + CHUNK])) for start in starts])
         if len(out) != len(y):
             raise ValueError(f"outputs: expected one row a sample, {len(y)}, got {len(out)}")
         with _quiet():
-            return float(self.value(out, y))
+            return float(self.value(out, y) if weights is None else self.value(out, y, weights))
 
 
 def rmse(outputs: Outputs) -> Metric:
@@ -118,8 +119,8 @@ def rmse(outputs: Outputs) -> Metric:
     5.0
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
-        return _by_sample(np.square, np.asarray(outputs(params, x)), y)
+    def each(params: Any, x: Array, y: Array, weights: Array | None = None) -> Array:
+        return _weighted(_by_sample(np.square, np.asarray(outputs(params, x)), y), weights)
 
     return Metric(each, _root)
 
@@ -137,8 +138,8 @@ def mae(outputs: Outputs) -> Metric:
     4.0
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
-        return _by_sample(np.abs, np.asarray(outputs(params, x)), y)
+    def each(params: Any, x: Array, y: Array, weights: Array | None = None) -> Array:
+        return _weighted(_by_sample(np.abs, np.asarray(outputs(params, x)), y), weights)
 
     return Metric(each)
 
@@ -224,9 +225,8 @@ def accuracy(outputs: Outputs) -> Metric:
     0.5
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
-        right: Array = scores.predicted(np.asarray(outputs(params, x))) == y
-        return right
+    def each(params: Any, x: Array, y: Array, weights: Array | None = None) -> Array:
+        return _weighted(scores.predicted(np.asarray(outputs(params, x))) == y, weights)
 
     return Metric(each, larger_is_better=True)
 
@@ -247,17 +247,21 @@ def cross_entropy(outputs: Outputs) -> Metric:
     1.386294
     """
 
-    def each(params: Any, x: Array, y: Array) -> Array:
+    def each(params: Any, x: Array, y: Array, weights: Array | None = None) -> Array:
         out = np.asarray(outputs(params, x))
         with _quiet():
             if out.ndim == 1:
                 losses: Array = np.logaddexp(out, 0) - out * y
-                return losses
+                return _weighted(losses, weights)
             below = out - out.max(axis=1, keepdims=True)
             chosen: Array = np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(y)), y]
-            return chosen
+            return _weighted(chosen, weights)
 
     return Metric(each)
+
+
+def _weighted(each: Array, weights: Array | None) -> Array:
+    return each if weights is None else each * weights
 
 
 def _root(mean: float) -> float:

@@ -13,9 +13,9 @@ class SGD(Optimizer):
     """Gradient descent: ``w = w - lr * g``.
 
     Arguments:
-        params: an array of float32 or float64, nested dicts, lists and tuples of such arrays, or groups: a list
-            of dicts ``{"params": tree, "lr": ..., ...}`` whose hyperparameters replace those given beside them.
-            The arrays are stepped in place. Contiguous ones are fastest; any strides work.
+        params: an array of floats or complex numbers, nested dicts, lists and tuples of such arrays, or groups: a
+            list of dicts ``{"params": tree, "lr": ..., ...}`` whose hyperparameters replace those given beside
+            them. The arrays are stepped in place. Contiguous ones are fastest; any strides work.
         lr: learning rate, >= 0.
         weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.
         l2: coupled penalty, >= 0: ``l2 / 2 * ||w||^2`` is added to the loss, so ``g = g + l2 * w``. For SGD alone
@@ -29,8 +29,8 @@ class SGD(Optimizer):
             file. It is set to 0. None: ordinary memory.
 
     Raises TypeError or ValueError for a hyperparameter out of its range, and for a parameter that is no writeable,
-    aligned array of float32 or float64 (with ``master`` also of half precision) in native byte order or that
-    overlaps another.
+    aligned array of float32, float64, complex64 or complex128 (with ``master`` also of half precision) in native
+    byte order or that overlaps another.
 
     >>> import numpy as np, gdcore as gd
     >>> w = np.array([1.0, 2.0])

@@ -1,6 +1,9 @@
 """Powers by + - * / and square roots alone: unlike libm's ``pow``, they give the same bits everywhere."""
 
 import math
+from typing import Any
+
+import numpy as np
 
 
 def one_minus_power(beta: float, t: int) -> float:
@@ -40,3 +43,14 @@ def power_of_fraction(base: float, fraction: float) -> float:
             fraction -= 1.0
             result *= base
     return result
+
+
+def factors(dtype: Any, factor: float, divisor: float) -> tuple[float, float]:
+    """Return two numbers whose product is ``factor / divisor``: that and 1, or where it is small, a power of 2.
+
+    A number below the normal ones of the dtype has few digits, or is 0, where its product with ``g`` need not be.
+    """
+    whole, power = factor / divisor, np.finfo(dtype).minexp
+    if factor == 0 or abs(whole) >= math.ldexp(1.0, power):
+        return whole, 1.0
+    return math.ldexp(factor, -(power // 2)) / math.ldexp(divisor, power // 2), math.ldexp(1.0, power)

@@ -17,8 +17,11 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
-from .arguments import BFLOAT16, Array
-from .halves import bits_of, half_of
+from .arguments import Array, as_complex, as_pairs, is_array, is_complex
+from .halves import narrow as narrow  # noqa: PLC0414
+from .halves import recall as recall  # noqa: PLC0414
+from .halves import widen as widen  # noqa: PLC0414
+from .powers import factors
 from .rules import ADAGRAD, ADAM, DECAY, LION, MOMENTUM, NADAM, RMSPROP, SGD, check_slot
 
 P = ParamSpec("P")
@@ -26,12 +29,14 @@ T = TypeVar("T")
 
 
 def _ieee(function: Callable[P, T]) -> Callable[P, T]:
-    """Let overflow and NaN pass in silence, as they do in compiled code."""
+    """Let overflow and NaN pass in silence, as in compiled code, and take complex arrays as pairs of reals."""
 
     @wraps(function)
     def quiet(*args: P.args, **kwargs: P.kwargs) -> T:
         with np.errstate(all="ignore"):
-            return function(*args, **kwargs)
+            made: Any = function(*map(as_pairs, args), **{name: as_pairs(value) for name, value in kwargs.items()})
+            whole: Any = as_complex(made) if is_array(made) and any(map(is_complex, args)) else made
+        return whole  # type: ignore[no-any-return]
 
     return quiet
 
@@ -295,21 +300,10 @@ def lion(
 def scale(grad: Array, factor: float, divisor: float = 1.0) -> Array:
     """Return ``factor / divisor * g``, the factor rounded once.
 
-    Where it is below the normal numbers of the dtype, ``g`` is multiplied by both of its :func:`factors`.
+    Where it is below the normal numbers of the dtype, ``g`` is multiplied by both of its ``powers.factors``.
     """
     first, second = map(grad.dtype.type, factors(grad.dtype, factor, divisor))
     return np.asarray(first * grad if second == 1 else second * (first * grad))
-
-
-def factors(dtype: Any, factor: float, divisor: float) -> tuple[float, float]:
-    """Return two numbers whose product is ``factor / divisor``: that and 1, or where it is small, a power of 2.
-
-    A number below the normal ones of the dtype has few digits, or is 0, where its product with ``g`` need not be.
-    """
-    whole, power = factor / divisor, np.finfo(dtype).minexp
-    if factor == 0 or abs(whole) >= math.ldexp(1.0, power):
-        return whole, 1.0
-    return math.ldexp(factor, -(power // 2)) / math.ldexp(divisor, power // 2), math.ldexp(1.0, power)
 
 
 @_ieee
@@ -331,54 +325,6 @@ def zero(grad: Array) -> None:
     grad[...] = 0
 
 
-def widen(half: Array) -> Array:
-    """Return float16 or bfloat16 as float32: exactly, NaN with its payload."""
-    bits = bits_of(half).astype(np.uint32)
-    if half_of(half.dtype) == "bfloat16":
-        return np.asarray(bits << 16).view(np.float32)  # the front half of a float32
-    size = (bits & 0x7FFF) << 13
-    small = _bits(_float(size + (113 << 23)) - np.float32(2.0**-14))  # without a leading 1
-    usual = size + (112 << 23)  # by which the exponents differ
-    size = np.where(size < 1 << 23, small, np.where(size < 31 << 23, usual, usual + (112 << 23)))
-    return _float(size | (bits & 0x8000) << 16)
-
-
-@_ieee
-def narrow(values: Array, dtype: Any = BFLOAT16) -> Array:
-    """Return float32 as ``dtype``, float16 or bfloat16: rounded to nearest, ties to even, what is too large to inf.
-
-    NaN stays NaN: in float16 with the front of its payload, as in NumPy; in bfloat16 the quiet one of its sign, as
-    in ml_dtypes. The default is what :func:`gdcore.bfloat16` marks.
-    """
-    bits = _bits(np.asarray(values, np.float32))
-    size = bits & 0x7FFFFFFF
-    if half_of(np.dtype(dtype)) == "bfloat16":
-        halves = np.where(size > 255 << 23, bits & 0x80000000 | 0x7FC00000, bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    else:
-        small = _bits(_float(size) + np.float32(0.5)) - (
-            126 << 23
-        )  # beside 0.5 last bits are those of small halves
-        usual = (size + (size >> 13 & 1) + 0xFFF - (112 << 23)) >> 13
-        payload = size >> 13 & 0x3FF
-        large = np.where(size > 255 << 23, 0x7C00 | payload + (payload == 0), 0x7C00)
-        halves = np.where(size < 113 << 23, small, np.where(size < 143 << 23, usual, large)) | bits >> 16 & 0x8000
-    return np.asarray(halves).astype(np.uint16, order="K").view(dtype)
-
-
-def recall(master: Array, param: Array) -> None:
-    """Take over what was written to a parameter in half precision since its float32 master was rounded to it."""
-    m, w = master, param
-    m[...] = np.where(bits_of(narrow(m, w.dtype)) == bits_of(w), m, widen(w))
-
-
-def _bits(x: Any) -> Array:
-    return np.asarray(x, np.float32).view(np.uint32)
-
-
-def _float(bits: Any) -> Array:
-    return np.asarray(bits, np.uint32).view(np.float32)
-
-
 @_ieee
 def norm(grads: Sequence[Array]) -> float:
     """Return the root of the sum of all squares, worked out in double.
@@ -387,6 +333,7 @@ def norm(grads: Sequence[Array]) -> float:
     in that order alone, else C order). Within a part sums are pairwise; the sums of parts are added in their order,
     and then those of arrays. Where squares are out of range, ``g`` is divided by its largest magnitude before.
     """
+    grads = [as_pairs(grad) for grad in grads]
     squares = _sum_of_squares(grads, 1.0)
     if 1e-280 < squares < math.inf:
         return math.sqrt(squares)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import Array, checked_int, describe
-from .halves import half_of
+from .halves import half_of, widen
 
 __all__ = ["Rows"]
 
@@ -19,7 +19,7 @@ class Rows:
 
     Arguments:
         index: integers in ``[0, length)`` of shape (n,): which rows along axis 0, in any order.
-        values: float32, float64 or half precision of shape (n, ...): the gradient of each.
+        values: float32, float64, half precision or complex numbers, of shape (n, ...): the gradient of each.
         length: how many rows the whole array has, an int >= 0.
 
     Raises TypeError or ValueError for anything else.
@@ -46,7 +46,7 @@ class Rows:
         """Raise TypeError or ValueError, with ``where`` before it, unless all of it is as it has to be."""
         index, values = self.index, self.values
         check_index(f"{where}index", index, self.length)
-        known = values.dtype.type in (np.float32, np.float64) and values.dtype.isnative
+        known = values.dtype.char in "fdFD" and values.dtype.isnative
         if not known and half_of(values.dtype) is None:
             raise TypeError(f"{where}values: expected float32 or float64, got {describe(values)}")
         if values.ndim == 0 or len(values) != len(index):
@@ -58,8 +58,6 @@ class Rows:
             raise ValueError("copy: expected None or True, as the whole gradient is made anew, got False")
         values = self.values
         if half_of(values.dtype):
-            from .reference import widen  # noqa: PLC0415
-
             values = widen(values)
         whole = np.zeros((self.length, *values.shape[1:]), values.dtype)
         np.add.at(whole, self.index, values)

@@ -9,17 +9,20 @@ from typing import Any, ClassVar, TypedDict
 import numpy as np
 
 from . import rules
-from .arguments import flag, is_array
+from .arguments import as_pairs, flag, is_array
 from .engine import Engine, check_among, narrowed
 from .groups import Group, Tree, split
 from .halves import half_of, stepped_dtype
+from .pairs import Pairs
 from .stages import Average, checked_average
 from .tensors import borrowed, check_leaf, is_tensor, note_written
 from .trees import Structure, flatten, rebuild
 
 MAX_STEPS = 2**63 - 1
 
-OWN = frozenset({"_engine", "_grouped", "_groups", "_master", "_members", "_state", "_structure", "_tensors"})
+OWN = frozenset(
+    {"_engine", "_grouped", "_groups", "_master", "_members", "_pairs", "_state", "_structure", "_tensors"}
+)
 """The attributes of every optimizer."""
 
 
@@ -69,9 +72,10 @@ class Optimizer:
             arrays = [self._own(f"params{label}", array) for label, array in zip(labels, arrays, strict=False)]
             leaves += arrays
             members += [index] * len(arrays)
-            dtypes = {stepped_dtype(getattr(array, "dtype", None)) for array in arrays}
+            dtypes = {stepped_dtype(getattr(as_pairs(array), "dtype", None)) for array in arrays}
             groups.append(Group(self.rule, group["params"], {**values, **group}, dtypes, kept))
-        self._engine = Engine(self._structure, tree, leaves, members, groups, memory, self._master)
+        self._pairs = pairs = Pairs(self._structure, tree, leaves)
+        self._engine = Engine(self._structure, pairs.tree, pairs.leaves, members, groups, memory, self._master)
         self._groups, self._members = tuple(groups), members
         self._tensors = tensors if any(map(is_tensor, tensors)) else []
         self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
@@ -96,9 +100,10 @@ class Optimizer:
 
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
         shape and dtype of its parameter, may have any strides, and is only read; where the parameter is stepped in
-        float32 it may be of float16 or bfloat16. A tensor of torch on the CPU and an array of jax are read where
-        they are; once jax is done with all it is at work on. None skips the parameter: it and its state stay as
-        they are, while ``t`` counts on for all: what is stepped array by array, as gradients arrive, wants one
+        float32 it may be of float16 or bfloat16. Complex parameters are stepped as pairs of reals, along
+        ``dL/dx + i dL/dy``, as torch does. A tensor of torch on the CPU and an array of jax are read where they
+        are, once jax is done with all it is at work on. None skips the parameter: it and its state stay as they
+        are, while ``t`` counts on for all: what is stepped array by array, as gradients arrive, wants one
         optimizer an array.
 
         Arguments:
@@ -121,7 +126,8 @@ class Optimizer:
         ``zero``, for gradients that are read-only or overlap; FloatingPointError for a norm that is not finite,
         without ``skip_nonfinite``.
         """
-        norm = self._engine.step(grads, scale, max_norm, max_value, skip_nonfinite, zero)
+        of_pairs = self._pairs.of(grads) if self._pairs.any else grads
+        norm = self._engine.step(of_pairs, scale, max_norm, max_value, skip_nonfinite, zero)
         if self._tensors or zero:
             self._note_step(grads, zero)
         return norm
@@ -152,7 +158,7 @@ class Optimizer:
         Raises ValueError for an optimizer without ``average``.
         """
         tree = [group.params for group in self._groups] if self._grouped else self._groups[0].params
-        return rebuild(tree, iter([array.copy() for array in self._averages()]))
+        return rebuild(tree, iter(self._pairs.back(self._averages())))
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -211,7 +217,10 @@ class Optimizer:
 
     @property
     def state(self) -> Mapping[str, Mapping[str, np.ndarray[Any, Any]]]:
-        """The state arrays by parameter name and slot; views of what the next step reads and writes."""
+        """The state arrays by parameter name and slot; views of what the next step reads and writes.
+
+        Those of a complex parameter are of pairs of reals, of shape (..., 2).
+        """
         if self._state is None:
             slots = (MappingProxyType(slots) for slots in self._engine.slots)
             self._state = MappingProxyType(dict(zip(self._structure.names, slots, strict=True)))
@@ -326,7 +335,7 @@ def _remake(kind: type[Optimizer], params: Tree, values: dict[str, Any], state_d
 
 @contextmanager
 def replaced(params: Sequence[Any], others: Sequence[Any]) -> Iterator[None]:
-    """Within it ``params`` have the values of ``others``, rounded to half precision where they are in that."""
+    """Within it ``params`` have the values of ``others``, rounded where they are halves; afterwards their own."""
     before = [param.copy() for param in params]
     try:
         for param, array in zip(params, others, strict=True):

@@ -142,10 +142,11 @@ class Optimizer(torch.optim.Optimizer):
         ready = [part.prepared(group) for part, group in zip(parts, self.param_groups, strict=True)]
         scale, limit = 1.0, self._max_norm
         if len(parts) > 1:  # all or none
-            for part, grads in zip(parts, ready, strict=True):
-                part.optimizer._engine.check(grads, False)
+            checked = [
+                grad for part, grads in zip(parts, ready, strict=True) for grad in part.checked(grads, limit)
+            ]
             if limit is not None:
-                scale, limit = self._scale_of(ready, limit), None
+                scale, limit = self._scale_of(checked, limit), None
         for part, grads in zip(parts, ready, strict=True):
             stepped = [param for param, grad in zip(part.params, grads, strict=True) if grad is not None]
             if stepped:
@@ -154,9 +155,9 @@ class Optimizer(torch.optim.Optimizer):
                 increment_version(stepped)
         return loss
 
-    def _scale_of(self, ready: list[list[Any]], limit: float) -> float:
+    def _scale_of(self, grads: list[Any], limit: float) -> float:
         """Return the factor that limits the norm over all groups. Raises FloatingPointError if it is not finite."""
-        self.norm = norm([grad for grads in ready for grad in grads])
+        self.norm = norm(grads)
         if not self.norm < float("inf"):
             raise FloatingPointError(f"grads: expected a finite global norm, got {self.norm}")
         return min(1.0, limit / self.norm) if self.norm else 1.0
@@ -281,6 +282,11 @@ class Part:
         if any(grad is not None and grad.is_neg() for grad in grads):  # a sign that its memory does not have
             grads = [grad if grad is None else grad.resolve_neg() for grad in grads]
         return seen(grads, KINDS)
+
+    def checked(self, grads: list[Any], limit: float | None) -> list[Any]:
+        """Return the gradients as the engine takes them, if a step can be made with them: for a norm, no halves."""
+        pairs = self.optimizer._pairs
+        return self.optimizer._engine.check(pairs.of(grads) if pairs.any else grads, limit is not None)
 
     def follow(self) -> None:
         """Go on with the same state where parameters have moved to other memory, by ``param.data = ...``, say."""

@@ -2,6 +2,7 @@
 
 Each makes one step in place and returns None. ``param`` and the slots are writeable arrays of float32 or float64
 of one shape and dtype; ``grad`` is another such array, which is only read. Any strides work. Slots start at 0.
+Complex arrays are taken as pairs of reals, of shape (..., 2), which their slots may be too.
 Hyperparameters mean what they mean for the optimizer of that name.
 
 With ``rows``, integers of shape (n,), these rows along axis 0 alone are stepped, as if the arrays were they.
@@ -27,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import reference, rules
-from .engine import update
+from .arguments import as_pairs, is_complex
+from .engine import check_like, update
 
 
 def _namesake(rule: rules.Rule) -> Callable[..., None]:
@@ -93,13 +95,17 @@ def _step(
     if t < 1:
         raise ValueError(f"t: expected an integer >= 1, got {t}")
     given = dict(zip(rule.hyperparameters, values, strict=True))
+    # NumPy's own reductions return scalars for 0-d arrays.
+    if rule.has_gradient and issubclass(type(arrays[1]), np.inexact):
+        arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
+    if is_complex(arrays[0]):
+        if rule.has_gradient and rows is None:
+            check_like("grad", arrays[1], arrays[0])
+        arrays = tuple(map(as_pairs, arrays))
     ordered = rule.check(given, (getattr(arrays[0], "dtype", None),))
     for (slot, asks), array in zip(rule.slots.items(), arrays[2:], strict=False):
         if asks is not None:
             rules.check_slot(slot, array, asks, given[asks])
-    # NumPy's own reductions return scalars for 0-d arrays.
-    if rule.has_gradient and issubclass(type(arrays[1]), np.floating):
-        arrays = (arrays[0], np.asarray(arrays[1]), *arrays[2:])
     update(rule.name, rule.coefficients(int(t), *ordered), names, arrays, rows)
 
 

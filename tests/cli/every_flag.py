@@ -29,7 +29,7 @@ EXAMPLES = {
     "activation": "tanh", "optimizer": "sgd", "lr": "0.5", "schedule": "cosine", "epochs": "6", "batch_size": "5",
     "weight_decay": "0.5", "l2": "0.5", "clip": "0.001", "patience": "1", "output": "other.npz", "plot": "run.svg",
     "checkpoint": "other.safetensors", "checkpoint_every": "0", "resume": "", "log_every": "7",
-    "test": "../other.csv", "json": "", "quiet": "",
+    "test": "../other.csv", "json": "", "quiet": "", "weights": "a", "class_weight": "balanced",
 }  # fmt: skip
 """Beside the base, what each flag is tried with."""
 

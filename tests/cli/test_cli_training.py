@@ -14,8 +14,8 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_digits, load_iris
 
-from gdcore.cli.options import SCHEDULES
 from gdcore.cli.report import EpochTable
+from gdcore.models import SCHEDULES
 from gdcore.tables.forms import PLAIN
 from gdcore.tables.model import TableModel
 from gdcore.tables.table import Table

@@ -77,9 +77,13 @@ def test_a_place_where_nothing_is_given_is_refused(derivative, argnums, error, s
 
 
 def test_errors_name_the_argument():
-    with pytest.raises(TypeError, match=r"argument 1\['w'\]: expected an array of float32 or float64"):
+    with pytest.raises(
+        TypeError, match=r"argument 1\['w'\]: expected an array of float32, float64, complex64 or complex128"
+    ):
         gd.grad(f, 1)(X, {"w": np.arange(2)})
-    with pytest.raises(TypeError, match=r"argument 2: expected an array of float32 or float64"):
+    with pytest.raises(
+        TypeError, match=r"argument 2: expected an array of float32, float64, complex64 or complex128"
+    ):
         gd.hessian(f, (1, 2))(X, PARAMS, 3)
 
 

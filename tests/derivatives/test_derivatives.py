@@ -649,6 +649,7 @@ def test_gates_import_no_optimizer():
         "engine",
         "environment",
         "arguments",
+        "halves",
         "_version",
         "rules",
         "corrections",

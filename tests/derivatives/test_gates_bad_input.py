@@ -26,7 +26,6 @@ def grad_of(f, x=x3):
 def test_function_without_a_gate():
     said = "np.unique: expected a function that has a gate, got none for it; register one with gd.gate(np.unique,"
     refuses(TypeError, said, grad_of(np.unique))
-    refuses(TypeError, "np.fft.fft: expected a function that has a gate", grad_of(np.fft.fft))
     refuses(TypeError, "np.spacing: expected a function that has a gate", grad_of(np.spacing))
     refuses(
         TypeError,
@@ -188,11 +187,12 @@ def test_result_that_is_no_array(result):
 
 
 def test_complex_and_object_results():
-    said = "expected a result of float32 or float64, got"
-    refuses(TypeError, f"np.multiply: {said} complex128 (3,)", grad_of(lambda x: np.sum(x * 1j)))
+    said = "expected a result of float32, float64, complex64 or complex128, got"
+    whole = "expected a scalar result, one real number, got complex128 (); take its real part, z.real, or its size"
+    refuses(TypeError, whole, grad_of(lambda x: np.sum(x * 1j)))
+    refuses(TypeError, whole, grad_of(lambda x: x @ (x3 + 1j)))
+    refuses(TypeError, whole, grad_of(lambda x: np.concatenate([x, x3 * 1j]).sum()))
     refuses(TypeError, f"np.multiply: {said} object (3,)", grad_of(lambda x: np.sum(x * x3.astype(object))))
-    refuses(TypeError, f"np.matmul: {said} complex128", grad_of(lambda x: x @ (x3 + 1j)))
-    refuses(TypeError, f"{said} complex128", grad_of(lambda x: np.concatenate([x, x3 * 1j]).sum()))
     refuses(TypeError, "expected a scalar result, one real number, got complex", grad_of(lambda x: 1j))
     refuses(TypeError, "one real number, got bool", grad_of(lambda x: np.allclose(x, x)))
     refuses(TypeError, "one real number, got bool ()", grad_of(lambda x: np.all(x > 0)))
@@ -209,7 +209,7 @@ def test_complex_and_object_results():
         (3, "int"),
         (True, "bool"),
         (np.int64(3), "int64 ()"),
-        (np.ones(3, complex), "complex128 (3,)"),
+        (np.ones(3, np.clongdouble), f"{np.dtype(np.clongdouble)} (3,)"),
         (np.ones(3, np.float16), "float16 (3,)"),
         (np.ones(3, np.longdouble), f"{np.dtype(np.longdouble)} (3,)"),
         (np.ones(3, object), "object (3,)"),
@@ -222,7 +222,10 @@ def test_complex_and_object_results():
     ],
 )
 def test_argument_that_has_no_gradient(leaf, got):
-    said = f"params['layer.1']: expected an array of float32 or float64 or a float, got {got}"
+    said = (
+        f"params['layer.1']: expected an array of float32, float64, complex64 or complex128, a float or a complex, "
+        f"got {got}"
+    )
     for derivative in (gd.grad, gd.value_and_grad, gd.jacobian, gd.hessian):
         refuses(TypeError, said, lambda derivative=derivative: derivative(lambda p: 1.0)({"layer": [1.0, leaf]}))
 
@@ -289,7 +292,7 @@ def test_wrong_gradient_of_a_users_gate():
 
 def test_result_of_a_users_gate():
     whole = gd.gate(lambda x: 3, lambda ans, x: lambda g: g)
-    refuses(TypeError, "expected a result of float32 or float64, got int", grad_of(whole))
+    refuses(TypeError, "expected a result of float32, float64, complex64 or complex128, got int", grad_of(whole))
 
 
 def test_gate_whose_vjp_has_no_gates_cannot_be_differentiated_twice():
@@ -304,7 +307,9 @@ def test_rematerialising_with_a_value_from_outside():
 
     refuses(ValueError, "expected all traced values that the function uses among its arguments", grad_of(loss, 2.0))
     refuses(
-        TypeError, "expected a result of float32 or float64, got tuple", grad_of(gd.rematerialise(lambda x: (x, x)))
+        TypeError,
+        "expected a result of float32, float64, complex64 or complex128, got tuple",
+        grad_of(gd.rematerialise(lambda x: (x, x))),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import gdcore as gd
 from gdcore import scipy
+from gdcore.derivatives._gate import REAL
 from gdcore.derivatives.gates import registry
 from gdcore.derivatives.gates.table import CONSTANTS, PLAIN, TABLE
 from gdcore.derivatives.refusals import name_of
@@ -57,12 +58,17 @@ def page():
     special = [f for f in functions + CONSTANTS if name_of(f).startswith("scipy.")]
     constants = [f for f in CONSTANTS if not name_of(f).startswith("scipy.")]
     linalg = [f for f in functions if name_of(f).startswith("np.linalg.")]
-    others = [f for f in functions if f not in ours + linalg and name_of(f).startswith("np.")]
+    fourier = [f for f in functions if name_of(f).startswith("np.fft.")]
+    others = [f for f in functions if f not in ours + linalg + fourier and name_of(f).startswith("np.")]
+    reals = [row.function for row in TABLE if row.domain == REAL]
     return "\n".join([
-        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## gdcore\n", listed(ours),
+        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## np.fft\n", listed(fourier),
+        "## gdcore\n", listed(ours),
         "## scipy.special\n", "SciPy's own ufuncs, wherever they are called.\n",
         listed(special).replace("scipy.special.", ""),
         "## gd.scipy\n", "Under SciPy's names; [scipy.md](scipy.md) says how.\n", *scipys(),
+        "## Of real numbers alone\n",
+        "The others take complex numbers too. These refuse them where they would be wrong.\n", listed(reals),
         "## Constants\n", "Their derivative is 0, where there is one.\n", listed(constants),
         "## What gives no floats\n", "These take traced values and give plain ones.\n", listed(PLAIN),
         "## Conventions\n", *conventions(), "",

@@ -231,9 +231,12 @@ def test_a_gradient_may_be_filled_with_traced_values():
 @pytest.mark.parametrize(
     ("result", "said"),
     [
-        (lambda x: (x, 3), "expected a result of float32 or float64, got int"),
-        (lambda x: (x, "done"), "expected a result of float32 or float64, got str"),
-        (lambda x: (x, np.arange(3)), r"expected a result of float32 or float64, got int64 \(3,\)"),
+        (lambda x: (x, 3), "expected a result of float32, float64, complex64 or complex128, got int"),
+        (lambda x: (x, "done"), "expected a result of float32, float64, complex64 or complex128, got str"),
+        (
+            lambda x: (x, np.arange(3)),
+            r"expected a result of float32, float64, complex64 or complex128, got int64 \(3,\)",
+        ),
     ],
 )
 def test_an_output_that_is_no_float_is_refused(result, said):

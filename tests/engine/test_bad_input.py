@@ -202,7 +202,7 @@ BAD_PARAMS = {
     "bool": (np.ones(3, bool), TypeError, "params: expected float32 or float64, got bool"),
     "half": (np.ones(3, np.float16), TypeError, "params: expected float32 or float64, got float16"),
     "long double": (np.ones(3, np.longdouble), TypeError, "params: expected float32 or float64, got"),
-    "complex": (np.ones(3, complex), TypeError, "params: expected float32 or float64, got complex128"),
+    "complex": (np.ones(3, np.clongdouble), TypeError, "params: expected complex64 or complex128, got complex256"),
     "structured": (np.ones(3, [("a", "f8")]), TypeError, "params: expected float32 or float64, got [('a', '<f8')]"),
     "no arrays": ({}, ValueError, "params: expected at least one array, got none"),
     "no arrays in a group": ([{"params": []}], ValueError, "params[0]: expected at least one array, got none"),

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -480,3 +481,70 @@ def test_parameters_may_lie_in_any_order_of_memory(task):
     value, grads = model.value_and_grad(strided, np.asfortranarray(x), y)
     assert value == pytest.approx(expected[0], rel=1e-14)
     same_gradients(grads, expected[1], rtol=1e-12)
+
+
+# weights of samples, and sparse ones
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("hidden", [(), (5,), (4, 3)])
+@pytest.mark.parametrize("task", TASKS)
+def test_weighted_gradient_is_that_of_the_weighted_loss(task, hidden, dtype):
+    rng = np.random.default_rng(0)
+    for targets, n in ((1, 7), (3, 1), (3, 8)):
+        outputs = {"binary": 1, "classes": 3}.get(task, targets)
+        model = draw_model(rng, (4, *hidden, outputs), task, "tanh", dtype)
+        x, y = draw_batch(rng, model, n)
+        w = rng.integers(0, 4, n).astype(dtype)
+        value, grads = model.value_and_grad(model.params, x, y, w)
+        expected, expected_grads = gd.value_and_grad(model.loss)(model.params, x, y, w)
+        tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == np.float32 else {"rtol": 1e-10, "atol": 1e-12}
+        np.testing.assert_allclose(value, expected, **tolerance)
+        same_gradients(grads, expected_grads, **tolerance)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_weight_is_how_often_a_sample_is_there(task):
+    rng = np.random.default_rng(1)
+    model = draw_model(rng, (4, 5, 1 if task == "binary" else 3), task)
+    x, y = draw_batch(rng, model, 9)
+    times = np.array([0, 1, 2, 3, 0, 1, 1, 5, 2])
+    weighted = model.value_and_grad(model.params, x, y, times * (9 / times.sum()))
+    repeated = model.value_and_grad(model.params, x.repeat(times, axis=0), y.repeat(times, axis=0))
+    assert weighted[0] == pytest.approx(repeated[0], rel=1e-12)
+    same_gradients(weighted[1], repeated[1], rtol=1e-10, atol=1e-13)
+    for metric in model.metrics.values():
+        there = metric(model.params, x, y, times * (9 / times.sum()))
+        again = metric(model.params, x.repeat(times, axis=0), y.repeat(times, axis=0))
+        assert there == pytest.approx(again, rel=1e-12)
+
+
+def test_weights_that_are_none_are_refused():
+    model = models.Linear(2)
+    x, y = np.ones((3, 2)), np.ones(3)
+    for weights, error in (([1.0] * 3, TypeError), (np.ones(2), ValueError), (np.array([1, -1, 1.0]), ValueError)):
+        with pytest.raises(error, match="weights: expected numbers"):
+            model.value_and_grad(model.params, x, y, weights)
+    with pytest.raises(ValueError, match=r"weights: expected numbers >= 0, shape .* got nan"):
+        model.value_and_grad(model.params, x, y, np.array([1.0, np.nan, 1.0]))
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "csr_matrix"])
+@pytest.mark.parametrize("activation", models.ACTIVATIONS)
+@pytest.mark.parametrize("hidden", [(), (5,)])
+@pytest.mark.parametrize("task", TASKS)
+def test_sparse_samples_are_those_that_they_stand_for(task, hidden, activation, kind):
+    rng = np.random.default_rng(2)
+    model = draw_model(rng, (6, *hidden, 1 if task == "binary" else 3), task, activation)
+    x, y = draw_batch(rng, model, 9)
+    x[rng.random(x.shape) < 0.7] = 0
+    sparse = getattr(scipy.sparse, kind)(x)
+    value, grads = model.value_and_grad(model.params, sparse, y)
+    expected, expected_grads = model.value_and_grad(model.params, x, y)
+    assert value == pytest.approx(expected, rel=1e-12)
+    same_gradients(grads, expected_grads, rtol=1e-10, atol=1e-13)
+    np.testing.assert_allclose(model.predict(sparse), model.predict(x), rtol=1e-12)
+    traced = gd.value_and_grad(model.loss)(model.params, sparse, y)
+    same_gradients(traced[1], expected_grads, rtol=1e-10, atol=1e-13)
+    with pytest.raises(ValueError, match=r"x: expected float64 \(n, 6\)"):
+        model.value_and_grad(model.params, sparse[:, :5], y)

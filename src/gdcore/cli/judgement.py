@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import scores
 from ..arguments import Array
+from ..models import constant_error
 from .aligned import Aligned
 from .report import brief
 
@@ -24,7 +25,9 @@ class Judgement(NamedTuple):
     warning: str = ""
 
 
-def judged(out: Array, y: Array, unit: float, classes: tuple[str, ...], *, held: bool) -> Judgement:
+def judged(
+    out: Array, y: Array, unit: float, classes: tuple[str, ...], weights: Array | None = None, *, held: bool
+) -> Judgement:
     """Judge outputs by the targets of the same rows, held out or trained on.
 
     Arguments:
@@ -32,26 +35,30 @@ def judged(out: Array, y: Array, unit: float, classes: tuple[str, ...], *, held:
         y: numbers, (n,), or classes as integers.
         unit: of numbers.
         classes: their names; none for numbers.
+        weights: of the rows, of mean 1; None where they weigh alike.
         held: whether the rows were held out.
     """
     if classes:
-        return _of_classes(scores.predicted(out), y, classes, held=held)
-    alone = f"predicting the mean of the same rows alone has RMSE {brief(unit * float(np.std(y)))}"
-    r2 = scores.r2(out, y)
+        return _of_classes(scores.predicted(out), y, classes, weights, held=held)
+    spread, _ = constant_error(y, weights, classes=False)
+    alone = f"predicting the mean of the same rows alone has RMSE {brief(unit * spread)}"
+    r2 = scores.r2(out, y, weights)
     if np.isnan(r2):
         return Judgement(alone)
     warning = f"the model is no better for the rows held out than their mean alone: R2 {r2:.4g}"
     return Judgement(f"R2 {r2:.4g}, where {alone}", warning=warning if held and r2 <= 0 else "")
 
 
-def _of_classes(predicted: Array, y: Array, classes: tuple[str, ...], *, held: bool) -> Judgement:
-    matrix = scores.confusion(predicted, y, len(classes))
-    had, right = matrix.sum(axis=1), int(np.trace(matrix))
+def _of_classes(
+    predicted: Array, y: Array, classes: tuple[str, ...], weights: Array | None, *, held: bool
+) -> Judgement:
+    matrix = scores.confusion(predicted, y, len(classes), weights)
+    had, right = matrix.sum(axis=1), np.trace(matrix)
     most = int(had.argmax())
     share = brief(had[most] / len(y))
     alone = f"the most frequent class of the same rows, {classes[most]!r}, alone has accuracy {share}"
     warning = ""
-    if held and right <= had[most] < len(y):
+    if held and right <= had[most] and np.count_nonzero(had) > 1:
         warning = (
             f"the model is no better for the rows held out than their most frequent class, {classes[most]!r}, alone"
         )
@@ -65,6 +72,9 @@ def _table(
     matrix: Array, rates: tuple[Array, Array, Array], classes: tuple[str, ...], there: Array, *, held: bool
 ) -> str:
     of = "held out" if held else "trained on"
+    weighed = matrix.dtype.kind == "f"
+    digits = ".5g" if weighed else ""
+    of += ", as they weigh" if weighed else ""
     shown = np.arange(len(classes))
     head = f"rows {of}, by class (down) and prediction (across):"
     if len(classes) > MOST_CLASSES:
@@ -75,8 +85,8 @@ def _table(
     wide = max(LONGEST, len("class"))
     lines = Aligned(
         ("class", f"<{wide}"),
-        *((name, f">{max(5, len(name)) + 2}") for name in across),
-        ("rows", ">8"),
+        *((name, f">{max(5, len(name)) + 2}{digits}") for name in across),
+        ("rows", f">8{digits}"),
         *((name, ">11.4f") for name in ("precision", "recall", "F1")),
     )
     rows = [

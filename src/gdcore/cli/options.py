@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, TypeVar
 
-from .. import schedules
-from ..models import ACTIVATIONS, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS
+from ..models import ACTIVATIONS, LEAST_EPOCHS, LEAST_STEPS, OPTIMIZERS, SCHEDULES
 from ..rules import CHECKS
 from ..tables import is_format
 from . import texts
@@ -25,25 +24,6 @@ def _dates(text: str) -> tuple[tuple[str, str | None], ...]:
         found.append((name.strip(), format_ or None))
     return tuple(found)
 
-
-def _warmup_cosine(lr: float, steps: int) -> Callable[[int], float]:
-    rise = max(1, steps // 20)
-    pieces = {0: schedules.warmup(lr, rise, lr / rise)}
-    return schedules.join(pieces | {rise: schedules.cosine(lr, steps - rise)} if steps > rise else pieces)
-
-
-SCHEDULES: Final[dict[str, tuple[Callable[[float, int], Callable[[int], float]] | None, str]]] = {
-    "constant": (None, "the same rate throughout"),
-    "step": (lambda lr, steps: schedules.step(lr, max(1, -(-steps // 3)), 0.1), "a tenth of it after each third"),
-    "exponential": (
-        lambda lr, steps: schedules.exponential(lr, 0.01, steps),
-        "falls evenly to a hundredth of it",
-    ),
-    "cosine": (schedules.cosine, "half a cosine, down to 0"),
-    "warmup-cosine": (_warmup_cosine, "up in the first twentieth, then as cosine"),
-    "one-cycle": (lambda lr, steps: schedules.one_cycle(lr, max(4, steps)), "up from a 25th of it, then down to 0"),
-}
-"""Each makes a schedule of the rate and of the number of steps in the run; and how the help describes it."""
 
 RATES: Final = ", ".join(f"{name} {lr:g}" for name, (_, lr) in OPTIMIZERS.items())
 COURSES: Final = "; ".join(f"{name}: {said}" for name, (_, said) in SCHEDULES.items())
@@ -155,6 +135,22 @@ class Options:
         goes="dialect",
         shown="UTF-8 or 16, else cp1252",
         metavar="NAME",
+    )
+    weights: str | None = flag(
+        None,
+        str.strip,
+        TABLE,
+        "the column of what each row weighs, numbers >= 0; it is no feature",
+        shown="all alike",
+        metavar="COLUMN",
+    )
+    class_weight: str | tuple[tuple[str, float], ...] | None = flag(
+        None,
+        texts.class_weights,
+        TABLE,
+        'what the rows of each class weigh, as in "a=1,b=2"; balanced lets all classes weigh alike',
+        shown="1",
+        metavar="KIND=WEIGHT,...",
     )
     validation: float = flag(
         0.2, texts.part, TABLE, "part of the rows held out, of each class alike, in [0, 1)", metavar="PART"

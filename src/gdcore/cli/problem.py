@@ -1,5 +1,6 @@
 """What ``gdcore train`` makes of a table before it trains: features, a target, and the rows to hold out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any
@@ -7,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..models import MLP, Network, held_out
+from ..models import MLP, Network, balanced, check_sum, held_out, of_mean_one
 from ..tables import (
     PLAIN,
     Account,
     Columns,
+    Numbers,
     Table,
     TableError,
     TableModel,
@@ -20,25 +22,29 @@ from ..tables import (
     account_of,
     cut,
     listed,
+    matrix,
     said_missing,
     taken_for_missing,
 )
 from .errors import USAGE, CommandError
 from .options import Options
-from .report import counted
+from .report import brief, counted
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A model to be trained, and the rows to do it with: those trained on, and those held out."""
+    """A model to be trained, and the rows to do it with: those trained on, and those held out.
+
+    These are features, targets and, where rows do not weigh alike, their weights, of mean 1.
+    """
 
     source: str
     """What the rows are from."""
     model: TableModel
-    data: tuple[Floats, NDArray[Any]]
-    validation: tuple[Floats, NDArray[Any]] | None
+    data: tuple[NDArray[Any], ...]
+    validation: tuple[NDArray[Any], ...] | None
     rng: np.random.Generator
     said: tuple[str, ...]
     """What was made of the table, in lines."""
@@ -53,6 +59,7 @@ def posed(options: Options, table: Table) -> Problem:
     wishes = _wishes(options, table)
     table = table.without_empty_end()
     _check_rows(table)
+    ways = _weights_written(options, table)
     account = account_of(table, wishes)
     if not account.features:
         raise CommandError(
@@ -81,11 +88,19 @@ def posed(options: Options, table: Table) -> Problem:
         if options.hidden
         else Network(sizes, target.task)
     )
-    validation = (x[:held], y[:held]) if held else None
-    said = _said_of(table, account, columns)
+    weights = _weights(table, ways)
+    trained, watched, told = _weighed(options, target, y, None if weights is None else weights[order], held)
+    validation = (x[:held], y[:held], *watched) if held else None
+    said = (*_said_of(table, account, columns), *told)
     asides = (*_asides(account), *warnings)
     return Problem(
-        str(table.path), TableModel(network, columns, target), (x[held:], y[held:]), validation, rng, said, asides
+        str(table.path),
+        TableModel(network, columns, target),
+        (x[held:], y[held:], *trained),
+        validation,
+        rng,
+        said,
+        asides,
     )
 
 
@@ -93,6 +108,7 @@ def _wishes(options: Options, table: Table) -> Wishes:
     """Return what is asked of the table. Raises TableError for columns that it lacks, CommandError for misfits."""
     asked = {"--features": options.features, "--exclude": options.exclude, "--categorical": options.categorical}
     asked["--dates"] = tuple(name for name, _ in options.dates)
+    asked["--weights"] = (options.weights,) if options.weights is not None else ()
     table.require([options.target, *(name for names in asked.values() for name in names or ())])
     for flag, names in asked.items():
         if options.target in (names or ()):
@@ -104,13 +120,75 @@ def _wishes(options: Options, table: Table) -> Wishes:
     if features <= {options.target}:
         raise CommandError(f"{table.path}: expected columns beside the target, got {options.target!r} alone")
     usable = features.difference(options.exclude)
+    for flag in ("--features", "--categorical", "--dates"):
+        if options.weights in (asked[flag] or ()):
+            raise CommandError(f"{flag}: expected columns beside that of --weights, got {options.weights!r}", USAGE)
     for flag in ("--categorical", "--dates"):
         other = [name for name in asked[flag] or () if name not in usable]
         if other:
             raise CommandError(f"{flag}: expected columns among --features, got {listed(other)}", USAGE)
-    return Wishes(
-        options.target, options.task, options.features, options.exclude, options.categorical, dict(options.dates)
-    )
+    exclude = options.exclude if options.weights is None else (*options.exclude, options.weights)
+    return Wishes(options.target, options.task, options.features, exclude, options.categorical, dict(options.dates))
+
+
+def _weights_written(options: Options, table: Table) -> dict[str, Numbers]:
+    """Return the column of weights, and how its numbers are written. Raises TableError for other values."""
+    name = options.weights
+    if name is None:
+        return {}
+    ways = {name: account_of(table, Wishes(name, "regression", features=())).target or PLAIN}
+    values = _weights(table, ways)
+    missing = np.flatnonzero(np.isnan(values))
+    if len(missing):
+        raise TableError(
+            f"{table.path}: column {name!r}: expected a weight in each row, got none in row {missing[0] + 1}"
+        )
+    try:
+        check_sum(f"{table.path}: column {name!r}", values, "row", first=1)
+    except ValueError as error:
+        raise TableError(str(error)) from None
+    return ways
+
+
+def _weights(table: Table, ways: Mapping[str, Numbers]) -> Any:
+    """Return what each row weighs, float64; None where nobody says."""
+    return matrix(table.numbers(ways), len(table))[:, 0] if ways else None
+
+
+def _weighed(
+    options: Options, target: Target, y: NDArray[Any], weights: Floats | None, held: int
+) -> tuple[tuple[Floats, ...], tuple[Floats, ...], list[str]]:
+    """Return the weights of rows to train on and of those held out, of mean 1, or none; and what to say of them.
+
+    ``weights`` are those of ``--weights``; the first ``held`` rows are held out.
+    """
+    asked, classes = options.class_weight, target.classes
+    said = [f"  weights: {options.weights!r}"] * (weights is not None)
+    if asked is not None:
+        if not classes:
+            raise CommandError("--class-weight: expected a target of classes, got one of numbers", USAGE)
+        if isinstance(asked, str):
+            factors = balanced(y[held:], len(classes), None if weights is None else weights[held:])
+        else:
+            strange = [name for name, _ in asked if name not in classes]
+            if strange:
+                raise CommandError(
+                    f"--class-weight: expected classes among {listed(classes)}, got {listed(strange)}", USAGE
+                )
+            factors = np.array([dict(asked).get(name, 1.0) for name in classes])
+        weights = factors[y] if weights is None else factors[y] * weights
+        said.append(
+            f"  class weights: {cut([f'{name!r} ({brief(f)})' for name, f in zip(classes, factors, strict=True)])}"
+        )
+    if weights is None:
+        return (), (), said
+    for rows, part in (("to train on", weights[held:]), ("held out", weights[:held])):
+        if len(part) and not part.any():
+            raise CommandError(f"the rows {rows} weigh nothing; see --weights, --class-weight and --validation")
+    if of_mean_one(weights) is None:
+        return (), (), said
+    trained, watched = (part / part.max() for part in (weights[held:], weights[:held] if held else weights))
+    return (trained / trained.mean(),), (watched / watched.mean(),), said
 
 
 def _asides(account: Account) -> list[str]:

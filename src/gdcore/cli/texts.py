@@ -7,6 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Final
 
+BALANCED: Final = "balanced"
+
 MOST_UNITS: Final = 1_000_000
 MOST_ELEMENTS: Final = 10_000_000_000
 
@@ -86,6 +88,27 @@ def several(text: str) -> tuple[str, ...]:
     except csv.Error as error:
         said = f"expected columns as in a CSV header, got {text!r}: {error}"
         raise argparse.ArgumentTypeError(said) from error
+
+
+def class_weights(text: str) -> str | tuple[tuple[str, float], ...]:
+    """Parse the weights of classes: their name, an equals sign and a number each; or "balanced"."""
+    if text.strip() == BALANCED:
+        return BALANCED
+    found: dict[str, float] = {}
+    for part in several(text):
+        name, _, number = (piece.strip() for piece in part.rpartition("="))
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = math.nan
+        if not name or name in found or not 0 <= weight < math.inf:
+            raise argparse.ArgumentTypeError(
+                f'expected {BALANCED}, or each class once with a number >= 0, as in "a=1,b=2", got {part!r}'
+            )
+        found[name] = weight
+    if not found:
+        raise argparse.ArgumentTypeError(f'expected {BALANCED}, or classes as in "a=1,b=2", got {text!r}')
+    return tuple(found.items())
 
 
 def separator(text: str) -> str:

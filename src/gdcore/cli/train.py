@@ -8,13 +8,13 @@ from typing import Any, Final, NamedTuple
 
 from ..checkpoints import CheckpointError
 from ..distributed import ShardedOptimizer, agree, only_first_speaks, started
-from ..models import OPTIMIZERS, constant_error, default_epochs, least_squares
+from ..models import OPTIMIZERS, SCHEDULES, constant_error, default_epochs, least_squares
 from ..tables import Dialect, Table, TableModel
 from ..training import DivergenceError, History, OtherRunError, ScheduleError, fit
 from . import example
 from .errors import INTERRUPTED, SUCCESS, USAGE, CommandError
 from .judgement import Judgement, judged
-from .options import SCHEDULES, Options, add_arguments, flag_of
+from .options import Options, add_arguments, flag_of
 from .outputs import check_plot, check_saved
 from .problem import Problem, posed
 from .report import (
@@ -199,13 +199,13 @@ class TableRun:
         return self.options.epochs or default_epochs(len(self.problem.data[0]), self.options.batch_size)
 
     def _measure(self) -> Measure:
-        target, y = self.problem.model.target, self.problem.data[1]
+        target = self.problem.model.target
         columns: Titles
         if target.classes:
             columns, error = CLASSIFICATION, ("cross_entropy", "loss")
         else:
             columns, error = REGRESSION, ("rmse", "RMSE")
-        constant, said = constant_error(y, classes=bool(target.classes))
+        constant, said = constant_error(*self.problem.data[1:], classes=bool(target.classes))
         if self.problem.validation is None:
             columns = tuple((key, title) for key, title in columns if not key.startswith("validation_"))
         if self.options.schedule != "constant":
@@ -311,9 +311,10 @@ class TableRun:
         """Return how good the model is for the rows held out, or, without, for those trained on."""
         problem = self.problem
         held = problem.validation is not None
-        x, y = problem.data if problem.validation is None else problem.validation
+        x, y, *weights = problem.data if problem.validation is None else problem.validation
         target, network = problem.model.target, problem.model.network
-        return judged(network.outputs(network.params, x), y, target.scale, target.classes, held=held)
+        out = network.outputs(network.params, x)
+        return judged(out, y, target.scale, target.classes, *weights, held=held)
 
     def _tested(self) -> Tested | None:
         """Return how good the model is for the rows of ``--test``."""

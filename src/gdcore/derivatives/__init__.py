@@ -8,6 +8,9 @@ docs/gates.md follows one value through all of them. The other derivatives are i
 ``samples.py``; gradients by rows in ``lookups.py``.
 """
 
+from ._gate import COMPLEX as COMPLEX
+from ._gate import HOLOMORPHIC as HOLOMORPHIC
+from ._gate import REAL as REAL
 from ._gate import Gate as Gate
 from ._traced import Traced as Traced
 from ._traced import real as real

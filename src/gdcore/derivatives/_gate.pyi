@@ -8,6 +8,10 @@ from ._traced import Element, Traced
 
 Vjp = Callable[..., Pull]
 
+REAL: int
+COMPLEX: int
+HOLOMORPHIC: int
+
 @disjoint_base
 class Gate:
     name: str
@@ -17,6 +21,7 @@ class Gate:
     variadic: bool
     stacks: bool
     foreign: bool
+    domain: int
     def __init__(
         self,
         name: str,
@@ -27,6 +32,7 @@ class Gate:
         stacks: bool = False,
         foreign: bool = False,
         saving: Callable[..., tuple[Any, Any]] | None = None,
+        domain: int = 0,
     ) -> None: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
     def pull(self, i: int, ans: Any, values: list[Any], kwargs: dict[str, Any]) -> Pull: ...
@@ -37,6 +43,13 @@ class Called(Element):
     def __init__(self, gate: Callable[..., Any]) -> None: ...
     def __call__(self, *args: Any) -> Any: ...
 
+@disjoint_base
+class OfReals:
+    def __init__(self, name: str, way: Callable[..., Any]) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+def conj(x: Any) -> Any: ...
+def of_dtype(d: Any, dtype: Any) -> Any: ...
 def join(x: Any) -> Any: ...
 def fused(gate: Gate) -> Callable[[Any, Any], Any]: ...
 def leave_node(tape: Tape, gate: Any, ans: Any, links: tuple[tuple[Node, Pull], ...]) -> Traced: ...

@@ -8,6 +8,8 @@ itself be traced, and a derivative can be differentiated again.
 """
 
 
+cimport numpy as cnp
+
 from ._tape cimport Node, Tape
 from ._traced cimport Element, Traced, wrap
 
@@ -17,14 +19,25 @@ from functools import lru_cache
 import numpy as np
 
 from ..arguments import describe
+from ._products import summed
 from ._tape import Pull
-from ._traced import check_options
+from ._traced import check_options, real
 from .joining import array
+from .refusals import refuse_complex
+
+cnp.import_array()
 
 Vjp = Callable[..., Pull]
 """``vjp(ans, *args)`` returns the pull to one argument, where ``ans`` is what the gate gave for ``args``."""
 
-cdef object float64 = np.float64, ndarray = np.ndarray
+cdef object float64 = np.float64, complex128 = np.complex128, ndarray = np.ndarray
+cdef tuple COMPLEX_NUMBERS = (complex, np.complexfloating)
+
+# What numbers a gate is of. The gradient by a complex value is dL/dx + i dL/dy.
+REAL = 0
+COMPLEX = 1  # and real: its pulls hold for both
+HOLOMORPHIC = 2  # the same, by pulls that multiply with the derivative: it is conjugated here
+
 
 cdef class Gate:
     """One row of the table: a function of arrays, its forward and its vjps.
@@ -35,11 +48,15 @@ cdef class Gate:
 
     ``saving(*args, **kwargs)``, if given, returns the result and what the vjps can use of its making: they get it
     as ``saved``, or None where a derivative is to be differentiated and so has to be made of gates.
+
+    ``domain`` says what numbers its pulls are right for: ``REAL``, ``COMPLEX`` or ``HOLOMORPHIC``.
     """
 
-    def __init__(self, name, forward, vjps, *, variadic=False, stacks=False, foreign=False, saving=None):
+    def __init__(
+        self, name, forward, vjps, *, variadic=False, stacks=False, foreign=False, saving=None, domain=REAL
+    ):
         self.name, self.forward, self.vjps, self.saving = name, forward, vjps, saving
-        self.variadic, self.stacks, self.foreign = variadic, stacks, foreign
+        self.variadic, self.stacks, self.foreign, self.domain = variadic, stacks, foreign, domain
 
     def __repr__(self):
         return f"<gate {self.name}>"
@@ -62,6 +79,8 @@ cdef class Gate:
                     x = (<Traced> x).get()
                 plain = plain and type(x) is not Traced
             values.append(x)
+        if is_complex(values):
+            admit(self, values)
         if not plain:
             ans = self(*values, **kwargs)
             if self.saving is not None:
@@ -72,7 +91,11 @@ cdef class Gate:
             ans, kwargs["saved"] = self.saving(*values, **kwargs)
         if type(ans) is float:
             ans = float64(ans)
+        elif type(ans) is complex:
+            ans = complex128(ans)
         check_result(self, ans)
+        if is_complex(ans):
+            admit(self, [ans])
         links = [(node, self.pull(i, ans, values, kwargs)) for i, node in nodes]
         return leave_node(tape, self, ans, tuple(links))
 
@@ -85,6 +108,8 @@ cdef class Gate:
             if vjp is None:
                 self.refuse_argument(i)
             pull = vjp(ans, *values, **kwargs)
+        if is_complex(ans) or is_complex(values[i]):
+            return pull_of_complex(self, pull, values[i].dtype)
         return pull if values[i].dtype is ans.dtype else cast(pull, values[i].dtype)
 
     def refuse_argument(self, i):
@@ -111,6 +136,63 @@ cdef class Called(Element):
 
     cdef object two(self, object x, object y):
         return self.gate(x, y)
+
+
+cdef class OfReals:
+    """The way through a function, made of gates, that is right for real numbers alone."""
+
+    cdef str name
+    cdef object way
+
+    def __init__(self, name, way):
+        self.name, self.way = name, way
+
+    def __call__(self, *args, **kwargs):
+        if is_complex(args) or (kwargs and is_complex(list(kwargs.values()))):
+            refuse_complex(self.name, [real(x) for x in (*args, *kwargs.values())])
+        return self.way(*args, **kwargs)
+
+
+cdef bint is_complex(object x) noexcept:
+    # Whether x is an array, a number or a list of complex numbers, traced or not.
+    while type(x) is Traced:
+        if (<Traced> x).is_number:
+            return False
+        x = (<Traced> x).plain
+    if isinstance(x, cnp.ndarray):
+        if cnp.PyArray_TYPE(<cnp.ndarray> x) != cnp.NPY_OBJECT:
+            return cnp.PyArray_ISCOMPLEX(<cnp.ndarray> x)
+        x = x.ravel().tolist()
+    if isinstance(x, (list, tuple)):
+        for y in x:
+            if is_complex(y):
+                return True
+        return False
+    return isinstance(x, COMPLEX_NUMBERS)
+
+
+cdef int admit(Gate gate, object args) except -1:
+    if gate.domain == REAL:
+        refuse_complex(gate.name, [real(x) for x in args])
+    return 0
+
+
+def conj(x):
+    """Return the complex conjugate, which of real numbers is ``x`` itself."""
+    return x.conjugate() if is_complex(x) else x
+
+
+def of_dtype(d, dtype):
+    """Return a gradient in the dtype of its argument: float32 stays float32, and of what is real it is real."""
+    if dtype.kind != "c" and is_complex(d):
+        return d.real.astype(dtype)
+    return d if d.dtype is dtype else d.astype(dtype)
+
+
+cdef object pull_of_complex(Gate gate, object pull, object dtype):
+    if gate.domain == HOLOMORPHIC:
+        return lambda g: of_dtype(conj(pull(conj(g))), dtype)
+    return lambda g: of_dtype(pull(g), dtype)
 
 
 cdef tuple settled(tuple args):
@@ -145,6 +227,8 @@ def fused(Gate gate not None):
         if type(x) is not Traced or type(y) is Traced or type((<Traced> x).get()) is Traced:
             return gate(x, y)
         value = (<Traced> x).get()
+        if is_complex(value) or is_complex(y):
+            return gate(x, y)
         ans, saved = saving(value, y)
         pull = vjp(ans, value, y, saved=saved)
         if ans.dtype is not value.dtype:
@@ -163,28 +247,31 @@ def leave_node(Tape tape not None, gate, ans, tuple links):
 
 
 def check_result(gate, ans):
-    """Raise TypeError unless ``ans`` is of float32 or float64."""
-    if type(ans) is Traced or (type(ans) is ndarray and ans.dtype.char in "fd"):
+    """Raise TypeError unless ``ans`` is of float32 or float64, or complex numbers of those."""
+    if type(ans) is Traced or (type(ans) is ndarray and ans.dtype.char in "fdFD"):
         return
-    if not isinstance(ans, np.ndarray | np.generic) or ans.dtype.char not in "fd":
+    if not isinstance(ans, np.ndarray | np.generic) or ans.dtype.char not in "fdFD":
         hint = (
             "a gate gives one array: make one of a function that returns the one that is needed"
             if isinstance(ans, dict | list | tuple)
-            else "are all arguments arrays of real numbers?"
+            else "are all arguments arrays of numbers?"
         )
-        raise TypeError(f"{gate.name}: expected a result of float32 or float64, got {describe(ans)}; {hint}")
+        raise TypeError(
+            f"{gate.name}: expected a result of float32, float64, complex64 or complex128, got {describe(ans)}; "
+            f"{hint}"
+        )
 
 
 def cast(pull, dtype):
     """Return ``pull`` with its result in the dtype of the argument: float32 stays float32."""
-    return lambda g: pull(g).astype(dtype)
+    return lambda g: of_dtype(pull(g), dtype)
 
 
 def shrink(pull, ans_shape, shape):
     """Return ``pull`` followed by the sum over the axes along which an argument of ``shape`` was broadcast."""
     axes, kept = broadcast_axes(ans_shape, shape)
     if kept is None:
-        return lambda g: np.add.reduce(d, axes) if type(d := pull(g)) is np.ndarray else d.sum(axis=axes)
+        return lambda g: summed(pull(g), axes)
     return lambda g: reshape_after(pull(g).sum(axis=axes), kept, shape)
 
 

@@ -30,3 +30,4 @@ cdef class Node:
 
 
 cdef int add(Node node, object d, bint fresh) except -1
+cdef int add_number(Node node, double d) except -1

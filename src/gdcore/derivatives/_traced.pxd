@@ -11,7 +11,9 @@ cdef class Element:
 cdef class Traced:
     cdef Tape tape_
     cdef Node node_
-    cdef object plain  # the value; None where it is still to be made of number
+    cdef object plain  # the value; None where it is still to be made, of number or of the three that follow
+    cdef object product, bias  # x @ w, which b is to be added to
+    cdef str activation  # and what the sum goes through, or None
     cdef double number
     cdef bint is_number  # a plain scalar
     cdef bint single  # of float32, if it is a number
@@ -20,4 +22,5 @@ cdef class Traced:
 
 
 cdef Traced wrap(object value, Tape tape, Node node)
+cdef Traced wrap_later(object product, object bias, str activation, Tape tape, Node node)
 cdef Traced wrap_number(double value, bint single, Tape tape, Node node)

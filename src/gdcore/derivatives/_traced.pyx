@@ -10,9 +10,11 @@ cimport numpy as cnp
 from cpython.object cimport PyObject_RichCompare
 
 from ._scalars cimport number_of
+from ._products cimport with_bias
 from ._tape cimport Node, Tape
 
 from functools import partial
+from threading import RLock
 
 import numpy as np
 
@@ -26,33 +28,24 @@ from .refusals import (
 cnp.import_array()
 
 cdef object float32 = np.float32, float64 = np.float64
+cdef object making = RLock()
 
 GATES = {}
 """The gate of each function of NumPy, ufuncs among them: what dispatch looks up."""
-
 OPERATORS = {}
 """The gate of each operator, by the name of its method without underscores."""
 
 # The operators that are used most, without a look-up.
-cdef Element add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
+cdef tuple USUAL = ("add", "sub", "mul", "truediv", "pow", "neg", "matmul")
+cdef Element add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate, matmul_gate
 
 
 def let_operator(str symbol, gate):
     """Let an operator go through a gate; the most usual ones have to go through an :class:`Element`."""
-    global add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate
+    global add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate, matmul_gate
     OPERATORS[symbol] = gate
-    if symbol == "add":
-        add_gate = gate
-    elif symbol == "sub":
-        sub_gate = gate
-    elif symbol == "mul":
-        mul_gate = gate
-    elif symbol == "truediv":
-        truediv_gate = gate
-    elif symbol == "pow":
-        pow_gate = gate
-    elif symbol == "neg":
-        neg_gate = gate
+    gates = map(OPERATORS.get, USUAL)
+    add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate, matmul_gate = gates
 
 
 def method(function):
@@ -79,7 +72,7 @@ cdef class Element:
 @cython.freelist(256)
 @cython.c_api_binop_methods(True)
 cdef class Traced:
-    """A value on its way through the circuit: use it as an ``ndarray`` of float32 or float64."""
+    """A value on its way through the circuit: use it as an ``ndarray`` of floats or complex numbers."""
 
     __hash__ = None  # == compares element by element
 
@@ -88,8 +81,13 @@ cdef class Traced:
         self.tape_, self.node_ = tape, node
 
     cdef object get(self):
-        if self.plain is None:
+        if self.plain is None and self.is_number:
             self.plain = number_of(self.number, self.single)
+        elif self.plain is None:
+            with making:  # other threads may ask for it, too
+                if self.plain is None:
+                    z, self.product = self.product, None
+                    self.plain = with_bias(z, self.bias, self.activation, self.node_)
         return self.plain
 
     @property
@@ -110,22 +108,22 @@ cdef class Traced:
     @property
     def shape(self):
         """Its shape."""
-        return () if self.is_number else self.plain.shape
+        return () if self.is_number else self.get().shape
 
     @property
     def ndim(self):
         """The number of its axes."""
-        return 0 if self.is_number else self.plain.ndim
+        return 0 if self.is_number else self.get().ndim
 
     @property
     def size(self):
         """The number of its elements."""
-        return 1 if self.is_number else self.plain.size
+        return 1 if self.is_number else self.get().size
 
     @property
     def dtype(self):
         """Its dtype."""
-        if (self.is_number or type(self.plain) is Traced) and in_mean_of_list(self):
+        if not isinstance(self.plain, cnp.ndarray) and in_mean_of_list(self):
             raise AttributeError("dtype")
         return self.get().dtype
 
@@ -175,7 +173,7 @@ cdef class Traced:
         return GATES[np.divmod](x, y)
 
     def __matmul__(x, y):
-        return OPERATORS["matmul"](x, y)
+        return matmul_gate.two(x, y)
 
     def __neg__(self):
         return neg_gate.one(self)
@@ -223,13 +221,13 @@ cdef class Traced:
 
     @property
     def real(self):
-        """Itself."""
-        return self
+        """Its real part."""
+        return GATES[np.real](self)
 
     @property
     def imag(self):
-        """Zeros."""
-        return np.zeros(self.shape, self.dtype)
+        """Its imaginary part."""
+        return GATES[np.imag](self)
 
     @property
     def T(self):
@@ -368,19 +366,21 @@ cdef Traced wrap(object value, Tape tape, Node node):
     return x
 
 
+cdef Traced wrap_later(object product, object bias, str activation, Tape tape, Node node):
+    # activation(product + bias), worked out where it is first asked for.
+    cdef Traced x = Traced.__new__(Traced)
+    x.product, x.bias, x.activation = product, bias, activation
+    x.tape_, x.node_ = tape, node
+    tape.put(node)
+    return x
+
+
 cdef Traced wrap_number(double value, bint single, Tape tape, Node node):
     cdef Traced x = Traced.__new__(Traced)
     x.is_number, x.number, x.single = True, value, single
     x.tape_, x.node_ = tape, node
     node.number, node.single = True, single
     tape.put(node)
-    return x
-
-
-def begin(Tape tape not None, value):
-    """Return the traced value of an input."""
-    cdef Traced x = Traced(value, tape, Node(None, ()))
-    x.node_.number, x.node_.single = x.is_number, x.single
     return x
 
 

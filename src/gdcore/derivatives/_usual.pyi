@@ -7,14 +7,10 @@ from ._traced import Element, Traced
 @final
 class Elementwise(Element):
     gate: Gate
-    def __init__(self, gate: Gate, function: Callable[..., Any]) -> None: ...
+    def __init__(
+        self, gate: Gate, function: Callable[..., Any], activation: str | None = None, *, by_result: bool = False
+    ) -> None: ...
     def __call__(self, x: Any, *more: Any) -> Any: ...
-
-@final
-class Matmul:
-    gate: Gate
-    def __init__(self, gate: Gate) -> None: ...
-    def __call__(self, x: Any, y: Any) -> Any: ...
 
 @final
 class Index:

@@ -6,14 +6,17 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.long cimport PyLong_AsLongAndOverflow
 from libc.math cimport isfinite
 
-from ._gate cimport Gate, highest
+from ._gate cimport Gate, admit, is_complex, pull_of_complex
+from ._layers cimport with_row
 from ._scalars cimport apply, cut, power
 from ._tape cimport Node, Tape
-from ._traced cimport Element, Traced, wrap, wrap_number
+from ._traced cimport Element, Traced, wrap, wrap_later, wrap_number
 from ._ways cimport (
-    ADD, COS, DIVIDE, EXP, INDEX, LOG, MATMUL, MULTIPLY, NEGATIVE, NO_WAY, POWER, PULLS, SAME, SIN, SQRT, SQUARE,
-    SUBTRACT, TANH, TOTAL, Way,
+    ACTIVATE, ADD, COS, DIVIDE, EXP, INDEX, LOG, MULTIPLY, NEGATIVE, NO_WAY, POWER, PULLS, SAME, SIN, SQRT,
+    SQUARE, SUBTRACT, TANH, TOTAL, Way,
 )
+
+from .nets._door cimport activate, new_like, takes
 
 import numpy as np
 
@@ -23,6 +26,7 @@ from .joining import array
 cnp.import_array()
 
 cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray, np_generic = np.generic
+cdef object complex128 = np.complex128
 
 cdef dict WAYS = {
     np.positive: SAME, np.negative: NEGATIVE, np.add: ADD, np.subtract: SUBTRACT, np.multiply: MULTIPLY,
@@ -71,7 +75,15 @@ cdef bint must_settle(object x) noexcept:
     cdef object kind = type(x)
     if kind is ndarray:
         return cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_OBJECT
-    return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic)))
+    return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic, complex)))
+
+
+cdef bint is_of_floats(object x) noexcept:
+    cdef int kind
+    if type(x) is not ndarray:
+        return type(x) is float64 or type(x) is float32
+    kind = cnp.PyArray_TYPE(<cnp.ndarray> x)
+    return kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE
 
 
 cdef bint is_two(object y) noexcept:
@@ -102,16 +114,19 @@ cdef tuple bend_of(object x, object ans):
 cdef class Elementwise(Element):
     """The way of one or two arguments through an element-wise gate, whose vjps need not care for broadcasting.
 
-    ``function`` is what the gate computes: its ufunc, or the operator that is the same.
+    ``function`` is what the gate computes: its ufunc, or the operator that is the same. It may be an ``activation``
+    of the kernels of nets, whose slope follows from what it gave, if ``by_result``, or from what it was given.
     """
 
     cdef readonly Gate gate
     cdef object function
     cdef Way way
+    cdef str activation
+    cdef bint by_result
     cdef bint arithmetic  # one of the four operations, or a power by the operator: in C, of numbers
 
-    def __init__(self, Gate gate not None, function):
-        self.gate, self.function = gate, function
+    def __init__(self, Gate gate not None, function, str activation=None, *, bint by_result=False):
+        self.gate, self.function, self.activation, self.by_result = gate, function, activation, by_result
         self.way = WAYS.get(gate.forward, NO_WAY)
         if self.way == POWER and function is gate.forward:
             self.way = NO_WAY  # a ufunc of its own bits; the operator has those of pow
@@ -144,7 +159,15 @@ cdef class Elementwise(Element):
                 return wrap_number(ans, x.single, x.tape_, node)
         if self.way == SQUARE and x.node_.way == SQRT:
             return square_of_root(self.function(x.get()), x, node)
+        if self.activation is not None and (made := self.activated(x, node)) is not None:
+            return made
         value = x.get()
+        if is_complex(value):
+            admit(self.gate, (value,))
+            ans_ = self.function(value)
+            node.way = PULLS
+            node.links = ((x.node_, pull_of_complex(self.gate, self.gate.vjps[0](ans_, value), value.dtype)),)
+            return wrap(ans_, x.tape_, node)
         if self.gate.saving is not None:
             plain = type(value) is not Traced
             ans_, saved = self.gate.saving(value) if plain else (self.function(value), None)
@@ -161,10 +184,28 @@ cdef class Elementwise(Element):
             node.x = value
         return wrap(ans_, x.tape_, node)
 
+    cdef object activated(self, Traced x, Node node):
+        # By the compiled loops, if they take it: a sum with a bias that is still to be made in the same memory.
+        cdef object value
+        value = x.product
+        if value is not None and x.plain is None and x.activation is None and self.by_result:
+            node.way, node.y = ACTIVATE, self.activation
+            return wrap_later(value, x.bias, self.activation, x.tape_, node)
+        value = x.get()
+        if not takes(value):
+            if type(value) is not ndarray or not cnp.PyArray_NDIM(<cnp.ndarray> value):
+                return None
+            value = np.array(value, order="C")
+        ans = new_like(value)
+        activate(self.activation, value, None, ans)
+        node.way, node.x, node.y = ACTIVATE, ans if self.by_result else value, self.activation
+        return wrap(ans, x.tape_, node)
+
     cdef object two(self, object x, object y):
         cdef Tape tape
         cdef Node a = None, b = None, node
         cdef object given = x
+        cdef bint real = True
         if type(x) is Traced:
             tape = (<Traced> x).tape_
             if type(y) is not Traced:
@@ -185,6 +226,10 @@ cdef class Elementwise(Element):
             made = self.two_numbers(x, y, tape, node)
             if made is not None:
                 return made
+            if self.way == ADD and a is not None and b is not None:
+                made = with_row(x, y, tape, node)
+                if made is not None:
+                    return made
         if a is not None:
             x = (<Traced> x).get()
         elif must_settle(x):
@@ -197,12 +242,19 @@ cdef class Elementwise(Element):
             y = array(y)
             if type(y) is Traced:
                 return self.two(given, y)
+        if not self.gate.domain and (is_complex(x) or is_complex(y)):
+            admit(self.gate, (x, y))
         ans = self.function(x, y)
-        if type(ans) is not ndarray and type(ans) is not float64 or ans.dtype.char not in "fd":
+        if type(ans) is complex:  # of one of Python's and a float64
+            ans = complex128(ans)
+        if not is_of_floats(ans):
             check_result(self.gate, ans)
-        if self.way == NO_WAY or (self.way == POWER and not (type(y) is float or type(y) is int)):
+            real = not is_complex(ans)
+        if not real or self.way == NO_WAY or (self.way == POWER and not (type(y) is float or type(y) is int)):
+            if not real:
+                admit(self.gate, (x, y))
             node.way = PULLS
-            node.links = self.pulls(x, y, ans, a, b)
+            node.links = self.pulls(x, y, ans, a, b, real)
             node.a = node.b = None
             return wrap(ans, tape, node)
         node.way = self.way
@@ -221,7 +273,7 @@ cdef class Elementwise(Element):
                 node.x = ans
         return wrap(ans, tape, node)
 
-    cdef tuple pulls(self, object x, object y, object ans, Node a, Node b):
+    cdef tuple pulls(self, object x, object y, object ans, Node a, Node b, bint real):
         cdef tuple links = ()
         vjp_x, vjp_y = self.gate.vjps
         for node, vjp, value in ((a, vjp_x, x), (b, vjp_y, y)):
@@ -229,7 +281,9 @@ cdef class Elementwise(Element):
                 pull = vjp(ans, x, y)
                 if value.shape != ans.shape:
                     pull = shrink(pull, ans.shape, value.shape)
-                if value.dtype is not ans.dtype:
+                if not real:
+                    pull = pull_of_complex(self.gate, pull, value.dtype)
+                elif value.dtype is not ans.dtype:
                     pull = cast(pull, value.dtype)
                 links = (*links, (node, pull))
         return links
@@ -267,41 +321,14 @@ cdef class Elementwise(Element):
         return wrap_number(ans, single, tape, node)
 
 
-@cython.final
-cdef class Matmul:
-    """The way of two arguments, one or both traced, through a product of matrices or stacks of them."""
-
-    cdef readonly Gate gate
-
-    def __init__(self, Gate gate not None):
-        self.gate = gate
-
-    def __call__(self, x, y):
-        cdef Tape tape = highest((x, y))
-        cdef Node a = None, b = None, node
-        if type(x) is Traced and (<Traced> x).tape_ is tape:
-            a, x = (<Traced> x).node_, (<Traced> x).get()
-        if type(y) is Traced and (<Traced> y).tape_ is tape:
-            b, y = (<Traced> y).node_, (<Traced> y).get()
-        ans = x @ y
-        if type(ans) is not ndarray or ans.dtype.char not in "fd":
-            check_result(self.gate, ans)
-        if x.ndim == 2 == y.ndim:
-            node = Node.__new__(Node)
-            node.gate, node.way, node.a, node.b = self.gate, MATMUL, a, b
-            if a is not None:
-                node.y = y
-                node.bend_a = None if x.dtype is ans.dtype else (None, None, None, x.dtype)
-            if b is not None:
-                node.x = x
-                node.bend_b = None if y.dtype is ans.dtype else (None, None, None, y.dtype)
-            return wrap(ans, tape, node)
-        links = []
-        for i, of, value in ((0, a, x), (1, b, y)):
-            if of is not None:
-                pull = self.gate.vjps[i](ans, x, y)
-                links.append((of, pull if value.dtype is ans.dtype else cast(pull, value.dtype)))
-        return wrap(ans, tape, Node(self.gate, tuple(links)))
+cdef bint is_basic(object at) noexcept:
+    # Whether an index of one or several integers and slices, which gives a view or a number, is in its plain form.
+    if type(at) is not tuple:
+        return type(at) is int or type(at) is slice
+    for part in <tuple> at:
+        if type(part) is not int and type(part) is not slice:
+            return False
+    return True
 
 
 @cython.final
@@ -317,13 +344,13 @@ cdef class Index:
     def __call__(self, Traced x not None, at):
         cdef Node node = Node.__new__(Node)
         cdef object value = x.get()
-        cdef bint repeated = False
-        if type(at) is not int and type(at) is not slice:
+        cdef bint repeated = False, basic = is_basic(at)
+        if not basic:
             at, repeated = self.plain(at)
         ans = value[at]
         node.gate, node.way, node.a = self.gate, INDEX, x.node_
         node.x = at if type(at) is tuple else (at,)
-        node.y = (value.shape, ans.ndim, repeated)
+        node.y = (value.shape, ans.ndim, repeated, basic)
         return wrap(ans, x.tape_, node)
 
 

@@ -1,4 +1,4 @@
-# The ways back through the usual gates; _tape.pyx has their formulas.
+# The ways back through the usual gates; _back.pyx has their formulas.
 
 cdef enum Way:  # back through a gate
     PULLS  # by the pulls of its row
@@ -19,4 +19,6 @@ cdef enum Way:  # back through a gate
     MATMUL  # of matrices
     INDEX
     TOTAL  # the sum of all elements
+    ACTIVATE  # an activation of a net
+    SCALE  # by a scalar, whose slope was made with it
     NO_WAY  # for a gate that is not one of these

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arguments import Array, checked_int
 from ..trees import Structure, flatten, rebuild
+from .joining import joined
 from .operators import grad, hvp
 from .vjps import jvp
 
@@ -21,7 +22,8 @@ def check_grads(
     The gradient is compared at each element of ``params`` with ``(f(x + h) - f(x - h)) / (2 h)``, and the Hessian,
     times a fixed random vector, with the same difference of gradients; the tangent along that vector with the
     gradient. An ``f`` whose result is an array, or a tree of those, is multiplied with fixed random weights and
-    summed. Values nearby are computed in float64.
+    summed. Values nearby are computed in float64. Of complex elements the real and the imaginary part are moved one
+    after the other, and the results' both parts are weighted.
 
     Arguments:
         f: any function for :func:`gdcore.grad` or :func:`gdcore.jacobian`, smooth around ``params``.
@@ -31,7 +33,7 @@ def check_grads(
         order: 1 compares the gradient, 2 the Hessian and the tangent too, 3 the same of the derivative along the
             vector, and so on.
         tol: how far an element may be off, as a part of the largest element, or of 1 if that is smaller. None means
-            1e-5 for float64 and 1e-3 for float32.
+            1e-5 for float64 and complex128, and 1e-3 for float32 and complex64.
 
     The error names the element and both numbers.
 
@@ -49,7 +51,10 @@ def check_grads(
     weights: list[Any] = []
 
     def total(tree: Any) -> Any:
-        parts = flatten(f(tree, *args, **kwargs))
+        parts: list[Any] = []
+        for x in flatten(f(tree, *args, **kwargs)):
+            y = joined(x) if isinstance(x, np.ndarray) and x.dtype.char == "O" else x
+            parts += (y.real, y.imag) if np.iscomplexobj(y) else (y,)
         if not weights:
             draw = np.random.default_rng(0).uniform
             weights.extend(np.asarray(draw(0.5, 1.5, np.shape(x))) for x in parts)
@@ -59,27 +64,33 @@ def check_grads(
     labels = Structure(params, "params").labels
     gradient, wide_gradient = grad(total), grad(total)
     got = flatten(gradient(params))
-    points = [np.array(leaf, np.float64) for leaf in flatten(params)]
+    points = [np.array(leaf, np.complex128 if np.iscomplexobj(leaf) else np.float64) for leaf in flatten(params)]
     if tol is None:
-        tol = 1e-5 if all(np.result_type(leaf) == np.float64 for leaf in flatten(params)) else 1e-3
-    expected = [np.zeros_like(x) for x in points]
+        wide = all(np.result_type(leaf) in {np.float64, np.complex128} for leaf in flatten(params))
+        tol = 1e-5 if wide else 1e-3
+    expected: list[Any] = [np.zeros_like(x) for x in points]
     for i, x in enumerate(points):
         for at in np.ndindex(x.shape):
-            step = _step(float(x[at]))
-            values = []
-            for moved in (x[at] + step, x[at] - step):
-                there = [y.copy() for y in points]
-                there[i][at] = moved
-                values.append(np.float64(total(rebuild(params, iter(there)))))
-            expected[i][at] = (values[0] - values[1]) / (2 * step)
+            step = _step(float(abs(x[at])))
+            for unit in (1, 1j) if x.dtype.kind == "c" else (1,):
+                values = []
+                for moved in (x[at] + step * unit, x[at] - step * unit):
+                    there = [y.copy() for y in points]
+                    there[i][at] = moved
+                    values.append(np.float64(total(rebuild(params, iter(there)))))
+                expected[i][at] += unit * (values[0] - values[1]) / (2 * step)
     _compare("the gradient", labels, expected, got, tol)
     if order == 1:
         return
     rng = np.random.default_rng(1)
-    signs = [np.asarray(rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.0, x.shape)) for x in points]
+
+    def direction(x: Any) -> Any:
+        return rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.0, x.shape)
+
+    signs = [np.asarray(direction(x) + 1j * direction(x) if x.dtype.kind == "c" else direction(x)) for x in points]
     leaves = [v.astype(np.result_type(leaf)) for v, leaf in zip(signs, flatten(params), strict=True)]
     along = rebuild(params, iter(leaves))
-    slope = sum((float(np.sum(g * v)) for g, v in zip(got, leaves, strict=True)), 0.0)
+    slope = sum((float(np.sum(np.conj(g) * v).real) for g, v in zip(got, leaves, strict=True)), 0.0)
     _compare("the tangent", ("",), [np.asarray(slope)], [jvp(total)(params, along)[1]], tol, "by the gradient")
     got = flatten(hvp(total)(params, along))
     step = _step(max((float(np.abs(x).max(initial=0)) for x in points), default=0.0))
@@ -94,7 +105,11 @@ def check_grads(
     if order > 2:
 
         def derivative(tree: Any) -> Any:
-            return reduce(add, [np.sum(g * v) for g, v in zip(flatten(gradient(tree)), leaves, strict=True)], 0.0)
+            return reduce(
+                add,
+                [np.sum(np.conj(g) * v).real for g, v in zip(flatten(gradient(tree)), leaves, strict=True)],
+                0.0,
+            )
 
         check_grads(derivative, params, order=order - 1, tol=tol)
 

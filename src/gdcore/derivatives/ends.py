@@ -6,27 +6,34 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import BRANCHES, Structure, flatten, rebuild
+from ._ends import begin, gradients_of, inputs_of
 from ._tape import Node, Tape
-from ._traced import Traced, begin, real
+from ._traced import Traced, real
 from .choosing import Places
 from .joining import joined
+from .refusals import refuse_result
 
 REAL: Final = "biuf"
 """The kinds of dtypes that an array may have for which there is a derivative, if only zero."""
 NUMBERS: Final = "iuf"
 """Those of a single number: a truth value has none."""
-DTYPES: Final = {np.dtype(np.float32), np.dtype(np.float64)}
-LEAVES: Final = {np.ndarray, np.float32, np.float64, Traced}
+DTYPES: Final = {np.dtype(t) for t in (np.float32, np.float64, np.complex64, np.complex128)}
+LEAVES: Final = {np.ndarray, np.float32, np.float64, np.complex64, np.complex128, Traced}
 
 
 def traced_inputs(tape: Tape, params: Any, leaves: list[Any], argnums: Places = 0) -> list[Traced]:
     """Return the traced values of the leaves of what is differentiated; raise TypeError for what is no float."""
+    usual = inputs_of(tape, leaves)
+    if usual is not None:
+        return usual
     inputs = []
     for leaf in leaves:
         kind = type(leaf)
         value = leaf
         if kind is float:
             value = np.float64(leaf)
+        elif kind is complex:
+            value = np.complex128(leaf)
         elif kind is np.memmap:
             value = leaf.view(np.ndarray)
         elif kind not in LEAVES:
@@ -50,7 +57,10 @@ def _refuse(params: Any, leaf: Any, argnums: Places) -> NoReturn:
     hint = ""
     if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "iub":
         hint = "; convert it with .astype(np.float64)"
-    raise TypeError(f"{where}: expected an array of float32 or float64 or a float, got {got}{hint}")
+    raise TypeError(
+        f"{where}: expected an array of float32, float64, complex64 or complex128, a float or a complex, "
+        f"got {got}{hint}"
+    )
 
 
 def vectors_like(params: Any, v: Any, what: str, name: str) -> list[Any]:
@@ -109,11 +119,12 @@ def scalar(name: str, tape: Tape, ans: Any) -> Any:
         return ans
     if type(ans) is Traced:
         refuse_foreign(name, tape.level, value)
+        if ans.dtype.kind not in NUMBERS:
+            refuse_result(name, "a scalar result, one real number", real(ans))
         size, ndim = ans.size, ans.ndim
     else:
         if not isinstance(ans, np.ndarray | np.generic | float | int) or np.asarray(ans).dtype.kind not in NUMBERS:
-            hint = "; has_aux=True takes the second of a pair as it is" if isinstance(ans, tuple) else ""
-            raise TypeError(f"{name}: expected a scalar result, one real number, got {describe(ans)}{hint}")
+            refuse_result(name, "a scalar result, one real number", ans)
         size, ndim = np.size(ans), np.ndim(ans)
     if size != 1:
         raise ValueError(f"{name}: expected a scalar result, got {describe(real(ans))}; sum it, or use gd.jacobian")
@@ -122,13 +133,13 @@ def scalar(name: str, tape: Tape, ans: Any) -> Any:
     return ans[()] if isinstance(ans, np.ndarray) else ans
 
 
-def array_result(name: str, tape: Tape, ans: Any) -> Any:
-    """Return a result that is an array of real numbers, traced or not; raise TypeError for any other."""
+def array_result(name: str, tape: Tape, ans: Any, *, complex_too: bool = False) -> Any:
+    """Return a result that is an array of real numbers, or complex ones too; raise TypeError for any other."""
     ans = result(ans)
-    if type(ans) is not Traced and not isinstance(ans, np.ndarray | np.generic | float | int):
+    if type(ans) is not Traced and not isinstance(ans, np.ndarray | np.generic | float | int | complex):
         raise TypeError(f"{name}: expected an array, got {type(ans).__name__}; np.stack makes one of several")
-    if isinstance(ans, np.ndarray) and ans.dtype.kind not in REAL:
-        raise TypeError(f"{name}: expected an array of real numbers, got {describe(ans)}")
+    if isinstance(ans, np.ndarray | np.generic | Traced) and ans.dtype.kind not in REAL + "c" * complex_too:
+        refuse_result(name, "an array of real numbers", real(ans))
     refuse_foreign(name, tape.level, ans.value if type(ans) is Traced and ans.tape is tape else ans)
     return ans
 
@@ -154,6 +165,9 @@ def own(name: str, tape: Tape, inputs: list[Traced], level: float | None = None)
 
     They may be traced by derivatives around that of ``level``, the tape's own if None is given.
     """
+    usual = None if tape.foreign else gradients_of(inputs)
+    if usual is not None:
+        return usual
     grads: list[Any] = []
     seen: set[int] = set()
     for x in inputs:

@@ -8,9 +8,11 @@ import numpy as np
 
 from ..arguments import flag
 from ..trees import flatten, rebuild
+from ._back import walk_back
+from ._ends import begin
 from ._gate import Gate, Vjp, check_result, leave_node
-from ._tape import Node, Pull, Tape, walk_back
-from ._traced import Traced, begin, real
+from ._tape import Node, Pull, Tape
+from ._traced import Traced, real
 from .foreign import UserGate
 from .gates import dispatched, register
 from .refusals import GATED
@@ -23,18 +25,19 @@ def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> 
     """Return ``function`` as a gate: the function to call, which takes part in derivatives like any other.
 
     Arguments:
-        function: any function of arrays that returns an array of float32 or float64, such as compiled code, or
-            several, in a tuple, a list or another tree. It is given plain arrays. If it is a function of NumPy, or
-            a ufunc such as SciPy's, or a method of one such as ``np.add.reduce``, traced values go through the gate
-            wherever the function itself is called. NumPy does not dispatch any other, such as one of your own or
-            ``scipy.linalg.expm``: then it is what is returned that is to be called, and ``function`` itself stays
-            as it is.
+        function: any function of arrays that returns an array of floats or complex numbers, such as compiled code,
+            or several, in a tuple, a list or another tree. It is given plain arrays. If it is a function of NumPy,
+            or a ufunc such as SciPy's, or a method of one such as ``np.add.reduce``, traced values go through the
+            gate wherever the function itself is called. NumPy does not dispatch any other, such as one of your own
+            or ``scipy.linalg.expm``: then it is what is returned that is to be called, and ``function`` itself
+            stays as it is.
         vjps: one for each positional argument, or None for an argument that is never differentiated.
             ``vjp(ans, *args)``, where ``ans = function(*args)``, returns the function that takes the gradient ``g``
             by ``ans`` to the gradient by that argument, which has the shape of the argument; for a ufunc, that of
             ``ans`` will do. An argument that is a list or another tree of arrays has such a tree of gradients; a
             result that is one has ``g`` as such a tree, with zeros for what has no influence. To be differentiated
-            again a vjp must be made of functions that have gates.
+            again a vjp must be made of functions that have gates. Of complex numbers it takes and gives
+            ``dL/dx + i dL/dy``: ``g * np.conj(derivative)``, where there is one.
         replace: whether the gate takes the place of gdcore's own, everywhere: in operators, methods and other names
             of the function too. A user's own gate may always be registered anew.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arguments import describe
 from ..trees import BRANCHES, flatten, rebuild
-from ._gate import Gate, Vjp, check_result, leave_node, shrink
+from ._gate import COMPLEX, Gate, Vjp, check_result, leave_node, of_dtype, shrink
 from ._tape import Node, Pull, Tape
 from ._traced import Traced, real
 from .joining import joined
@@ -29,7 +29,7 @@ class UserGate(Gate):
     def __init__(self, function: Callable[..., Any], vjps: tuple[Vjp | None, ...]) -> None:
         # Past NumPy's dispatch, which would lead back here.
         forward = getattr(function, "_implementation", function)
-        super().__init__(name_of(function), forward, vjps, foreign=True)
+        super().__init__(name_of(function), forward, vjps, foreign=True, domain=COMPLEX)
         update_wrapper(self, function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -55,7 +55,8 @@ class UserGate(Gate):
                     f"got one from outside"
                 )
         several = isinstance(ans, BRANCHES)
-        ans = rebuild(ans, iter([np.float64(x) if type(x) is float else x for x in flatten(ans)]))
+        numbers = {float, complex}
+        ans = rebuild(ans, iter([np.asarray(x)[()] if type(x) in numbers else x for x in flatten(ans)]))
         for x in flatten(ans):
             check_result(self, x)
         links = []
@@ -111,20 +112,21 @@ class UserGate(Gate):
         shape, dtype, ans_shape = x.shape, x.dtype, flatten(ans)[0].shape
         spread = isinstance(self.forward, np.ufunc) and shape != ans_shape
         fit = shrink(lambda g: g, ans_shape, shape) if spread else None
+        kinds = "fc" if "c" in {dtype.kind, *(y.dtype.kind for y in flatten(ans))} else "f"
 
         def pull_checked(g: Any) -> Any:
             d = pull(g)
-            if isinstance(d, float):
-                d = np.float64(d)
+            if isinstance(d, float | complex):
+                d = np.asarray(d)[()]
             elif type(d) is np.ndarray and d.dtype.char == "O":
                 d = joined(d)
-            if not isinstance(d, KINDS) or d.dtype.kind != "f":
+            if not isinstance(d, KINDS) or d.dtype.kind not in kinds:
                 raise TypeError(expected(d))
             if fit is not None and d.shape == ans_shape:
                 d = fit(d)
             if d.shape != shape:
                 raise ValueError(expected(d))
-            return d if d.dtype == dtype else d.astype(dtype)
+            return of_dtype(d, dtype)
 
         def expected(d: Any) -> str:
             place = f"vjp {i}" if leaf is None else f"vjp {i}: leaf {leaf}"

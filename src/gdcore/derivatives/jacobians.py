@@ -9,8 +9,9 @@ import numpy as np
 
 from ..arguments import flag
 from ..trees import flatten, rebuild, take_apart
-from ._tape import Node, Tape, underflow_ignored, walk_back_again
-from ._traced import Traced
+from ._back import underflow_ignored, walk_back_again
+from ._tape import Node, Tape
+from ._traced import Traced, real
 from .choosing import Argnums, checked_argnums, choose, name_of
 from .ends import array_result, pair, plain, refuse_foreign, traced_inputs
 from .operators import grad
@@ -21,7 +22,7 @@ Aux = TypeVar("Aux")
 Mode = Literal["forward", "reverse"] | None
 MODES: Final = ("forward", "reverse", None)
 
-MOST_TOGETHER: Final = 1 << 15
+MOST_TOGETHER: Final = 1 << 16
 """Elements of the largest gradient that is pulled back together: more than fit in a cache are slower."""
 
 
@@ -200,7 +201,7 @@ def hessian(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) ->
     array([[6., 4.],
            [4., 0.]])
     """
-    places, has_aux = checked_argnums(argnums), flag("has_aux", has_aux)
+    name, places, has_aux = name_of(f), checked_argnums(argnums), flag("has_aux", has_aux)
     gradient: Callable[..., Any] = grad(f, argnums, has_aux=has_aux)  # type: ignore[call-overload]
 
     @wraps(f)
@@ -214,6 +215,11 @@ def hessian(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) ->
     def differentiated(*args: P.args, **kwargs: P.kwargs) -> Any:
         params, _ = choose(f, places, args, kwargs)
         leaves = flatten(params)
+        if any(np.asarray(real(leaf)).dtype.char in "FD" for leaf in leaves):
+            raise TypeError(
+                f"{name}: expected real parameters for a Hessian, got complex ones; gd.hvp takes them, and so does "
+                f"a function of their real and imaginary parts"
+            )
         rows, aux = rows_of(*args, **kwargs)
         columns = flatten(rows)
         start = 0

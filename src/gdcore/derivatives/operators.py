@@ -8,8 +8,11 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar, overload
 import numpy as np
 
 from ..arguments import describe, flag
-from ..trees import Structure, flatten, take_apart
-from ._tape import Tape, underflow_ignored, walk_back
+from ..trees import Structure, flatten
+from ._back import carry_back
+from ._ends import take_apart
+from ._gate import conj
+from ._tape import Tape
 from ._traced import Traced, real
 from .choosing import Argnums, checked_argnums, choose, name_of
 from .ends import own, pair, plain, result, scalar, traced_inputs
@@ -51,9 +54,10 @@ def value_and_grad(
             gradients are :class:`gdcore.Rows`: the rows looked up, one look-up after the other. The gradient of the
             whole array is never made. It cannot be differentiated again.
 
-    The function that is returned takes ``params``, a float or an array of float32 or float64, or a tree of those:
-    nested dicts, lists and tuples. ``grads`` has its structure, with an array of the dtype and shape of each leaf,
-    in memory of its own; zeros for a leaf that has no influence.
+    The function that is returned takes ``params``, a number or an array of floats or complex numbers, or a tree of
+    those: nested dicts, lists and tuples. ``grads`` has its structure, with an array of the dtype and shape of each
+    leaf, in memory of its own; zeros for a leaf that has no influence. By a complex ``z = x + iy`` it is
+    ``dL/dx + i dL/dy``.
 
     It raises TypeError for other leaves, and for what cannot be traced: a function of NumPy without a gate, writing
     to a traced array, or making a Python number or bool of it. It raises ValueError for a result that is no scalar,
@@ -100,10 +104,8 @@ def value_and_grad(
                 lookups.take_off()
             if type(ans) is Traced and ans.tape is tape:
                 value = ans.value
-                ans.node.grad = value.dtype.type(1)
-                ans = None
-                with underflow_ignored():
-                    walk_back(tape.nodes)
+                end, ans = ans.node, None
+                carry_back(tape, end, value.dtype)
             grads = lookups.grads(own(name, tape, lookups.others)) if lookups else own(name, tape, inputs)
         finally:
             tape.close()
@@ -178,7 +180,7 @@ def hvp(f: Callable[Concatenate[T, Further], Any]) -> Callable[Concatenate[T, T,
 
         def along(params: Any) -> Any:
             grads = flatten(gradient(params, *args, **kwargs))
-            return sum((np.sum(g * x) for g, x in zip(grads, vectors, strict=True)), 0.0)
+            return sum((np.sum(conj(g) * x).real for g, x in zip(grads, vectors, strict=True)), 0.0)
 
         return grad(along)(params)
 

@@ -56,6 +56,23 @@ GATED: Final[dict[Any, str]] = {}
 """The code of functions that users have made gates of although NumPy does not dispatch them, and their names."""
 
 
+def refuse_complex(name: str, args: Any) -> NoReturn:
+    """Raise the TypeError for complex numbers that meet a gate of real ones."""
+    kinds = [describe(x) for x in args if np.iscomplexobj(x)]
+    raise TypeError(
+        f"{name}: expected real numbers with a traced value, as its gate is of those alone, got "
+        f"{kinds[0] if kinds else 'complex ones'}; z.real, z.imag and np.abs(z) are real"
+    )
+
+
+def refuse_result(name: str, expected: str, got: Any) -> NoReturn:
+    """Raise the TypeError for a function that gives what has no gradient, or none of its own."""
+    hint = "; has_aux=True takes the second of a pair as it is" if isinstance(got, tuple) else ""
+    if isinstance(got, np.ndarray | np.generic | complex) and np.iscomplexobj(got):
+        hint = "; take its real part, z.real, or its size, np.abs(z)"
+    raise TypeError(f"{name}: expected {expected}, got {describe(got)}{hint}")
+
+
 def refuse_conversion(plain: Any) -> NoReturn:
     """Raise the TypeError for a traced value that would become a number."""
     frame: Any = sys._getframe(1)

@@ -14,8 +14,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from ..trees import take_apart
-from ._tape import Node, Tape, underflow_ignored, walk_back, walk_back_again
-from ._traced import Traced, begin
+from ._back import underflow_ignored, walk_back, walk_back_again
+from ._ends import begin
+from ._tape import Node, Tape
+from ._traced import Traced
 from .choosing import Argnums, checked_argnums, choose, name_of
 from .ends import array_result, own, plain, refuse_foreign, seed, traced_inputs, vectors_like
 from .operators import grad, with_vector
@@ -187,7 +189,7 @@ class WayBack:
 def outputs(name: str, tape: Tape, tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
     """Return the arrays of a result, and the function that puts others in their places."""
     leaves, build = take_apart(tree)
-    return [array_result(name, tape, y) for y in leaves], build
+    return [array_result(name, tape, y, complex_too=True) for y in leaves], build
 
 
 def elementwise_grad(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, Any]:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .. import rules
-from ..arguments import Array, checked_int, checked_number, nonnegative
+from ..arguments import Array, checked_int, checked_number, is_complex, nonnegative
 from ..clipping import Limits
 from ..engine import Engine, check_among, check_like, multiply, norm
 from ..groups import Group, Tree, split
@@ -26,7 +26,7 @@ from .exchange import BUFFERS, Exchange, Mean, flat
 from .interrupts import uninterrupted
 from .launch import Comm, communicator
 from .partition import cut
-from .rows import buckets_of, mean_rows
+from .rows import buckets_of, mean_rows, weightless
 from .share import Share, members_of
 from .team import Ranks
 from .waiting import TIMEOUT, Waiting
@@ -110,6 +110,12 @@ class ShardedOptimizer:
         tree = trees if grouped else params
         self._structure = Structure(tree, "params")
         self._params = [leaf for each in trees for leaf in flatten(each)]
+        for label, param in zip(self._structure.labels, self._params, strict=True):
+            if is_complex(param):
+                raise TypeError(
+                    f"params{label}: expected float32 or float64 in a sharded optimizer, got {param.dtype}; pass "
+                    f"z.view(np.{param.real.dtype}) for z, and so for its gradient"
+                )
         # What checks parameters and gradients: the engine of a rule that keeps no state.
         group = Group(rules.SGD, tree, {"lr": 0.0, "weight_decay": 0.0, "l2": 0.0}, set())
         self._door = Engine(self._structure, tree, self._params, [0] * len(self._params), [group])
@@ -233,7 +239,7 @@ class ShardedOptimizer:
 
         Raises as ``step`` does for ``grads``.
         """
-        leaves = zip(self._checked(grads), self._params, strict=True)
+        leaves = zip(self._door.check(grads), self._params, strict=True)
         return [grad if grad is None or isinstance(grad, Rows) else flat(grad, param) for grad, param in leaves]
 
     def check_params(self, params: Tree) -> None:
@@ -342,12 +348,9 @@ class ShardedOptimizer:
     def __reduce__(self) -> NoReturn:
         raise TypeError("ShardedOptimizer: expected not to be copied or pickled; use gd.distributed.save and load")
 
-    def _checked(self, grads: Tree) -> list[Array | Rows | None]:
-        return self._door.check(grads)
-
     def _step_alone(self, grads: Tree, weight: float) -> None:
         if weight == 0:  # what weighs nothing may be anything
-            nothing = map(_without_weight, self._checked(grads))
+            nothing = map(weightless, self._door.check(grads))
             grads, weight = rebuild(grads, nothing), 1.0
         self._whole.step(grads, scale=weight, **vars(self.limits))
 
@@ -394,9 +397,3 @@ class ShardedOptimizer:
             raise FloatingPointError(f"grads: expected a finite norm, got {whole}")
         if whole > max_norm:
             multiply(grads, grads, max_norm, whole)
-
-
-def _without_weight(grad: Array | Rows | None) -> Array | Rows | None:
-    if isinstance(grad, Rows):
-        return Rows(grad.index[:0], grad.values[:0], grad.length)
-    return None if grad is None else np.zeros_like(grad)

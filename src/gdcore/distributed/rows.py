@@ -11,6 +11,13 @@ from .launch import Comm
 from .partition import Bucket, Segment
 
 
+def weightless(grad: Array | Rows | None) -> Array | Rows | None:
+    """Return the gradient of the same parameter that adds nothing."""
+    if isinstance(grad, Rows):
+        return Rows(grad.index[:0], grad.values[:0], grad.length)
+    return None if grad is None else np.zeros_like(grad)
+
+
 def mean_rows(comm: Comm, own: Mapping[int, Rows], weight: float) -> dict[int, Rows]:
     """Return the average of the gradients by rows of all ranks, by parameter, each row once. Collective.
 

@@ -23,6 +23,7 @@ from .arrays import check_like as check_like
 from .arrays import check_writable as check_writable
 from .config import show_config
 from .identity import check_among as check_among
+from .identity import check_same_memory as check_same_memory
 from .overlaps import check_disjoint as check_disjoint
 from .threads import get_num_threads, set_num_threads
 from .variants import kernels_of as kernels_of

@@ -3,7 +3,7 @@
 What is returned owns nothing but a reference to its tensor, and is meant for one step.
 """
 
-from cpython.object cimport PyObject
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -18,10 +18,10 @@ cnp.import_array()
 
 cdef extern from *:
     cnp.ndarray PyArray_NewFromDescr(
-        PyObject* subtype, cnp.dtype descr, int nd, const npy_intp* dims, const npy_intp* strides, void* data,
+        PyTypeObject* subtype, cnp.dtype descr, int nd, const npy_intp* dims, const npy_intp* strides, void* data,
         int flags, object obj,
     )
-    PyObject* ARRAY "((PyObject*) &PyArray_Type)"
+    PyTypeObject* ARRAY "&PyArray_Type"
 
 cdef enum:
     MOST_DIMS = 64  # NumPy's

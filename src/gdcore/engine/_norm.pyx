@@ -15,7 +15,7 @@ from ._drive cimport CHUNK, Entry, Group, Plan, Program, Stage, find_entry, invo
 from ._halves cimport half_kind
 from ._plan cimport drive_parts, drive_plan, find
 
-from ..reference import factors
+from ..powers import factors
 
 cnp.import_array()
 

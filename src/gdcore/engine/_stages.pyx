@@ -13,7 +13,7 @@ from gdcore.engine._norm cimport find_norm
 from gdcore.engine._plan cimport find
 
 from .. import stages
-from ..reference import factors
+from ..powers import factors
 from .arrays import check_writable
 from .overlaps import check_disjoint
 

@@ -23,6 +23,10 @@ def check_writable(where: str, array: Any, half: bool = False) -> None:
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
     check_unmasked(where, array)
     array = np.asarray(array)  # what a subclass says of itself may be something else
+    if array.dtype.kind == "c":
+        raise TypeError(
+            f"{where}: expected complex64 or complex128, got {array.dtype}; convert it with .astype(np.complex128)"
+        )
     kind = half_of(array.dtype)
     if array.dtype.type not in (np.float32, np.float64) and not (half and kind):
         way = "convert it with .astype(np.float64)"

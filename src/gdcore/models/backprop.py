@@ -12,6 +12,7 @@ import numpy as np
 
 from ..arguments import Array
 from ..derivatives import activate, activate_back, alone
+from .rows import product
 from .tasks import TASKS
 
 Params = tuple[list[Array], list[Array]]
@@ -61,9 +62,9 @@ class Backprop:
     def __reduce__(self) -> Any:
         return Backprop, (self.sizes, self.activation, self.task, self.dtype)  # memory is nobody else's
 
-    def __call__(self, params: Any, x: Array, y: Array) -> tuple[float, Params]:
-        """Return the loss and the gradients by ``params``."""
-        n = len(x)
+    def __call__(self, params: Any, x: Any, y: Array, w: Array | None = None) -> tuple[float, Params]:
+        """Return the loss and the gradients by ``params``; ``x`` may be sparse, ``w`` are the samples' weights."""
+        n = len(y)
         try:
             memory = self.kept[n].pop()
         except LookupError:
@@ -71,31 +72,38 @@ class Backprop:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             weights, biases = params
             try:
-                result = self.step(memory, weights, biases, x, y)
+                result = self.step(memory, weights, biases, x, y, w)
             except TypeError:  # seldom: biases whose elements lie apart, or of another dtype
                 biases = [np.ascontiguousarray(b, self.dtype) for b in biases]
-                result = self.step(memory, weights, biases, x, y)
+                result = self.step(memory, weights, biases, x, y, w)
         if n not in self.kept and len(self.kept) == SIZES:
             self.kept.clear()
         self.kept.setdefault(n, []).append(memory)
         return result
 
-    def step(self, memory: Memory, weights: Any, biases: Any, x: Array, y: Array) -> tuple[float, Params]:
+    def step(
+        self, memory: Memory, weights: Any, biases: Any, x: Any, y: Array, w: Array | None
+    ) -> tuple[float, Params]:
         """Do it, in this memory."""
         sums, slopes, kind = memory.sums, memory.slopes, self.activation
         last = len(sums) - 1
         grads = memory.gradients()
         dw, db = grads[: last + 1], grads[last + 1 :]
+        task = TASKS[self.task]
+        first = multiply = dot if isinstance(x, np.ndarray) else product
         h = x
         for i in range(last):
-            dot(h, weights[i], sums[i])
-            h = sums[i]
+            multiply(h, weights[i], sums[i])
+            h, multiply = sums[i], dot
             activate(kind, h, biases[i], h)
-        d = dot(h, weights[last], sums[last])
-        value = TASKS[self.task].slope(d, biases[last], y, db[last], memory.room)
+        d = multiply(h, weights[last], sums[last])
+        if w is None:
+            value = task.slope(d, biases[last], y, db[last], memory.room)
+        else:
+            value = task.weighted_slope(d, biases[last], y, db[last], memory.room, w)
         for i in range(last, 0, -1):
             dot(memory.turned[i - 1], d, dw[i])
             d = dot(d, weights[i].T, slopes[i - 1])
             activate_back(kind, d, sums[i - 1], d, db[i - 1])
-        dot(x.T, d, dw[0])
+        first(x.T, d, dw[0])
         return value, (dw, db)

@@ -1,184 +1,30 @@
 """Estimators for scikit-learn (the extra ``sklearn``): networks to be fitted, searched and piped as its own are."""
 
-import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from sklearn.base import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    ClassifierMixin,
+    RegressorMixin,
+)
+from sklearn.utils.multiclass import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    check_classification_targets,
+)
+from sklearn.utils.validation import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    validate_data,
+)
 
-try:
-    from sklearn.base import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
-        BaseEstimator,
-        ClassifierMixin,
-        RegressorMixin,
-    )
-    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    from sklearn.utils import check_random_state  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    from sklearn.utils.multiclass import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
-        check_classification_targets,
-    )
-    from sklearn.utils.validation import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
-        check_is_fitted,
-        validate_data,
-    )
-except ImportError as error:
-    raise ImportError("estimators need scikit-learn 1.6 or newer: pip install 'gdcore[sklearn]'") from error
-
-
-from ..arguments import Array, checked_int, checked_number
-from ..stepping import Optimizer
-from ..training import fit
-from .choices import OPTIMIZERS, default_epochs
-from .holdout import held_out
-from .networks import MLP, Network
-from .outcome import constant_error, least_squares, shortcomings
+from ..arguments import Array
+from ..derivatives import log_softmax, softplus
+from .learner import DTYPES, Learner, weighed
+from .networks import Network
 from .scaling import Scaling
-
-DTYPES: Final = (np.float64, np.float32)
-"""What ``X`` may be; anything else becomes the first."""
+from .weighing import by_class, check_sum
 
 
-class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What both estimators share: their parameters, and the run."""
-
-    def __init__(
-        self,
-        hidden: Sequence[int] = (),
-        *,
-        activation: str = "relu",
-        optimizer: str = "adam",
-        lr: float | None = None,
-        epochs: int | None = None,
-        batch_size: int = 64,
-        weight_decay: float = 0.0,
-        l2: float = 0.0,
-        schedule: Callable[[int], float] | None = None,
-        max_norm: float | None = None,
-        patience: int | None = None,
-        validation_fraction: float = 0.1,
-        random_state: Any = None,
-        verbose: bool = False,
-    ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.optimizer = optimizer
-        self.lr = lr
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.weight_decay = weight_decay
-        self.l2 = l2
-        self.schedule = schedule
-        self.max_norm = max_norm
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.random_state = random_state
-        self.verbose = verbose
-
-    def _train(self, x: Array, y: Array, task: str, outputs: int, unit: float = 1.0) -> list[str]:
-        """Train a new network on checked arrays, with targets of so many of the user's units; return its faults."""
-        seed = check_random_state(self.random_state).randint(0, 2**32, 4, dtype=np.uint32)
-        rng = np.random.default_rng(seed)
-        if isinstance(self.hidden, str) or not isinstance(self.hidden, Sequence):
-            raise TypeError(f"hidden: expected a tuple of ints, got {self.hidden!r}")
-        sizes = (x.shape[1], *self.hidden, outputs)
-        if self.hidden:
-            model: Network = MLP(sizes, task=task, rng=rng, activation=self.activation, dtype=x.dtype)
-        else:
-            model = Network(sizes, task, activation=self.activation, dtype=x.dtype)
-        data, validation = ((x, y), None) if self.patience is None else self._split(x, y, task, rng)
-        epochs = self.epochs
-        if epochs is None:
-            epochs = default_epochs(len(data[0]), checked_int("batch_size", self.batch_size, 1))
-        self.history_ = fit(
-            model.value_and_grad,
-            model.params,
-            data,
-            self._optimizer(model),
-            epochs=epochs,
-            batch_size=self.batch_size,
-            rng=rng,
-            validation=validation,
-            patience=self.patience,
-            schedule=self.schedule,
-            max_norm=self.max_norm,
-            progress=bool(self.verbose),
-        )
-        self.n_iter_ = len(self.history_)
-        self.model_ = model
-        for name in ("coef_", "intercept_"):  # of an earlier fit that was linear
-            self.__dict__.pop(name, None)
-        return self._shortcomings(data[0], data[1], unit)
-
-    def _let_out(self, shortcomings: list[str]) -> None:
-        """Raise KeyboardInterrupt, now that the estimator is whole, if Ctrl-C has ended the training; else warn."""
-        if self.history_.stopped == "interrupted":
-            raise KeyboardInterrupt
-        for said in shortcomings:
-            warnings.warn(said, ConvergenceWarning, stacklevel=3)
-
-    def _optimizer(self, model: Network) -> Optimizer:
-        if not isinstance(self.optimizer, str) or self.optimizer not in OPTIMIZERS:
-            raise ValueError(
-                f"optimizer: expected one of {', '.join(map(repr, OPTIMIZERS))}, got {self.optimizer!r}"
-            )
-        make, rate = OPTIMIZERS[self.optimizer]
-        rate = rate if self.lr is None else self.lr
-        return make(model.groups(), lr=rate, weight_decay=self.weight_decay, l2=self.l2)
-
-    def _split(
-        self, x: Array, y: Array, task: str, rng: np.random.Generator
-    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-        """Return the samples to train on, and those to watch."""
-        if not checked_number("validation_fraction", self.validation_fraction, 0, above=True) < 1:
-            raise ValueError(f"validation_fraction: expected a number in (0, 1), got {self.validation_fraction!r}")
-        held = max(1, round(self.validation_fraction * len(x)))
-        if held == len(x):
-            raise ValueError(f"X: expected samples beside {held} for validation, got n_samples = {len(x)}")
-        watched = held_out(len(x), held, rng, None if task == "regression" else y)
-        if not watched.any():
-            raise ValueError("y: expected a class of two samples or more, to hold one out for validation, got none")
-        return (x[~watched], y[~watched]), (x[watched], y[watched])
-
-    def _shortcomings(self, x: Array, y: Array, unit: float) -> list[str]:
-        """Return what the run has not found that it was to find on the samples that it was trained on.
-
-        ``unit`` is that of the targets in which errors are told.
-        """
-        model, records = self.model_, self.history_.records
-        if not records:
-            return []
-        classes = model.task != "regression"
-
-        def errors(key: str) -> list[float]:
-            losses = [record[key] for record in records]
-            return losses if classes else [unit * (loss / model.sizes[-1]) ** 0.5 for loss in losses]
-
-        train, watched = errors("loss"), self.patience is not None
-        told = {name: metric(model.params, x, y) for name, metric in model.metrics.items()}
-        if not watched:  # else the parameters are those of another epoch than the last
-            train.append(told["cross_entropy"] if classes else unit * told["rmse"])
-        alone, constant = constant_error(y, classes=classes)
-        free = not (classes or self.hidden or self.weight_decay or self.l2 or self.max_norm or watched)
-        best = least_squares(x, y) if free else None
-        return shortcomings(
-            train,
-            "cross-entropy" if classes else "RMSE",
-            (unit * alone, constant),
-            lambda name: "a falling schedule" if name == "schedule" else name,
-            validation=errors("validation_loss") if watched else None,
-            done=self.history_.stopped == "epochs",
-            steady=self.schedule is not None,
-            separated=told.get("accuracy") == 1,
-            best=None if best is None else unit * best,
-        )
-
-    def _checked(self, X: Any) -> Array:  # noqa: N803
-        check_is_fitted(self)
-        checked: Array = validate_data(self, X, reset=False, dtype=self.model_.dtype)
-        return checked
-
-
-class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+class GDRegressor(RegressorMixin, Learner):  # type: ignore[misc]
     """A network that predicts numbers, fitted by gradient descent on the mean squared error.
 
     Columns of about the same spread train best: put a ``StandardScaler`` before it. Targets need none: they are
@@ -186,30 +32,43 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     variance that is not explained.
 
     Arguments:
-        hidden: units of each hidden layer, ints >= 1; none make it linear.
+        hidden: units of each hidden layer, ints >= 1, or one int for one layer; none make it linear.
         activation: of the hidden layers: ``"relu"``, ``"tanh"`` or ``"sigmoid"``.
-        optimizer: the name of a rule, such as ``"adam"``; docs/rules.md has them all.
+        optimizer: the name of a rule, such as ``"adam"`` (docs/rules.md has them all), a class such as
+            ``gd.AdamW``, or a function that makes an optimizer, such as
+            ``functools.partial(gd.Adam, betas=(0.8, 0.99))``.
         lr: learning rate, >= 0. None is the one that goes with the optimizer there, 0.002 for adam.
         epochs: how often to go through the samples, an int >= 0. None is what makes 3,000 steps, and at least 20.
         batch_size: samples a step, an int >= 1.
         weight_decay: decoupled decay of the weights, >= 0; biases do not decay.
         l2: coupled penalty of the weights, >= 0: ``l2 / 2 * ||w||^2`` is added to the loss.
-        schedule: the learning rate as a function of the step, from 0, in place of ``lr``; see ``gd.schedules``.
+        schedule: how the learning rate goes: ``"cosine"``, ``"step"``, ``"exponential"``, ``"warmup-cosine"`` or
+            ``"one-cycle"``, from ``lr`` over all steps; or, in place of ``lr``, a function of the step, from 0, as
+            those of ``gd.schedules``.
         max_norm: largest global norm of the gradients, > 0; None does not limit it.
         patience: stop after so many epochs in which the loss of samples held back has not fallen, an int >= 1, and
             put the best parameters back. None trains on all samples, for all epochs.
         validation_fraction: the part of the samples that ``patience`` holds back, in (0, 1); of classes, as large a
             part of each, but never the last sample of one.
+        tol: end once the loss has not fallen below its best by ``tol`` in ``n_iter_no_change`` epochs in a row,
+            >= 0; None does not look. The loss is that of the samples trained on, as ``loss_curve_`` has it.
+        n_iter_no_change: so many epochs, an int >= 1.
+        warm_start: let ``fit`` begin with the weights of the fit before, and with a new optimizer.
         random_state: an int, a ``RandomState`` or None, as in scikit-learn: draws weights, order and split.
         verbose: show a bar of the steps (tqdm, the extra ``cli``).
 
     Attributes:
         model_: the network, of ``gd.models``.
-        history_: what happened, a :class:`gdcore.History`; ``n_iter_`` epochs.
+        history_: what happened, a :class:`gdcore.History`; ``n_iter_`` epochs. ``stopped`` may also be ``"tol"``.
+        loss_curve_, best_loss_: the losses of the epochs, without penalties, and the least of them.
+        validation_scores_, best_validation_score_: with ``patience``, accuracy or R2 of the samples held back after
+            each epoch, and the best; else None. ``patience`` itself compares their losses.
         coef_, intercept_: of a linear model, in the shapes of scikit-learn's.
+        coefs_, intercepts_: of all layers, as lists.
 
-    ``X`` (n, features) is trained on in float32 if it is of that dtype, else in float64; ``y`` is (n,) or (n, k).
-    ``X`` of float32 is trained on in float32, and predictions have its precision: seven digits.
+    ``X`` (n, features) may be sparse: it is used by rows (CSR), and no dense copy is made, not even of a batch; the
+    weights are dense. ``y`` is (n,) or (n, k). ``X`` is trained on in float32 if it is of that dtype, else in
+    float64; with float32 predictions have its precision: seven digits.
 
     Ctrl-C ends the training early: the estimator keeps what was learned, and ``fit`` raises KeyboardInterrupt, so
     that a search that called it ends too.
@@ -225,28 +84,95 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
     (array([ 1., -2.]), 3.0)
     """
 
-    def fit(self, X: Any, y: Any) -> "GDRegressor":  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GDRegressor":  # noqa: N803
         """Train on the samples ``X`` and their targets ``y``, from new weights, and return the estimator.
+
+        Arguments:
+            X: (n, features); a sparse one stays sparse.
+            y: (n,) or (n, k).
+            sample_weight: numbers >= 0, (n,), not all 0: a sample of weight 2 counts as if it were there twice, one
+                of weight 0 as if it were not there. Only their ratios matter. None weighs all alike.
 
         Raises TypeError or ValueError for a parameter out of its range and for samples that are none, and
         :class:`gdcore.DivergenceError` where the loss grows without end.
         """
-        x, y = validate_data(self, X, y, dtype=DTYPES, multi_output=True, y_numeric=True)
+        x, y = validate_data(self, X, y, dtype=DTYPES, accept_sparse="csr", multi_output=True, y_numeric=True)
+        x, y, weights = weighed(x, y, self._weights(sample_weight, x))
         columns = y.reshape(len(y), -1).astype(np.float64)
-        scaling = Scaling.of(columns)
+        scaling = Scaling.of(columns, weights=weights)
         targets = scaling.standardised(columns).astype(x.dtype)
-        one = targets.shape[1] == 1
+        rng, one = self._random(), targets.shape[1] == 1
+        model = self._network(x.shape[1], targets.shape[1], "regression", x.dtype, rng)
+        if self.warm_start and hasattr(self, "model_"):
+            model = self._earlier(model)
+            _take_in(model, scaling)
         unit = float(scaling.scale[0]) if one else 1.0
-        said = self._train(x, targets[:, 0] if one else targets, "regression", targets.shape[1], unit)
-        weights, biases = self.model_.params
-        with np.errstate(under="ignore"):
-            weights[-1] *= scaling.scale
-            biases[-1][:] = biases[-1] * scaling.scale + scaling.center
-        if not self.hidden:
-            self.coef_ = weights[0][:, 0].copy() if one else weights[0].T.copy()
-            self.intercept_ = float(biases[0][0]) if one else biases[0].copy()
+        said = self._train(model, rng, x, targets[:, 0] if one else targets, weights, unit)
+        _give_back(model, scaling)
+        # Where a column did not vary, what comes later may.
+        self._scaling = replace(scaling, constant=np.zeros_like(scaling.constant))
         self._let_out(said)
         return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GDRegressor":  # noqa: N803
+        """Go once through these samples, from where the training stands, and return the estimator.
+
+        The optimizer, its step and the order of samples go on from call to call; the first call, or ``fit`` before
+        it, says in which units the targets are trained on. ``epochs``, ``patience`` and ``tol`` are for ``fit``.
+
+        Arguments:
+            X: (n, features), a sparse one too.
+            y: (n,) or (n, k).
+            sample_weight: numbers >= 0, (n,), by which the losses are multiplied as they are: those of other calls
+                are not known here.
+
+        Raises as :meth:`fit` does.
+        """
+        first = not hasattr(self, "model_")
+        x, y = validate_data(
+            self,
+            X,
+            y,
+            reset=first,
+            dtype=DTYPES if first else self.model_.dtype,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=True,
+        )
+        weights = self._weights(sample_weight, x)
+        columns = y.reshape(len(y), -1).astype(np.float64)
+        if first:
+            scaling = Scaling.of(columns)
+            scaling = replace(scaling, constant=np.zeros_like(scaling.constant))
+            rng = self._random()
+            model = self._network(x.shape[1], columns.shape[1], "regression", x.dtype, rng)
+        else:
+            scaling, model, rng = self._scaling, self.model_, None
+            if columns.shape[1] != model.sizes[-1]:
+                raise ValueError(
+                    f"y: expected {model.sizes[-1]} targets a sample, as before, got {columns.shape[1]}"
+                )
+            _take_in(model, scaling)
+        targets = scaling.standardised(columns).astype(x.dtype)
+        try:
+            self._pass(model, rng, x, targets[:, 0] if targets.shape[1] == 1 else targets, weights)
+        finally:
+            _give_back(model, scaling)
+        self._scaling = scaling
+        self._let_out()
+        return self
+
+    @property
+    def coef_(self) -> Array:
+        """The weights of a linear model, (features,) or (k, features)."""
+        w, _ = self._linear("coef_")
+        return w[:, 0] if w.shape[1] == 1 else w.T.copy()
+
+    @property
+    def intercept_(self) -> Any:
+        """The intercept of a linear model, a float or (k,)."""
+        _, b = self._linear("intercept_")
+        return float(b[0]) if len(b) == 1 else b
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """Return the predictions for the samples ``X``, (n,) or (n, k)."""
@@ -259,10 +185,11 @@ class GDRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return tags
 
 
-class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+class GDClassifier(ClassifierMixin, Learner):  # type: ignore[misc]
     """A network that predicts classes, fitted by gradient descent on the cross-entropy.
 
-    Its parameters and attributes are those of :class:`GDRegressor`, and ``classes_``: the classes in order. Two of
+    Its parameters and attributes are those of :class:`GDRegressor`, and ``classes_``: the classes in order; and
+    ``class_weight``: what their samples weigh, a dict, or ``"balanced"`` for all classes alike. Two of
     them take one output, the logit of the second; more of them one each. With no hidden layers this is logistic
     regression, with ``l2 = 1 / (C n)`` for ``C`` of scikit-learn's and ``n`` samples.
 
@@ -273,24 +200,130 @@ class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
     array(['low', 'high'], dtype='<U4')
     """
 
-    def fit(self, X: Any, y: Any) -> "GDClassifier":  # noqa: N803
+    classes_: Array
+
+    def __init__(
+        self,
+        hidden: "int | Sequence[int]" = (),
+        *,
+        activation: str = "relu",
+        optimizer: Any = "adam",
+        lr: float | None = None,
+        epochs: int | None = None,
+        batch_size: int = 64,
+        weight_decay: float = 0.0,
+        l2: float = 0.0,
+        schedule: "str | Callable[[int], float] | None" = None,
+        max_norm: float | None = None,
+        patience: int | None = None,
+        validation_fraction: float = 0.1,
+        tol: float | None = None,
+        n_iter_no_change: int = 10,
+        warm_start: bool = False,
+        class_weight: "str | Mapping[Any, float] | None" = None,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            hidden,
+            activation=activation,
+            optimizer=optimizer,
+            lr=lr,
+            epochs=epochs,
+            batch_size=batch_size,
+            weight_decay=weight_decay,
+            l2=l2,
+            schedule=schedule,
+            max_norm=max_norm,
+            patience=patience,
+            validation_fraction=validation_fraction,
+            tol=tol,
+            n_iter_no_change=n_iter_no_change,
+            warm_start=warm_start,
+            random_state=random_state,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "GDClassifier":  # noqa: N803
         """Train on the samples ``X`` and their classes ``y``, (n,), from new weights, and return the estimator.
+
+        ``sample_weight`` is as for :meth:`GDRegressor.fit`; each is multiplied by that of its class.
 
         Raises as :meth:`GDRegressor.fit` does, and ValueError for fewer than two classes.
         """
-        x, y = validate_data(self, X, y, dtype=DTYPES)
+        x, y = validate_data(self, X, y, dtype=DTYPES, accept_sparse="csr")
         check_classification_targets(y)
         classes, labels = np.unique(y, return_inverse=True)
-        count = len(classes)
-        if count < 2:
-            raise ValueError(f"y: expected 2 classes or more, got {count} class")
-        said = self._train(x, labels, *(("binary", 1) if count == 2 else ("classes", count)))
+        if len(classes) < 2:
+            raise ValueError(f"y: expected 2 classes or more, got {len(classes)} class")
+        weights = by_class(self.class_weight, classes, labels, self._weights(sample_weight, x))
+        if weights is not None:
+            check_sum("class_weight", weights)
+        x, labels, weights = weighed(x, labels, weights)
+        rng = self._random()
+        model = self._new(x, classes, rng)
+        if self.warm_start and hasattr(self, "model_"):
+            if not np.array_equal(classes, self.classes_):
+                raise ValueError(f"y: expected the classes of the fit before with warm_start, {self.classes_}")
+            model = self._earlier(model)
+        said = self._train(model, rng, x, labels, weights)
         self.classes_ = classes
-        if not self.hidden:
-            (w,), (b,) = self.model_.params
-            self.coef_, self.intercept_ = w.T.copy(), b.copy()
         self._let_out(said)
         return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> "GDClassifier":  # noqa: N803
+        """Go once through these samples, from where the training stands, and return the estimator.
+
+        Arguments:
+            X: (n, features), a sparse one too.
+            y: classes, (n,).
+            classes: all classes that there will be, needed in the first call.
+            sample_weight: as for :meth:`GDRegressor.partial_fit`. ``class_weight`` may be a dict.
+
+        Raises as :meth:`fit` does, and ValueError for classes that differ from those of the first call.
+        """
+        first = not hasattr(self, "model_")
+        if first and classes is None:
+            raise ValueError("classes: expected all classes in the first call of partial_fit, got None")
+        known = np.unique(classes) if first else self.classes_
+        if not first and classes is not None and not np.array_equal(np.unique(classes), known):
+            raise ValueError(f"classes: expected those of the first call, {known}, got {classes!r}")
+        if len(known) < 2:
+            raise ValueError(f"classes: expected 2 or more, got {len(known)}")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight: expected None or a dict for partial_fit, which never sees all samples, got "
+                f"{self.class_weight!r}"
+            )
+        dtype = DTYPES if first else self.model_.dtype
+        x, y = validate_data(self, X, y, reset=first, dtype=dtype, accept_sparse="csr")
+        check_classification_targets(y)
+        strange = np.setdiff1d(y, known)
+        if len(strange):
+            raise ValueError(f"y: expected classes among {known}, got {strange[0]!r}")
+        labels = np.searchsorted(known, y)
+        weights = by_class(self.class_weight, known, labels, self._weights(sample_weight, x))
+        rng = self._random() if first else None
+        model = self.model_ if rng is None else self._new(x, known, rng)
+        self._pass(model, rng, x, labels, weights)
+        self.classes_ = known
+        self._let_out()
+        return self
+
+    def _new(self, x: Any, classes: Array, rng: np.random.Generator) -> Network:
+        task, outputs = ("binary", 1) if len(classes) == 2 else ("classes", len(classes))
+        return self._network(x.shape[1], outputs, task, x.dtype, rng)
+
+    @property
+    def coef_(self) -> Array:
+        """The weights of a linear model, (1, features) for two classes, else (classes, features)."""
+        return self._linear("coef_")[0].T.copy()
+
+    @property
+    def intercept_(self) -> Array:
+        """The intercepts of a linear model, (1,) or (classes,)."""
+        return self._linear("intercept_")[1]
 
     def predict(self, X: Any) -> Array:  # noqa: N803
         """Return the most likely class of each sample of ``X``, (n,)."""
@@ -303,11 +336,35 @@ class GDClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         x = self._checked(X)
         return self.model_.predict_proba(x)
 
+    def predict_log_proba(self, X: Any) -> Array:  # noqa: N803
+        """Return the logarithm of the probability of each class, also where that is 0 to the last digit."""
+        logits = self.decision_function(X)
+        if logits.ndim == 1:
+            return np.stack([-softplus(logits), -softplus(-logits)], axis=1)
+        log_probabilities: Array = log_softmax(logits)
+        return log_probabilities
+
     def decision_function(self, X: Any) -> Array:  # noqa: N803
         """Return the logits: (n, classes), or, for two classes, (n,), positive for the second."""
         x = self._checked(X)
         outputs: Array = self.model_.outputs(self.model_.params, x)
         return outputs
+
+
+def _take_in(model: Network, scaling: Scaling) -> None:
+    """Let a network that predicts targets predict standardised ones."""
+    weights, biases = model.params
+    with np.errstate(under="ignore"):
+        weights[-1] /= scaling.scale
+        biases[-1][:] = (biases[-1] - scaling.center) / scaling.scale
+
+
+def _give_back(model: Network, scaling: Scaling) -> None:
+    """Let a network that predicts standardised targets predict them as they are."""
+    weights, biases = model.params
+    with np.errstate(under="ignore"):
+        weights[-1] *= scaling.scale
+        biases[-1][:] = biases[-1] * scaling.scale + scaling.center
 
 
 for _estimator in (GDRegressor, GDClassifier):  # what users see in tracebacks and pickles

@@ -17,15 +17,19 @@ from typing import Any, Final
 import numpy as np
 
 from ..arguments import Array, describe
-from ..derivatives import dense
+from ..derivatives import dense, relu, sigmoid, tanh
 from ..engine import check_like
 from ..metrics import Metric
 from ..trees import Structure, flatten
 from .backprop import Backprop, Params
+from .rows import is_sparse
 from .tasks import TASKS
 
 ACTIVATIONS: Final = {"relu": "he", "tanh": "glorot", "sigmoid": "glorot"}
 """What a hidden layer does to its sums, by the names of gates, and how its weights begin."""
+
+
+GATES: Final[dict[str, Callable[[Any], Any]]] = {"relu": relu, "tanh": tanh, "sigmoid": sigmoid}
 
 
 def _he(rng: np.random.Generator, shape: tuple[int, int]) -> Array:
@@ -107,23 +111,26 @@ class Network:
         h = x
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             for w, b in zip(weights[:-1], biases[:-1], strict=True):
-                h = dense(h, w, b, self.activation)
-            return self._squeezed(dense(h, weights[-1], biases[-1]))
+                h = _layer(h, w, b, self.activation)
+            return self._squeezed(_layer(h, weights[-1], biases[-1]))
 
-    def loss(self, params: Any, x: Any, y: Array) -> Any:
+    def loss(self, params: Any, x: Any, y: Array, weights: Array | None = None) -> Any:
         """Return the loss of the samples ``x``, (n, features), with the targets ``y``: one number.
 
         Arguments:
             params: a tree like the model's own.
             x: samples, (n, features).
             y: their targets.
+            weights: those of the samples, (n,): ``sum(w_i loss_i) / n``; None for 1.
 
         Raises TypeError or ValueError for samples or targets of another shape.
         """
+        task = TASKS[self.task]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return TASKS[self.task].loss(self.outputs(params, x), self._targets(x, y))
+            outputs, y = self.outputs(params, x), self._targets(x, y)
+            return task.loss(outputs, y) if weights is None else np.mean(task.each(outputs, y) * weights)
 
-    def value_and_grad(self, params: Any, x: Array, y: Array) -> tuple[float, Params]:
+    def value_and_grad(self, params: Any, x: Any, y: Array, weights: Array | None = None) -> tuple[float, Params]:
         """Return the loss of a batch and its gradients by ``params``, by hand (backpropagation).
 
         The arrays of the gradients are yours. Once nothing holds them any more, a later call uses them again.
@@ -133,10 +140,13 @@ class Network:
 
         Arguments:
             params: as :attr:`params`.
-            x: (n, features) of the model's dtype, n >= 1.
+            x: (n, features) of the model's dtype, n >= 1: an array, or a sparse one of SciPy's by rows (CSR), of
+                which no dense one is made.
             y: what the task asks for, n of them.
+            weights: of the samples, real numbers >= 0, (n,), or None: the loss is ``sum(w_i loss_i) / n``. Give all
+                samples weights of mean 1, and that is their weighted mean.
 
-        Raises TypeError or ValueError for an ``x`` or ``y`` that is none of these.
+        Raises TypeError or ValueError for an ``x``, ``y`` or ``weights`` that is none of these.
 
         >>> import numpy as np
         >>> model = Linear(1)
@@ -146,7 +156,8 @@ class Network:
         Source: Rumelhart, Hinton, Williams, "Learning representations by back-propagating errors", 1986.
         """
         self._check_samples(x)
-        return self._backprop(params, x, self._targets(x, y, trusted=True))
+        y = self._targets(x, y, trusted=True)
+        return self._backprop(params, x, y, None if weights is None else self._checked_weights(weights, len(y)))
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -178,7 +189,7 @@ class Network:
         return probabilities(self._own_outputs(x))
 
     def _own_outputs(self, x: Any) -> Array:
-        x = np.asarray(x, self.dtype)
+        x = x.astype(self.dtype, copy=False) if is_sparse(x) else np.asarray(x, self.dtype)
         self._check_samples(x)
         outputs: Array = self.outputs(self.params, x)
         return outputs
@@ -187,13 +198,21 @@ class Network:
         return z[:, 0] if self.sizes[-1] == 1 else z
 
     def _targets(self, x: Any, y: Any, *, trusted: bool = False) -> Array:
-        return TASKS[self.task].targets(y, len(x), self.sizes[-1], self.dtype, trusted=trusted)
+        return TASKS[self.task].targets(y, x.shape[0], self.sizes[-1], self.dtype, trusted=trusted)
 
     def _check_samples(self, x: Any) -> None:
-        typed = isinstance(x, np.ndarray) and x.dtype == self.dtype
-        if not typed or x.ndim != 2 or x.shape[1] != self.sizes[0] or not len(x):
+        typed = (isinstance(x, np.ndarray) or is_sparse(x)) and x.dtype == self.dtype
+        if not typed or x.ndim != 2 or x.shape[1] != self.sizes[0] or not x.shape[0]:
             error = ValueError if typed else TypeError
             raise error(f"x: expected {self.dtype} (n, {self.sizes[0]}) with n >= 1, got {describe(x)}")
+
+    def _checked_weights(self, weights: Any, n: int) -> Array:
+        if not isinstance(weights, np.ndarray) or weights.dtype.kind not in "iuf":
+            raise TypeError(f"weights: expected numbers in an array, got {describe(weights)}")
+        if weights.shape != (n,) or not np.minimum.reduce(weights) >= 0:
+            got = describe(weights) if weights.shape != (n,) else np.minimum.reduce(weights)
+            raise ValueError(f"weights: expected numbers >= 0, shape ({n},), got {got}")
+        return weights.astype(self.dtype, copy=False)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({' -> '.join(map(str, self.sizes))}, {self.task}, {self.dtype})"
@@ -325,6 +344,13 @@ def from_config(config: Mapping[str, Any], params: Any = None) -> Network:
             f"config: expected a dict of {', '.join(map(repr, expected))}, got {got or 'none of them'}"
         )
     return Network(**config, params=params)
+
+
+def _layer(h: Any, w: Any, b: Any, activation: str | None = None) -> Any:
+    if not is_sparse(h):
+        return dense(h, w, b, activation)
+    z = h @ w + b
+    return z if activation is None else GATES[activation](z)
 
 
 def _one_of(name: str, value: Any, table: Mapping[str, Any]) -> str:

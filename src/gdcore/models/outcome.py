@@ -79,28 +79,36 @@ def shortcomings(
 
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")
-def constant_error(y: Array, *, classes: bool) -> tuple[float, str]:
-    """Return the RMSE or cross-entropy of the best constant prediction of ``y``, and how that is called."""
+def constant_error(y: Array, weights: Array | None = None, *, classes: bool) -> tuple[float, str]:
+    """Return the RMSE or cross-entropy of the best constant prediction of ``y``, and how that is called.
+
+    ``weights``, (n,), are those of the samples, of mean 1.
+    """
     if not classes:
-        return float(np.sqrt(np.mean(np.square(y - y.mean(axis=0))))), "predicting the mean alone"
-    share = np.bincount(y) / len(y)
+        squares = np.square(y - np.average(y, axis=0, weights=weights))
+        each = squares if y.ndim == 1 else squares.mean(axis=1)
+        return float(np.sqrt(np.average(each, weights=weights))), "predicting the mean alone"
+    share = np.bincount(y, weights) / len(y)
     share = share[share > 0]
     return abs(float(np.sum(share * np.log(share)))), "predicting the parts of the classes alone"
 
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")
-def least_squares(x: Array, y: Array) -> float | None:
+def least_squares(x: Array, y: Array, weights: Array | None = None) -> float | None:
     """Return the root of the mean squared error of the linear fit to ``y``, (n,) or (n, k), that has the least.
 
     None where that is no measure, as any targets are met with as many columns as rows, where it costs too much, and
-    where a column's spread leaves float64.
+    where a column's spread leaves float64. ``weights``, (n,), are those of the samples, of mean 1.
     """
     rows, columns = x.shape
     if rows <= columns + 1 or rows * columns**2 > AFFORDABLE:
         return None
     x, y = x.astype(np.float64), y.astype(np.float64)
     try:
-        x, y = Scaling.of(x).standardised(x), y - y.mean(axis=0)
+        x, y = Scaling.of(x, weights=weights).standardised(x), y - np.average(y, axis=0, weights=weights)
+        if weights is not None:
+            root = np.sqrt(weights)[:, np.newaxis]
+            x, y = root * x, (root * y.reshape(rows, -1)).reshape(y.shape)
         fitted = x @ np.linalg.lstsq(x, y)[0]
     except ValueError:  # LinAlgError is one
         return None

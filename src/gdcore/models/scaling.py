@@ -25,8 +25,8 @@ class Scaling:
     constant: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, x: Floats, names: Sequence[str] = ()) -> "Scaling":
-        """Measure the columns of ``x``, finite float64 (n, k) with n >= 1.
+    def of(cls, x: Floats, names: Sequence[str] = (), weights: Floats | None = None) -> "Scaling":
+        """Measure the columns of ``x``, finite float64 (n, k) with n >= 1; ``weights`` of the samples have mean 1.
 
         Raises ValueError for a column whose spread does not fit in float64; ``names`` are what it is called there.
 
@@ -46,8 +46,8 @@ class Scaling:
         spread[spread == 0] = 1
         # In [0, 1] neither the sum nor the squares can leave the range of float64, whatever the column's unit.
         with np.errstate(under="ignore"):
-            mean = _sum_of(x, low, spread) / len(x)
-            variance = _sum_of(x, low, spread, mean) / len(x)
+            mean = _sum_of(x, low, spread, None, weights) / len(x)
+            variance = _sum_of(x, low, spread, mean, weights) / len(x)
             scale = np.sqrt(variance) * spread
         constant = scale == 0
         scale[constant] = 1
@@ -62,8 +62,8 @@ class Scaling:
         return z
 
 
-def _sum_of(x: Floats, low: Floats, spread: Floats, mean: Floats | None = None) -> Floats:
-    """Return by column the sum of ``(x - low) / spread``, or of the squares of its distances from ``mean``."""
+def _sum_of(x: Floats, low: Floats, spread: Floats, mean: Floats | None, weights: Floats | None) -> Floats:
+    """Return by column the weighted sum of ``(x - low) / spread``, or of its squared distances from ``mean``."""
     total = np.zeros(x.shape[1])
     for start in range(0, len(x), CHUNK):
         unit = x[start : start + CHUNK] - low
@@ -71,5 +71,7 @@ def _sum_of(x: Floats, low: Floats, spread: Floats, mean: Floats | None = None) 
         if mean is not None:
             unit -= mean
             unit *= unit
+        if weights is not None:
+            unit *= weights[start : start + CHUNK, np.newaxis]
         total += unit.sum(axis=0)
     return total

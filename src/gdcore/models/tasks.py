@@ -6,6 +6,10 @@
   the mean of ``log(1 + exp(z)) - z y``;
 - ``"classes"``: one logit a class; ``y`` (n,) holds the classes as integers from 0; the loss is the mean of
   ``-log(softmax(z)[y])``.
+
+Samples may have weights, (n,), of mean 1 over all that there are: the loss is then the mean of each sample's own
+times its weight. That of a batch is divided by its samples, not by their weights, so that in the mean it is that of
+all.
 """
 
 from collections.abc import Callable
@@ -18,6 +22,7 @@ from ..arguments import Array, describe
 from ..derivatives import (
     activate,
     activate_back,
+    log_softmax,
     sigmoid,
     softmax,
     softmax_cross_entropy,
@@ -37,6 +42,7 @@ class Task:
         labels: whether ``y`` holds classes: integers, not numbers.
         bounded: whether there is a least and a largest ``y``.
         loss: of outputs and targets, in functions that can be differentiated.
+        each: the same of each sample, (n,), whose mean ``loss`` is.
         slope: ``slope(z, b, y, db, room)`` returns the loss of the outputs ``z + b``, of shapes (n, k) and (k,); it
             writes the gradient by them to ``z``, and its sum over the samples to ``db``. ``room`` is like ``z``.
         metrics: what to tell of it beside the loss.
@@ -49,10 +55,20 @@ class Task:
     labels: bool
     bounded: bool
     loss: Callable[[Any, Array], Any]
+    each: Callable[[Any, Array], Any]
     slope: Callable[[Array, Array, Array, Array, Array], float]
     metrics: tuple[Callable[[Callable[..., Any]], Metric], ...]
     predictions: Callable[[Array], Array]
     probabilities: Callable[[Array], Array] | None = None
+
+    def weighted_slope(self, z: Array, b: Array, y: Array, db: Array, room: Array, weights: Array) -> float:
+        """Do as ``slope`` does, where samples have weights."""
+        outputs = z + b
+        value = np.vdot(self.each(outputs[:, 0] if z.shape[1] == 1 else outputs, y), weights)
+        self.slope(z, b, y, db, room)
+        z *= weights[:, np.newaxis]
+        activate_back("none", z, None, None, db)
+        return float(value / len(y))
 
     def check_outputs(self, outputs: int) -> None:
         """Raise ValueError unless a network for the task may have so many outputs."""
@@ -84,6 +100,11 @@ def _squared_loss(outputs: Any, y: Array) -> Any:
     return squared_error(outputs, y) * (outputs.size // len(outputs))
 
 
+def _squared_each(outputs: Any, y: Array) -> Any:
+    squares = np.square(outputs - y)
+    return squares if y.ndim == 1 else np.sum(squares, axis=1)
+
+
 def _squared_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
     activate("none", z, b, z)
     error = z[:, 0] if y.ndim == 1 else z
@@ -98,6 +119,10 @@ def _binary_loss(outputs: Any, y: Array) -> Any:
     return np.mean(softplus(outputs) - outputs * y)
 
 
+def _binary_each(outputs: Any, y: Array) -> Any:
+    return softplus(outputs) - outputs * y
+
+
 def _binary_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
     activate("none", z, b, z)
     activate("softplus", z, None, room)
@@ -107,6 +132,10 @@ def _binary_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float
     z /= len(y)
     activate_back("none", z, None, None, db)
     return float(value)
+
+
+def _classes_each(outputs: Any, y: Array) -> Any:
+    return -log_softmax(outputs)[np.arange(len(y)), y]
 
 
 def _classes_slope(z: Array, b: Array, y: Array, db: Array, room: Array) -> float:
@@ -133,6 +162,7 @@ TASKS: Final[dict[str, Task]] = {
         labels=False,
         bounded=False,
         loss=_squared_loss,
+        each=_squared_each,
         slope=_squared_slope,
         metrics=(rmse,),
         predictions=lambda outputs: outputs,
@@ -143,6 +173,7 @@ TASKS: Final[dict[str, Task]] = {
         labels=False,
         bounded=True,
         loss=_binary_loss,
+        each=_binary_each,
         slope=_binary_slope,
         metrics=(accuracy, cross_entropy),
         predictions=_binary_predictions,
@@ -154,6 +185,7 @@ TASKS: Final[dict[str, Task]] = {
         labels=True,
         bounded=True,
         loss=softmax_cross_entropy,
+        each=_classes_each,
         slope=_classes_slope,
         metrics=(accuracy, cross_entropy),
         predictions=lambda outputs: outputs.argmax(axis=1),

@@ -4,12 +4,13 @@ A triangle that is not read has the gradient 0, but for ``cholesky`` and what is
 the symmetric one, that of both triangles.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import linalg as plain_linalg  # type: ignore[import-untyped,unused-ignore]
 
-from ..derivatives import Gate, array
+from ..derivatives import COMPLEX, HOLOMORPHIC, Gate, array
 from .passing import instead_of, missing, refuse
 
 __all__ = [
@@ -27,35 +28,37 @@ __all__ = [
     "sqrtm",
 ]
 
+of_complex = partial(instead_of, domain=COMPLEX)
+
 
 def _regular(draw: Any, n: int = 3) -> Any:
     return draw(n, n, low=-0.4, high=0.4) + np.eye(n)
 
 
 def _definite(a: Any) -> Any:
-    return a @ a.mT
+    return a @ np.conj(a.mT)
 
 
-@instead_of(plain_linalg.cholesky, examples=lambda draw: [(_regular(draw),), (_regular(draw), True)],
+@of_complex(plain_linalg.cholesky, examples=lambda draw: [(_regular(draw),), (_regular(draw), True)],
             first=_definite)  # fmt: skip
 def cholesky(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return Cholesky's factor of a symmetric, positive definite matrix, as ``scipy.linalg.cholesky``."""
     return np.linalg.cholesky(array(a), upper=not lower)
 
 
-@instead_of(plain_linalg.cho_factor)
+@of_complex(plain_linalg.cho_factor)
 def cho_factor(a: Any, lower: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return :func:`cholesky` of ``a`` and ``lower``, as :func:`cho_solve` takes them; the other triangle is 0."""
     return cholesky(a, lower), lower
 
 
-@instead_of(plain_linalg.cho_solve, examples=lambda draw: [(_regular(draw), draw(3)), (_regular(draw), draw(3, 2))],
+@of_complex(plain_linalg.cho_solve, examples=lambda draw: [(_regular(draw), draw(3)), (_regular(draw), draw(3, 2))],
             first=lambda a: cho_factor(_definite(a)))  # fmt: skip
 def cho_solve(c_and_lower: Any, b: Any, overwrite_b: bool = False, check_finite: bool = True) -> Any:
     """Return the solution of ``a @ x = b``, given what :func:`cho_factor` returned of ``a``."""
     c, lower = c_and_lower
-    half = solve_triangular(c, b, trans=0 if lower else 1, lower=lower)
-    return solve_triangular(c, half, trans=1 if lower else 0, lower=lower)
+    half = solve_triangular(c, b, trans=0 if lower else 2, lower=lower)
+    return solve_triangular(c, half, trans=2 if lower else 0, lower=lower)
 
 
 def _triangular_of(a: Any, b: Any, trans: int, lower: bool, unit_diagonal: bool) -> Any:
@@ -79,6 +82,7 @@ _triangular: Gate = Gate(
         _pull_triangular_a,
         lambda ans, a, b, trans, lower, unit: lambda g: _triangular(a, g, 1 - trans, lower, unit),
     ),
+    domain=HOLOMORPHIC,
 )
 
 
@@ -92,7 +96,7 @@ def _triangular_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-@instead_of(plain_linalg.solve_triangular, examples=_triangular_examples)
+@of_complex(plain_linalg.solve_triangular, examples=_triangular_examples)
 def solve_triangular(
     a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False, overwrite_b: bool = False,
     check_finite: bool = True,
@@ -106,13 +110,15 @@ def solve_triangular(
         )
     if not 1 <= b.ndim <= 2:
         raise ValueError(f"gd.scipy.linalg.solve_triangular: b: expected one or two axes, got shape {b.shape}")
+    if trans in {2, "C"}:
+        a = np.conj(a)
     return _triangular(a, b, flipped[trans], bool(lower), bool(unit_diagonal))
 
 
 SYMMETRIC = {"sym", "symmetric", "her", "hermitian", "pos", "positive definite"}
 
 
-@instead_of(plain_linalg.solve, examples=lambda draw: [(_regular(draw), draw(3)), (_regular(draw), draw(3, 2))])
+@of_complex(plain_linalg.solve, examples=lambda draw: [(_regular(draw), draw(3)), (_regular(draw), draw(3, 2))])
 def solve(
     a: Any, b: Any, lower: bool = False, overwrite_a: bool = False, overwrite_b: bool = False,
     check_finite: bool = True, assume_a: str | None = None, transposed: bool = False,
@@ -122,19 +128,19 @@ def solve(
     if assume_a in {"upper triangular", "lower triangular"}:
         return solve_triangular(a, b, int(transposed), lower=assume_a == "lower triangular")
     if assume_a in SYMMETRIC:
-        a = (a + a.T) / 2
+        a = (a + (a.T if assume_a in {"sym", "symmetric"} else np.conj(a.T))) / 2
     elif assume_a not in {None, "gen", "general"}:
         refuse("linalg.solve", f"assume_a={assume_a!r}", "without it the solution is the same")
     return np.linalg.solve(a.T if transposed else a, array(b))
 
 
-@instead_of(plain_linalg.inv, examples=lambda draw: [(_regular(draw),)])
+@of_complex(plain_linalg.inv, examples=lambda draw: [(_regular(draw),)])
 def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True, **options: Any) -> Any:
     """Return the inverse of a matrix, as ``scipy.linalg.inv``."""
     return np.linalg.inv(array(a))
 
 
-@instead_of(plain_linalg.det, examples=lambda draw: [(_regular(draw),)])
+@of_complex(plain_linalg.det, examples=lambda draw: [(_regular(draw),)])
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return the determinant of a matrix, as ``scipy.linalg.det``."""
     return np.linalg.det(array(a))
@@ -154,10 +160,10 @@ def _pull_expm(ans: Any, a: Any) -> Any:
     return pull
 
 
-_expm: Gate = Gate("gd.scipy.linalg.expm", plain_linalg.expm, (_pull_expm,), stacks=True)
+_expm: Gate = Gate("gd.scipy.linalg.expm", plain_linalg.expm, (_pull_expm,), stacks=True, domain=HOLOMORPHIC)
 
 
-@instead_of(plain_linalg.expm, examples=lambda draw: [(draw(3, 3),), (draw(2, 2, 2),)])
+@of_complex(plain_linalg.expm, examples=lambda draw: [(draw(3, 3),), (draw(2, 2, 2),)])
 def expm(A: Any) -> Any:  # noqa: N803
     """Return the exponential of a matrix, as ``scipy.linalg.expm``."""
     return _expm(array(A))
@@ -165,35 +171,45 @@ def expm(A: Any) -> Any:  # noqa: N803
 
 def _sqrtm_of(a: Any) -> Any:
     root = plain_linalg.sqrtm(a)
-    if np.iscomplexobj(root):
-        if np.any(root.imag):
-            raise ValueError("gd.scipy.linalg.sqrtm: expected a matrix with a real root, got one whose is complex")
+    if a.dtype.kind != "c" and np.iscomplexobj(root) and not np.any(root.imag):
         root = root.real
-    return root.astype(a.dtype, copy=False)
+    return root.astype(np.result_type(a, root.dtype.type(0)) if root.dtype.kind == "f" else root.dtype, copy=False)
 
 
-_sqrtm: Gate = Gate("gd.scipy.linalg.sqrtm", _sqrtm_of, (lambda ans, a: lambda g: _sylvester(ans.T, ans.T, g),))
+_sqrtm: Gate = Gate(
+    "gd.scipy.linalg.sqrtm",
+    _sqrtm_of,
+    (lambda ans, a: lambda g: _sylvester(ans.T, ans.T, g),),
+    domain=HOLOMORPHIC,
+)
 
 
-@instead_of(plain_linalg.sqrtm, examples=lambda draw: [(_regular(draw),)],
+@of_complex(plain_linalg.sqrtm, examples=lambda draw: [(_regular(draw),)],
             first=_definite)  # fmt: skip
 def sqrtm(A: Any) -> Any:  # noqa: N803
-    """Return the root of a matrix whose root is real, as ``scipy.linalg.sqrtm``."""
+    """Return the root of a matrix, which may be complex, as ``scipy.linalg.sqrtm``."""
     return _sqrtm(_one("sqrtm", A))
+
+
+def _sylvester_of(*matrices: Any) -> Any:
+    # Of one dtype: SciPy takes Schur's real form of a real matrix, which beside a complex one is no triangle.
+    dtype = np.result_type(*matrices)
+    return plain_linalg.solve_sylvester(*(np.asarray(matrix, dtype) for matrix in matrices))
 
 
 _sylvester: Gate = Gate(
     "gd.scipy.linalg.solve_sylvester",
-    plain_linalg.solve_sylvester,
+    _sylvester_of,
     (
         lambda ans, a, b, q: lambda g: -(_sylvester(a.T, b.T, g) @ ans.T),
         lambda ans, a, b, q: lambda g: -(ans.T @ _sylvester(a.T, b.T, g)),
         lambda ans, a, b, q: lambda g: _sylvester(a.T, b.T, g),
     ),
+    domain=HOLOMORPHIC,
 )
 
 
-@instead_of(plain_linalg.solve_sylvester,
+@of_complex(_sylvester_of,
             examples=lambda draw: [(_regular(draw), _regular(draw, 2), draw(3, 2))])  # fmt: skip
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """Return the solution of ``a @ x + x @ b = q``, as ``scipy.linalg.solve_sylvester``."""
@@ -231,6 +247,7 @@ _banded: Gate = Gate(
         _pull_bands,
         lambda ans, l_and_u, ab, b: lambda g: _banded(l_and_u[::-1], _flipped(l_and_u, ab), g),
     ),
+    domain=HOLOMORPHIC,
 )
 
 
@@ -242,7 +259,7 @@ def _banded_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [((1, 1), ab, draw(4)), ((2, 1), wide, draw(4, 2))]
 
 
-@instead_of(plain_linalg.solve_banded, examples=_banded_examples)
+@of_complex(plain_linalg.solve_banded, examples=_banded_examples)
 def solve_banded(
     l_and_u: tuple[int, int], ab: Any, b: Any, overwrite_ab: bool = False, overwrite_b: bool = False,
     check_finite: bool = True,
@@ -251,7 +268,7 @@ def solve_banded(
     return _banded(tuple(l_and_u), array(ab), array(b))
 
 
-@instead_of(plain_linalg.block_diag, examples=lambda draw: [(draw(2, 2), draw(3), draw(1, 2))])
+@of_complex(plain_linalg.block_diag, examples=lambda draw: [(draw(2, 2), draw(3), draw(1, 2))])
 def block_diag(*arrs: Any) -> Any:
     """Return the matrix with these blocks on its diagonal, as ``scipy.linalg.block_diag``."""
     blocks = [np.atleast_2d(array(block)) for block in arrs]

@@ -6,7 +6,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..derivatives import Traced, own, real
+from ..derivatives import REAL, Traced, own, real
 from ..trees import flatten, rebuild
 
 P = ParamSpec("P")
@@ -27,11 +27,12 @@ def plain(tree: Any) -> Any:
 
 
 def instead_of(
-    function: Any, *, examples: Any = None, first: Callable[[Any], Any] | None = None
+    function: Any, *, examples: Any = None, first: Callable[[Any], Any] | None = None, domain: int = REAL
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let the decorated function take the place of one of SciPy's for traced values.
 
-    The tests try ``examples``; ``first``, if given, makes of the first of an example's arguments what is taken.
+    The tests try ``examples``, of complex numbers too if it is of that ``domain``; ``first``, if given, makes of
+    the first of an example's arguments what is taken.
     """
 
     def decorate(way: Callable[P, R]) -> Callable[P, R]:
@@ -46,7 +47,7 @@ def instead_of(
             return called(*(first(x) if first else x, *args), **kwargs)
 
         if examples is not None:
-            own(called, examples, of_made if first else None)
+            own(called, examples, of_made if first else None, domain)
         return called
 
     return decorate

@@ -1,14 +1,17 @@
 """``scipy.signal``: convolution and correlation in any number of dimensions."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import signal as plain_signal  # type: ignore[import-untyped,unused-ignore]
 
-from ..derivatives import Gate, array
+from ..derivatives import COMPLEX, HOLOMORPHIC, Gate, array
 from .passing import instead_of, missing, refuse
 
 __all__ = ["convolve", "correlate", "fftconvolve", "oaconvolve"]
+
+of_complex = partial(instead_of, domain=COMPLEX)
 
 
 def _full_of(x: Any, y: Any, method: str) -> Any:
@@ -24,7 +27,10 @@ def _pull(ans: Any, x: Any, y: Any, method: str) -> Any:
 
 
 _full: Gate = Gate(
-    "gd.scipy.signal.convolve", _full_of, (_pull, lambda ans, x, y, method: _pull(ans, y, x, method))
+    "gd.scipy.signal.convolve",
+    _full_of,
+    (_pull, lambda ans, x, y, method: _pull(ans, y, x, method)),
+    domain=HOLOMORPHIC,
 )
 
 
@@ -62,13 +68,13 @@ def _examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-@instead_of(plain_signal.convolve, examples=_examples)
+@of_complex(plain_signal.convolve, examples=_examples)
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
     """Return the convolution, as ``scipy.signal.convolve``."""
     return _convolved("convolve", in1, in2, mode, method)
 
 
-@instead_of(plain_signal.fftconvolve, examples=_examples)
+@of_complex(plain_signal.fftconvolve, examples=_examples)
 def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any:
     """Return the convolution by way of Fourier transforms, over all axes, as ``scipy.signal.fftconvolve``."""
     if axes is not None:
@@ -78,7 +84,7 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any
     return _convolved("fftconvolve", in1, in2, mode, "fft")
 
 
-@instead_of(plain_signal.oaconvolve, examples=_examples)
+@of_complex(plain_signal.oaconvolve, examples=_examples)
 def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any:
     """Return the convolution, as ``scipy.signal.oaconvolve``."""
     if axes is not None:
@@ -86,10 +92,12 @@ def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: Any = None) -> Any:
     return _convolved("oaconvolve", in1, in2, mode, "fft")
 
 
-@instead_of(plain_signal.correlate, examples=_examples)
+@of_complex(plain_signal.correlate, examples=_examples)
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> Any:
     """Return the correlation, as ``scipy.signal.correlate``."""
     x, y = array(in1), array(in2)
+    if y.dtype.kind == "c":
+        y = np.conj(y)
     if mode == "valid" and x.ndim == y.ndim and all(n <= m for n, m in zip(x.shape, y.shape, strict=True)):
         return np.flip(_convolved("correlate", y, np.flip(x), mode, method))
     return _convolved("correlate", x, np.flip(y), mode, method)

@@ -16,6 +16,8 @@ __all__ = ["log_softmax", "logsumexp", "multigammaln", "polygamma", "softmax", "
 
 def _floats(x: Any) -> Any:
     x = array(x)
+    if x.dtype.kind == "c":
+        raise TypeError("gd.scipy.special: expected real numbers, got complex ones; x.real takes their real part")
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 

@@ -14,6 +14,7 @@ from .columns import said_missing as said_missing
 from .columns import taken_for_missing as taken_for_missing
 from .errors import TableError as TableError
 from .forms import PLAIN as PLAIN
+from .forms import Numbers as Numbers
 from .forms import is_format as is_format
 from .model import ModelError as ModelError
 from .model import TableModel as TableModel
@@ -22,3 +23,4 @@ from .source import Dialect as Dialect
 from .table import Table as Table
 from .table import cut as cut
 from .table import listed as listed
+from .table import matrix as matrix

@@ -4,9 +4,8 @@ import math
 import sys
 from typing import Any, Final
 
-from ..arguments import is_array
-from ..halves import half_of
-from ..reference import widen
+from ..arguments import as_pairs, is_array
+from ..halves import half_of, widen
 from ..trees import flatten
 from .history import History
 
@@ -103,7 +102,7 @@ class Watch:
 
 def largest_weight(params: Any) -> float:
     """Return the largest magnitude in a tree, 0 in one without numbers."""
-    arrays = (leaf for leaf in flatten(params) if is_array(leaf))
+    arrays = (as_pairs(leaf) for leaf in flatten(params) if is_array(leaf))
     known = [widen(leaf) if half_of(leaf.dtype) else leaf for leaf in arrays if leaf.size]
     leaves = [leaf for leaf in known if leaf.dtype.kind == "f"]
     return max((float(max(leaf.max(), -leaf.min())) for leaf in leaves), default=0.0)

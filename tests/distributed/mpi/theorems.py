@@ -328,6 +328,12 @@ def test_what_numpy_raises_on_does_not_part_the_ranks():
                 sharded.step(np.full(4, value, np.float32), weight=1.0)
 
 
+def test_a_sharded_optimizer_refuses_complex_parameters_by_name():
+    said = r"params\['z'\]: expected float32 or float64 in a sharded optimizer, got complex128"
+    with pytest.raises((TypeError, RuntimeError), match=said):
+        ShardedOptimizer(gd.Adam, {"w": np.ones(2), "z": np.ones(2, complex)})
+
+
 def test_a_sharded_optimizer_refuses_to_be_copied():
     sharded = ShardedOptimizer(gd.SGD, np.ones(3), lr=1.0)
     for copy in (copying.copy, copying.deepcopy, pickle.dumps):

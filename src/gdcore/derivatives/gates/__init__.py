@@ -8,8 +8,10 @@ gate sees all.
 from . import (  # noqa: F401  # their rows
     activations,
     arithmetic,
+    complexes,
     decompositions,
     determinants,
+    fourier,
     indexing,
     layers,
     linalg,

@@ -174,6 +174,15 @@ def layer(x: Any, w: Any, b: Any, activation: str | None) -> Any:
     return z if activation is None else ACTIVATIONS[activation](z)
 
 
+def _in_layer(name: str) -> Gate:
+    vjp = lambda ans, x: lambda g: SLOPES[name](g, ans, x)  # noqa: E731
+    return Gate(f"{name} in a layer", ACTIVATIONS[name], (vjp,), stacks=True)
+
+
+IN_LAYERS: Final = {name: (_in_layer(name), name in BY_RESULT) for name in ACTIVATIONS}
+"""The gates of those within a dense layer, and whether the slope follows from the result."""
+
+
 def _activation(name: str) -> Callable[[Any], Any]:
     function, formula = ACTIVATIONS[name], SLOPES[name]
 
@@ -189,7 +198,10 @@ def _activation(name: str) -> Callable[[Any], Any]:
         return pull
 
     TABLE.append(Row(function, usual_unary(-2.0, 2.0), function))
-    return Elementwise(Gate(f"gd.{name}", function, (vjp,), stacks=True), function)
+    gate = Gate(f"gd.{name}", function, (vjp,), stacks=True)
+    if name == "sigmoid":
+        return Elementwise(gate, function, "logistic")
+    return Elementwise(gate, function, name, by_result=name in BY_RESULT)
 
 
 _relu, _tanh, _sigmoid, _softplus, _gelu, _silu = map(_activation, ACTIVATIONS)

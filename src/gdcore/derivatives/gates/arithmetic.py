@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Gate
+from .._gate import COMPLEX, HOLOMORPHIC, Gate
 from .._tape import Pull
 from .._traced import Traced, real
 from .._usual import Elementwise
 from .lengths import along
-from .table import CONSTANTS, PLAIN, elementwise
+from .table import CONSTANTS, PLAIN, elementwise, holomorphic
 
 LN2: Final = math.log(2)
 LN10: Final = math.log(10)
@@ -28,7 +28,7 @@ def same(g: Any) -> Any:
 
 
 def _power_x(ans: Any, x: Any, y: Any) -> Any:
-    if isinstance(y, int | float):
+    if isinstance(y, int | float | complex):
         if y == 2:
             return lambda g: g * (2 * x)
         return lambda g: g * (y * x ** (y - 1 if y else 0))
@@ -38,7 +38,9 @@ def _power_x(ans: Any, x: Any, y: Any) -> Any:
 
 def _power_y(ans: Any, x: Any, y: Any) -> Any:
     # 0^y has the derivative 0 for y > 0, though log 0 is infinite.
-    if isinstance(x, int | float):
+    if ans.dtype.kind == "c":
+        x = x + ans.dtype.type(0)
+    elif isinstance(x, int | float):
         log = math.log(x) if x > 0 else 0.0 if x == 0 else math.nan
         return lambda g: g * (ans * log)
     return lambda g: g * (ans * np.log(np.where(x == 0, 1, x)))
@@ -73,10 +75,14 @@ def _share(x: Any, y: Any, ans: Any, exp: Any) -> Any:
 
 
 def _pull_absolute(ans: Any, x: Any) -> Pull:
+    # Of a complex x, np.sign is x / abs(x).
     return along(ans, x) if type(ans) is Traced else lambda g: g * np.sign(x)
 
 
 def _pull_arctan(ans: Any, x: Any) -> Pull:
+    if x.dtype.kind == "c":
+        return lambda g: g / _one_more_square(x)
+
     def pull(g: Any) -> Any:
         r = np.hypot(x, 1)
         return g / r / r
@@ -84,7 +90,13 @@ def _pull_arctan(ans: Any, x: Any) -> Pull:
     return pull
 
 
+def _pull_arcsinh(ans: Any, x: Any) -> Pull:
+    return lambda g: g / (np.sqrt(_one_more_square(x)) if x.dtype.kind == "c" else np.hypot(x, 1))
+
+
 def _pull_tanh(ans: Any, x: Any) -> Pull:
+    if x.dtype.kind == "c":
+        return lambda g: g * _sech(x) ** 2
     # Near 1 little is left of 1 - tanh(x)^2.
     size = abs(real(ans))
     if (np.maximum.reduce(size, None, initial=0) if size.ndim else size) > NEARLY_ONE:
@@ -93,7 +105,7 @@ def _pull_tanh(ans: Any, x: Any) -> Pull:
 
 
 def _sech(x: Any) -> Any:
-    e = np.exp(-np.abs(x))
+    e = np.exp(-(np.where(real(x).real < 0, -x, x) if x.dtype.kind == "c" else np.abs(x)))
     return 2 * e / (1 + e * e)
 
 
@@ -103,50 +115,57 @@ def _one_less_square(x: Any) -> Any:
 
 
 _one_less_square_of = Elementwise(
-    Gate("1 - x^2", _one_less_square, (lambda ans, x: lambda g: g * (-2 * x),), stacks=True), _one_less_square
+    Gate("1 - x^2", _one_less_square, (lambda ans, x: lambda g: g * (-2 * x),), stacks=True, domain=HOLOMORPHIC),
+    _one_less_square,
 )
 
 
+def _one_more_square(x: Any) -> Any:
+    """Return ``1 + x^2`` of complex numbers, exact where x is near i."""
+    return _one_less_square(1j * x)
+
+
 # fmt: off
-elementwise(np.positive, lambda ans, x: same, symbol=operator.pos)
-elementwise(np.negative, lambda ans, x: lambda g: -g, symbol=operator.neg)
-elementwise(np.add, lambda ans, x, y: same, lambda ans, x, y: same, symbol=operator.add)
-elementwise(np.subtract, lambda ans, x, y: same, lambda ans, x, y: lambda g: -g, symbol=operator.sub)
-elementwise(np.multiply, lambda ans, x, y: lambda g: g * y, lambda ans, x, y: lambda g: g * x, symbol=operator.mul)
-elementwise(np.divide, lambda ans, x, y: lambda g: g / y, lambda ans, x, y: lambda g: -g * (ans / y),
+elementwise(np.positive, lambda ans, x: same, symbol=operator.pos, domain=COMPLEX)
+elementwise(np.negative, lambda ans, x: lambda g: -g, symbol=operator.neg, domain=COMPLEX)
+elementwise(np.add, lambda ans, x, y: same, lambda ans, x, y: same, symbol=operator.add, domain=COMPLEX)
+elementwise(np.subtract, lambda ans, x, y: same, lambda ans, x, y: lambda g: -g, symbol=operator.sub,
+            domain=COMPLEX)
+holomorphic(np.multiply, lambda ans, x, y: lambda g: g * y, lambda ans, x, y: lambda g: g * x, symbol=operator.mul)
+holomorphic(np.divide, lambda ans, x, y: lambda g: g / y, lambda ans, x, y: lambda g: -g * (ans / y),
             symbol=operator.truediv, low=0.5)
-elementwise(np.power, _power_x, _power_y, symbol=operator.pow, low=0.5)
+holomorphic(np.power, _power_x, _power_y, symbol=operator.pow, low=0.5)
 elementwise(np.remainder, lambda ans, x, y: same, lambda ans, x, y: lambda g: g * -np.floor_divide(x, y),
             symbol=operator.mod, low=0.5)
 elementwise(np.fmod, lambda ans, x, y: same, lambda ans, x, y: lambda g: g * -np.trunc(x / y), low=0.5)
-elementwise(np.square, lambda ans, x: lambda g: g * (2 * x))
-elementwise(np.reciprocal, lambda ans, x: lambda g: -g * (ans * ans), low=0.5)
-elementwise(np.sqrt, lambda ans, x: lambda g: g * (0.5 / ans), low=0.5)
+holomorphic(np.square, lambda ans, x: lambda g: g * (2 * x))
+holomorphic(np.reciprocal, lambda ans, x: lambda g: -g * (ans * ans), low=0.5)
+holomorphic(np.sqrt, lambda ans, x: lambda g: g * (0.5 / ans), low=0.5)
 elementwise(np.cbrt, lambda ans, x: lambda g: g / (3 * ans * ans), low=0.5)
-elementwise(np.exp, lambda ans, x: lambda g: g * ans)
-elementwise(np.exp2, lambda ans, x: lambda g: g * (LN2 * ans))
-elementwise(np.expm1, lambda ans, x: lambda g: g * np.exp(x))
-elementwise(np.log, lambda ans, x: lambda g: g / x, low=0.5)
-elementwise(np.log2, lambda ans, x: lambda g: g / (LN2 * x), low=0.5)
-elementwise(np.log10, lambda ans, x: lambda g: g / (LN10 * x), low=0.5)
-elementwise(np.log1p, lambda ans, x: lambda g: g / (1 + x), low=-0.5)
-elementwise(np.absolute, _pull_absolute, symbol=operator.abs)
+holomorphic(np.exp, lambda ans, x: lambda g: g * ans)
+holomorphic(np.exp2, lambda ans, x: lambda g: g * (LN2 * ans))
+holomorphic(np.expm1, lambda ans, x: lambda g: g * np.exp(x))
+holomorphic(np.log, lambda ans, x: lambda g: g / x, low=0.5)
+holomorphic(np.log2, lambda ans, x: lambda g: g / (LN2 * x), low=0.5)
+holomorphic(np.log10, lambda ans, x: lambda g: g / (LN10 * x), low=0.5)
+holomorphic(np.log1p, lambda ans, x: lambda g: g / (1 + x), low=-0.5)
+elementwise(np.absolute, _pull_absolute, symbol=operator.abs, domain=COMPLEX)
 elementwise(np.fabs, _pull_absolute)
-elementwise(np.sin, lambda ans, x: lambda g: g * np.cos(x))
-elementwise(np.cos, lambda ans, x: lambda g: -g * np.sin(x))
-elementwise(np.tan, lambda ans, x: lambda g: g * (1 + ans * ans), low=-1.2, high=1.2)
-elementwise(np.arcsin, lambda ans, x: lambda g: g / np.sqrt(_one_less_square(x)), low=-0.8, high=0.8)
-elementwise(np.arccos, lambda ans, x: lambda g: -g / np.sqrt(_one_less_square(x)), low=-0.8, high=0.8)
-elementwise(np.arctan, _pull_arctan)
+holomorphic(np.sin, lambda ans, x: lambda g: g * np.cos(x))
+holomorphic(np.cos, lambda ans, x: lambda g: -g * np.sin(x))
+holomorphic(np.tan, lambda ans, x: lambda g: g * (1 + ans * ans), low=-1.2, high=1.2)
+holomorphic(np.arcsin, lambda ans, x: lambda g: g / np.sqrt(_one_less_square(x)), low=-0.8, high=0.8)
+holomorphic(np.arccos, lambda ans, x: lambda g: -g / np.sqrt(_one_less_square(x)), low=-0.8, high=0.8)
+holomorphic(np.arctan, _pull_arctan)
 elementwise(np.arctan2, lambda ans, y, x: lambda g: g * (x / (r := np.hypot(x, y)) / r),
             lambda ans, y, x: lambda g: -g * (y / (r := np.hypot(x, y)) / r))
 elementwise(np.hypot, lambda ans, x, y: along(ans, x), lambda ans, x, y: along(ans, y))
-elementwise(np.sinh, lambda ans, x: lambda g: g * np.cosh(x))
-elementwise(np.cosh, lambda ans, x: lambda g: g * np.sinh(x))
-elementwise(np.tanh, _pull_tanh)
-elementwise(np.arcsinh, lambda ans, x: lambda g: g / np.hypot(x, 1))
-elementwise(np.arccosh, lambda ans, x: lambda g: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), low=1.2)
-elementwise(np.arctanh, lambda ans, x: lambda g: g / _one_less_square(x), low=-0.8, high=0.8)
+holomorphic(np.sinh, lambda ans, x: lambda g: g * np.cosh(x))
+holomorphic(np.cosh, lambda ans, x: lambda g: g * np.sinh(x))
+holomorphic(np.tanh, _pull_tanh)
+holomorphic(np.arcsinh, _pull_arcsinh)
+holomorphic(np.arccosh, lambda ans, x: lambda g: g / (np.sqrt(x - 1) * np.sqrt(x + 1)), low=1.2)
+holomorphic(np.arctanh, lambda ans, x: lambda g: g / _one_less_square(x), low=-0.8, high=0.8)
 elementwise(np.deg2rad, lambda ans, x: lambda g: g * (math.pi / 180))
 elementwise(np.radians, lambda ans, x: lambda g: g * (math.pi / 180))
 elementwise(np.rad2deg, lambda ans, x: lambda g: g * (180 / math.pi))
@@ -165,7 +184,7 @@ elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or
             lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)))
 
 CONSTANTS.extend([
-    np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,
+    np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,
     np.empty_like,
 ])
 PLAIN.extend([

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from .._gate import Gate
+from .._gate import COMPLEX, Gate, conj
 from .._tape import Pull
 from .._traced import Traced, real
 from ..joining import array
-from .determinants import square_examples
-from .table import derived
+from .determinants import adjoint, square_examples
+from .lengths import square_size
+from .table import of_complex
 
 
 def _pack(*parts: Any) -> Any:
@@ -66,26 +67,26 @@ def _pull_eigh(ans: Any, a: Any, uplo: str) -> Pull:
     def pull(g: Any) -> Any:
         v, w = _unpack(ans, (n, n), (n,))
         gv, gw = _unpack(g, (n, n), (n,))
-        inner = _on_diagonal(gw)
+        w, inner = w.real, _on_diagonal(gw)
         if _used(gv):
-            inner = inner + _skew_over(v.mT @ gv, w)
-        whole = v @ inner @ v.mT
-        return 0.5 * (whole + whole.mT)
+            inner = inner + _skew_over(adjoint(v) @ gv, w)
+        whole = v @ inner @ adjoint(v)
+        return 0.5 * (whole + adjoint(whole))
 
     return pull
 
 
-_eigh_gate = Gate("np.linalg.eigh", _eigh_forward, (_pull_eigh,))
+_eigh_gate = Gate("np.linalg.eigh", _eigh_forward, (_pull_eigh,), domain=COMPLEX)
 
 
 def _symmetric(a: Any) -> Any:
-    return a + a.mT
+    return a + adjoint(a)
 
 
 def _eigh_of(a: Any, uplo: Any = "L") -> Any:
     w, v = np.linalg.eigh(_symmetric(a), uplo)
-    # Vectors of either sign will do, so what is tried does not depend on it.
-    return np.concatenate([w, np.ravel(v * v).reshape((*w.shape[:-1], -1))], -1)
+    # Vectors of any sign will do, so what is tried does not depend on it.
+    return np.concatenate([w, np.ravel(square_size(v)).reshape((*w.shape[:-1], -1))], -1)
 
 
 def _eigen_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -93,27 +94,23 @@ def _eigen_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(3, 3) + spread,), (draw(2, 3, 3) + spread,), (draw(1, 1),)]
 
 
-@derived(np.linalg.eigh, examples=lambda draw: [*_eigen_examples(draw), (draw(3, 3), "U")], of=_eigh_of)
+@of_complex(np.linalg.eigh, examples=lambda draw: [*_eigen_examples(draw), (draw(3, 3), "U")], of=_eigh_of)
 def _eigh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # as NumPy names it
     n = a.shape[-1]
     v, w = _unpack(_eigh_gate(a, UPLO.upper()), (n, n), (n,))
-    return type(np.linalg.eigh(np.eye(1)))(w, v)
+    return type(np.linalg.eigh(np.eye(1)))(w.real, v)
 
 
-@derived(np.linalg.eigvalsh, examples=_eigen_examples, of=lambda a: np.linalg.eigvalsh(_symmetric(a)))
+@of_complex(np.linalg.eigvalsh, examples=_eigen_examples, of=lambda a: np.linalg.eigvalsh(_symmetric(a)))
 def _eigvalsh(a: Any, UPLO: str = "L") -> Any:  # noqa: N803  # as NumPy names it
     return _eigh(a, UPLO).eigenvalues
 
 
-# Matrices with real eigenvalues.
+# Any matrices.
 
 
 def _eig_forward(a: Any) -> Any:
     w, v = np.linalg.eig(a)
-    if w.dtype.kind == "c":
-        raise TypeError(
-            "np.linalg.eig: expected real eigenvalues with a traced array, got complex ones, which have no gate"
-        )
     return _pack(v, w[..., None])
 
 
@@ -125,20 +122,21 @@ def _pull_eig(ans: Any, a: Any) -> Pull:
         gv, gw = _unpack(g, (n, n), (n,))
         inner = _on_diagonal(gw)
         if _used(gv):
-            turned = v.mT @ gv
+            turned = adjoint(v) @ gv
             # Vectors keep their length.
-            inner = inner + _skew_over(turned - (v.mT @ v) * (v * gv).sum(axis=-2)[..., None, :], w)
-        return np.linalg.solve(v.mT, inner @ v.mT)
+            kept = (conj(v) * gv).sum(axis=-2).real[..., None, :]
+            inner = inner + _skew_over(turned - (adjoint(v) @ v) * kept, conj(w))
+        return np.linalg.solve(adjoint(v), inner @ adjoint(v))
 
     return pull
 
 
-_eig_gate = Gate("np.linalg.eig", _eig_forward, (_pull_eig,))
+_eig_gate = Gate("np.linalg.eig", _eig_forward, (_pull_eig,), domain=COMPLEX)
 
 
 def _eig_of(a: Any) -> Any:
     w, v = np.linalg.eig(a)
-    return np.concatenate([w, np.ravel(v * v).reshape((*w.shape[:-1], -1))], -1)
+    return np.concatenate([w, np.ravel(square_size(v)).reshape((*w.shape[:-1], -1))], -1)
 
 
 def _eig_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -146,14 +144,14 @@ def _eig_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(0.3 * draw(3, 3) + spread,), (0.3 * draw(2, 3, 3) + spread,)]
 
 
-@derived(np.linalg.eig, examples=_eig_examples, of=_eig_of)
+@of_complex(np.linalg.eig, examples=_eig_examples, of=_eig_of)
 def _eig(a: Any) -> Any:
     n = a.shape[-1]
     v, w = _unpack(_eig_gate(a), (n, n), (n,))
     return type(np.linalg.eig(np.eye(1)))(w, v)
 
 
-@derived(np.linalg.eigvals, examples=_eig_examples)
+@of_complex(np.linalg.eigvals, examples=_eig_examples)
 def _eigvals(a: Any) -> Any:
     return _eig(a).eigenvalues
 
@@ -173,30 +171,34 @@ def _pull_svd(ans: Any, a: Any) -> Pull:
     def pull(g: Any) -> Any:
         u, s, vh = _unpack(ans, (m, k), (k,), (k, n))
         gu, gs, gvh = _unpack(g, (m, k), (k,), (k, n))
+        s = s.real
         inner = _on_diagonal(gs)
         if not _used(gu) and not _used(gvh):
             return u @ inner @ vh
-        gv, squares = gvh.mT, s * s
-        for_u, for_v = u.mT @ gu, vh @ gv
-        turned_u, turned_v = _skew_over(for_u - for_u.mT, squares), _skew_over(for_v - for_v.mT, squares)
-        whole = u @ (inner + turned_u * s[..., None, :] + s[..., :, None] * turned_v) @ vh
+        gv, squares = adjoint(gvh), s * s
+        for_u, for_v = adjoint(u) @ gu, vh @ gv
+        turned_u = _skew_over(for_u - adjoint(for_u), squares)
+        turned_v = _skew_over(for_v - adjoint(for_v), squares)
         divisor = np.where(real(s) == 0, np.nan, s)
+        if real(u).dtype.kind == "c":  # what turns u alone by a phase
+            inner = inner + _on_diagonal(1j * np.diagonal(for_u, 0, -2, -1).imag / divisor)
+        whole = u @ (inner + turned_u * s[..., None, :] + s[..., :, None] * turned_v) @ vh
         if m > k:
             whole = whole + ((gu - u @ for_u) / divisor[..., None, :]) @ vh
         if n > k:
-            whole = whole + (u / divisor[..., None, :]) @ (gvh - for_v.mT @ vh)
+            whole = whole + (u / divisor[..., None, :]) @ (gvh - adjoint(for_v) @ vh)
         return whole
 
     return pull
 
 
-_svd_gate = Gate("np.linalg.svd", _svd_forward, (_pull_svd,))
+_svd_gate = Gate("np.linalg.svd", _svd_forward, (_pull_svd,), domain=COMPLEX)
 
 
 def _svd_of(a: Any, *args: Any, **kwargs: Any) -> Any:
     u, s, vh = np.linalg.svd(a, *args, **kwargs)
     back = (u * s[..., None, :]) @ vh
-    parts = [np.reshape(x * x * (i + 1), (*s.shape[:-1], -1)) for i, x in enumerate((u, vh, back))]
+    parts = [np.reshape(square_size(x) * (i + 1), (*s.shape[:-1], -1)) for i, x in enumerate((u, vh, back))]
     return np.concatenate([s, *parts], -1)
 
 
@@ -204,11 +206,12 @@ def _svd_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(3, 3),), (draw(4, 2), False), (draw(2, 3), {"full_matrices": False}), (draw(2, 3, 2), False)]
 
 
-@derived(np.linalg.svd, examples=_svd_examples, of=_svd_of)
+@of_complex(np.linalg.svd, examples=_svd_examples, of=_svd_of)
 def _svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     m, n = a.shape[-2:]
     k = min(m, n)
     u, s, vh = _unpack(_svd_gate(a), (m, k), (k,), (k, n))
+    s = s.real
     if not compute_uv:
         return s
     if full_matrices and m != n:
@@ -223,7 +226,7 @@ def _values_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(3, 3),), (draw(4, 2),), (draw(2, 2, 3),)]
 
 
-@derived(np.linalg.svdvals, examples=_values_examples)
+@of_complex(np.linalg.svdvals, examples=_values_examples)
 def _svdvals(x: Any, /) -> Any:
     return _svd(x, compute_uv=False)
 
@@ -237,15 +240,15 @@ def _pull_qr(ans: Any, a: Any) -> Pull:
     def pull(g: Any) -> Any:
         q, r = _unpack(ans, (m, n), (n, n))
         gq, gr = _unpack(g, (m, n), (n, n))
-        inner = r @ gr.mT - gq.mT @ q
-        lower = np.tril(inner)
-        lower = lower + np.tril(inner, -1).mT
-        return np.linalg.solve(r, (gq + q @ lower).mT).mT
+        inner = r @ adjoint(gr) - adjoint(gq) @ q
+        below = np.tril(inner, -1)
+        lower = below + adjoint(below) + _on_diagonal(np.diagonal(inner, 0, -2, -1).real)
+        return adjoint(np.linalg.solve(r, adjoint(gq + q @ lower)))
 
     return pull
 
 
-_qr_gate = Gate("np.linalg.qr", lambda a: _pack(*np.linalg.qr(a)), (_pull_qr,), stacks=True)
+_qr_gate = Gate("np.linalg.qr", lambda a: _pack(*np.linalg.qr(a)), (_pull_qr,), stacks=True, domain=COMPLEX)
 
 
 def _qr_of(a: Any, mode: Any = "reduced") -> Any:
@@ -267,7 +270,7 @@ def _qr_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-@derived(np.linalg.qr, examples=_qr_examples, of=_qr_of)
+@of_complex(np.linalg.qr, examples=_qr_examples, of=_qr_of)
 def _qr(a: Any, mode: str = "reduced") -> Any:
     m, n = a.shape[-2:]
     if mode not in {"reduced", "r", "complete"} or (mode == "complete" and m > n):
@@ -275,7 +278,7 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
     k = min(m, n)
     q, r = _unpack(_qr_gate(a[..., :k]), (m, k), (k, k))
     if n > k:
-        r = np.concatenate([r, q.mT @ a[..., k:]], -1)
+        r = np.concatenate([r, adjoint(q) @ a[..., k:]], -1)
     return r if mode == "r" else type(np.linalg.qr(np.eye(1)))(q, r)
 
 
@@ -285,7 +288,7 @@ def _qr(a: Any, mode: str = "reduced") -> Any:
 def _pull_pinv(ans: Any, a: Any, *more: Any, **options: Any) -> Pull:
     def pull(g: Any) -> Any:
         # Golub and Pereyra (1973), "The differentiation of pseudo-inverses", theorem 4.3.
-        p, back = ans.mT, g.mT
+        p, back = adjoint(ans), adjoint(g)
         whole = -p @ g @ p
         whole = whole + (back - a @ (ans @ back)) @ ans @ p
         return whole + p @ ans @ (back - (back @ ans) @ a)
@@ -293,10 +296,10 @@ def _pull_pinv(ans: Any, a: Any, *more: Any, **options: Any) -> Pull:
     return pull
 
 
-_pinv_gate = Gate("np.linalg.pinv", np.linalg.pinv, (_pull_pinv, None), stacks=True)
+_pinv_gate = Gate("np.linalg.pinv", np.linalg.pinv, (_pull_pinv, None), stacks=True, domain=COMPLEX)
 
 
-@derived(
+@of_complex(
     np.linalg.pinv, examples=lambda draw: [(draw(3, 3),), (draw(4, 2),), (draw(2, 2, 3),), (draw(3, 1), 1e-10)]
 )
 def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
@@ -304,7 +307,7 @@ def _pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np.
     return _pinv_gate(a, **options) if rcond is None else _pinv_gate(a, rcond=rcond, **options)
 
 
-@derived(
+@of_complex(
     np.linalg.lstsq,
     examples=lambda draw: [
         (draw(4, 2), draw(4)), (draw(2, 4), draw(2, 3)), (draw(3, 3), draw(3)), (draw(5, 2), draw(5, 2), 1e-10),
@@ -316,7 +319,7 @@ def _lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     plain = np.linalg.lstsq(real(a), real(b), rcond)
     limit = np.finfo(a.dtype).eps * max(a.shape) if rcond is None else rcond
     x = np.linalg.pinv(a, limit) @ b
-    rest = np.sum(np.square(b - a @ x), 0)
+    rest = np.sum(square_size(b - a @ x), 0)
     left = rest.reshape(plain[1].shape) if plain[1].size else plain[1]
     return x, left, plain[2], _svdvals(a)
 
@@ -327,7 +330,7 @@ def condition_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(a,), (a, -2), (a, 1), (a, "fro"), (a, np.inf), (draw(3, 2),)]
 
 
-@derived(np.linalg.cond, examples=condition_examples)
+@of_complex(np.linalg.cond, examples=condition_examples)
 def _cond(x: Any, p: Any = None) -> Any:
     if p is None or p in {2, -2}:
         s = _svdvals(x)

@@ -8,14 +8,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Gate
+from .._gate import COMPLEX, HOLOMORPHIC, Gate, conj
 from .._tape import Pull
 from .._traced import Traced, real
 from .lengths import moderate
 from .products import others, without_two
-from .table import derived, row
+from .table import of_complex, row
 
 WELL_CONDITIONED: Final = 1e6
+
+
+def adjoint(x: Any) -> Any:
+    """Return the matrices transposed, and conjugated if they are complex."""
+    return conj(x.mT)
 
 
 def square_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -40,7 +45,9 @@ def _inverse_of(a: Any) -> Any:
         return np.stack([_inverse_of(one) for one in a])
 
 
-_inverse = Gate("inverse", _inverse_of, (lambda ans, a: lambda g: -(ans.mT @ g @ ans.mT),), stacks=True)
+_inverse = Gate(
+    "inverse", _inverse_of, (lambda ans, a: lambda g: -(ans.mT @ g @ ans.mT),), stacks=True, domain=HOLOMORPHIC
+)
 
 
 def _usual(a: Any, det: Any) -> Any:
@@ -57,8 +64,10 @@ def _turned(a: Any) -> tuple[Any, Any, Any]:
     known = np.isfinite(a).all(axis=(-2, -1), keepdims=True)
     u, s, v = np.linalg.svd(np.where(known, a, 0))
     s = np.where(known[..., 0], s, np.nan)
-    sign = np.rint(np.linalg.det(u) * np.linalg.det(v)).astype(a.dtype)
-    u[..., :, -1] *= sign[..., None]
+    sign = np.linalg.det(u) * np.linalg.det(v)
+    sign = sign if a.dtype.kind == "c" else np.rint(sign).astype(a.dtype)
+    u[..., :, -1] *= conj(sign)[..., None]
+    s = s.astype(a.dtype)
     s[..., -1] *= sign
     return u, s, v
 
@@ -70,7 +79,7 @@ def _cofactors_of(a: Any) -> Any:
         if inverse is not None:
             return det[..., None, None] * inverse
     u, s, v = _turned(a)
-    return (u * others(s)[..., None, :]) @ v
+    return (conj(u) * others(s)[..., None, :]) @ conj(v)
 
 
 def _pull_cofactors(ans: Any, a: Any) -> Pull:
@@ -80,23 +89,24 @@ def _pull_cofactors(ans: Any, a: Any) -> Pull:
             share = (inverse * c).sum(axis=(-2, -1))[..., None, None] * inverse - inverse @ c.mT @ inverse
             return np.linalg.det(a)[..., None, None] * share
         u, s, v = _turned(a)
-        c = u.mT @ c @ v.mT
+        c = adjoint(u) @ c @ adjoint(v)
         rest = without_two(s)
         inner = -rest * c.mT
         at = np.arange(a.shape[-1])
         inner[..., at, at] = (rest @ c[..., at, at, None])[..., 0]
-        return u @ inner @ v
+        return conj(u) @ inner @ conj(v)
 
     return pull
 
 
-_cofactors = Gate("cofactors", _cofactors_of, (_pull_cofactors,), stacks=True)
+_cofactors = Gate("cofactors", _cofactors_of, (_pull_cofactors,), stacks=True, domain=HOLOMORPHIC)
 
 row(
     np.linalg.det,
     lambda ans, a: lambda g: g[..., None, None] * _cofactors(a),
     examples=_det_examples,
     stacks=True,
+    domain=HOLOMORPHIC,
 )
 
 
@@ -106,14 +116,28 @@ def _logdet(a: Any) -> Any:
 
 _logdet_gate = row(
     _logdet,
-    lambda ans, a: lambda g: g[..., None, None] * _inverse(a).mT,
+    lambda ans, a: lambda g: g[..., None, None] * adjoint(_inverse(a)),
     examples=square_examples,
     of=lambda a: np.linalg.slogdet(a).logabsdet,
     stacks=True,
+    domain=COMPLEX,
+)
+_angle_gate = Gate(
+    "np.linalg.slogdet",
+    lambda a: np.angle(np.linalg.slogdet(a).sign),
+    (lambda ans, a: lambda g: g[..., None, None] * 1j * adjoint(_inverse(a)),),
+    stacks=True,
+    domain=COMPLEX,
 )
 
 
-@derived(np.linalg.slogdet, examples=square_examples, of=lambda a: np.linalg.slogdet(a).logabsdet)
+def _sum_of_slogdet(a: Any) -> Any:
+    sign, logabsdet = np.linalg.slogdet(a)
+    return sign + logabsdet
+
+
+@of_complex(np.linalg.slogdet, examples=square_examples, of=_sum_of_slogdet)
 def _slogdet(a: Any) -> Any:
     plain = np.linalg.slogdet(real(a))
-    return type(plain)(plain.sign, _logdet_gate(a))
+    sign = np.exp(1j * _angle_gate(a)) if plain.sign.dtype.kind == "c" else plain.sign
+    return type(plain)(sign, _logdet_gate(a))

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .._gate import Gate, shrink
-from .._tape import Pull, let_index_pull
+from .._back import let_index_pull
+from .._gate import COMPLEX, Gate, shrink
+from .._tape import Pull
 from .._traced import Traced, real
 from .._usual import Index
-from .table import TABLE, Row, derived, row
+from .table import TABLE, Row, derived, of_complex, row
 
 Shape = tuple[int, ...]
 
@@ -43,7 +44,7 @@ def index_stacked(h: Any, index: tuple[Any, ...], new: int) -> Any:
     return np.stack([part[index] for part in h])
 
 
-scatter = Gate("scatter", _put, (_pull_scatter,), stacks=True)
+scatter = Gate("scatter", _put, (_pull_scatter,), stacks=True, domain=COMPLEX)
 
 
 def _is_basic(index: Any) -> bool:
@@ -110,10 +111,10 @@ def _index_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-TABLE.append(Row(operator.getitem, _index_examples, operator.getitem, index, operator.getitem, index))
+TABLE.append(Row(operator.getitem, _index_examples, operator.getitem, index, operator.getitem, index, COMPLEX))
 
 
-@derived(
+@of_complex(
     np.take,
     examples=lambda draw: [
         (draw(3), [0, 2, 0]),
@@ -133,7 +134,7 @@ def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = 
     return a[(slice(None),) * normalize_axis_index(axis, a.ndim) + (np.asarray(indices),)]
 
 
-@derived(
+@of_complex(
     np.take_along_axis,
     examples=lambda draw: [
         (draw(2, 3), np.array([[0, 2], [1, 1]]), 1),
@@ -149,7 +150,7 @@ def _take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     return arr[tuple(grid)]
 
 
-@derived(
+@of_complex(
     np.repeat, examples=lambda draw: [(draw(3), 2), (draw(2, 3), 2, 0), (draw(2, 3), [1, 0, 2], 1), (draw(), 3)]
 )
 def _repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
@@ -158,7 +159,7 @@ def _repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     return _take(a, np.repeat(np.arange(a.shape[axis]), repeats), axis)
 
 
-@derived(
+@of_complex(
     np.pad,
     examples=lambda draw: [
         (draw(3), 1),
@@ -188,7 +189,7 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> 
     return np.ravel(array)[np.pad(places, pad_width, mode, **options)]
 
 
-@derived(
+@of_complex(
     np.sort,
     examples=lambda draw: [(draw(4),), (draw(3, 2), 0), (draw(2, 3), {"axis": -1}), (draw(2, 3), None), (draw(0),)],
 )
@@ -197,7 +198,7 @@ def _sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stabl
     return _take_along_axis(a, order_of, axis)
 
 
-@derived(
+@of_complex(
     np.diagonal,
     examples=lambda draw: [
         (draw(3, 3),),
@@ -213,12 +214,12 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return moved[..., rows - min(offset, 0), rows + max(offset, 0)]
 
 
-@derived(np.trace, examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), 0, 1, 2)])
+@of_complex(np.trace, examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), 0, 1, 2)])
 def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: None = None, out: None = None) -> Any:
     return np.sum(_diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
 
 
-@derived(
+@of_complex(
     np.diag,
     examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(3),), (draw(2), 1), (draw(2), -1), (draw(0),)],
 )
@@ -234,12 +235,12 @@ def _lower(m: Any, k: int) -> Any:
     return np.tri(m.shape[-2], m.shape[-1], k, bool)
 
 
-@derived(np.triu, examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), -1)])
+@of_complex(np.triu, examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), -1)])
 def _triu(m: Any, k: int = 0) -> Any:
     return np.where(_lower(m, k - 1), 0, m)
 
 
-@derived(np.tril, examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), -1)])
+@of_complex(np.tril, examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), -1)])
 def _tril(m: Any, k: int = 0) -> Any:
     return np.where(_lower(m, k), m, 0)
 
@@ -263,6 +264,7 @@ _where_gate = row(
     _pull_where_x,
     _pull_where_y,
     stacks=True,
+    domain=COMPLEX,
     entry=lambda *args: _where(*args),  # noqa: PLW0108  # declared below
     examples=lambda draw: [
         (np.array([True, False, True]), draw(3), draw(3)),

@@ -9,12 +9,13 @@ import numpy as np
 
 from ...arguments import describe
 from .._gate import Gate, leave_node
+from .._layers import Dense
 from .._traced import Traced, real
 from ..batched import Batched
 from ..lookups import is_by_rows
 from ..nets import _door as door
 from ..nets import plain
-from .activations import ACTIVATIONS, BY_RESULT, SLOPES, layer
+from .activations import ACTIVATIONS, BY_RESULT, IN_LAYERS, SLOPES, layer
 from .table import TABLE, Row
 
 
@@ -38,6 +39,8 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
         raise error(f"activation: expected one of {', '.join(map(repr, ACTIVATIONS))} or None, got {activation!r}")
     if Batched in {type(x), type(w), type(b)}:
         return layer(x, w, b, activation)
+    if (made := _dense_of_matrices(x, w, b, activation)) is not None:
+        return made
     tape, (a, m, c) = _taken_apart(x, w, b)
     if m.ndim != 2:
         raise ValueError(f"w: expected shape (n, m), got {describe(real(w))}")
@@ -197,10 +200,7 @@ class _Dense:
     __slots__ = ("ans", "b", "bias", "d", "g", "kept", "kind")
 
     def __init__(self, kind: str, ans: Any, kept: Any, b: Any) -> None:
-        self.kind = kind
-        self.ans = ans
-        self.kept = kept
-        self.b = b
+        self.kind, self.ans, self.kept, self.b = kind, ans, kept, b
         self.g: Any = None
         self.d: Any = None
         self.bias: Any = None
@@ -360,6 +360,7 @@ _dense: Gate = Gate(
     stacks=True,
     saving=_saving_dense,
 )
+_dense_of_matrices = Dense(_dense, IN_LAYERS)
 _layer_norm: Gate = Gate(
     "gd.layer_norm",
     lambda *args: _saving_norm(*args)[0],
@@ -389,10 +390,8 @@ TABLE.extend(
         Row(
             embedding,
             lambda draw: [
-                (draw(3, 2), np.array([2, 0, 2])),
-                (draw(3, 2), np.array([[1, 1]], np.uint8)),
-                (draw(3, 2), np.array(1)),
-                (draw(3, 0), np.array([0, 1])),
+                *((draw(3, 2), np.array(index)) for index in ([2, 0, 2], 1)),
+                *((draw(3, k), np.array([[1, 1]], np.uint8)) for k in (2, 0)),
             ],
             embedding,
         ),

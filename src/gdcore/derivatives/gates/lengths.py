@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._tape import Node, Pull, slope
+from .._back import slope
+from .._tape import Node, Pull
 from .._traced import Traced, real
 
 
@@ -73,7 +74,9 @@ def _diagonal(pulled: Callable[[Any], Any], at: Any) -> Any:
 # Squares leave the range of the dtype long before the lengths do.
 
 
-MODERATE: Final = {np.dtype(t): float(np.finfo(t).max) ** 0.25 for t in (np.float32, np.float64)}
+MODERATE: Final = {
+    np.dtype(t): float(np.finfo(t).max) ** 0.25 for t in (np.float32, np.float64, np.complex64, np.complex128)
+}
 
 
 def moderate(x: Any) -> bool:
@@ -85,11 +88,17 @@ def moderate(x: Any) -> bool:
     return bool(np.all((size > 1 / most) & (size < most)))
 
 
+def square_size(x: Any) -> Any:
+    """Return the squares of the elements, of complex ones the squares of their lengths."""
+    return np.square(x.real) + np.square(x.imag) if x.dtype.kind == "c" else np.square(x)
+
+
 def power_of_two(x: Any, axis: Any) -> Any:
     """Return for the elements along ``axis`` the power of two by which their lengths can be worked out."""
     largest = np.max(np.abs(x), axis, keepdims=True, initial=0)
-    scale = np.ldexp(x.dtype.type(1), np.frexp(largest)[1] - 1)
-    return np.where((largest > 0) & (largest < np.inf), scale, x.dtype.type(1))
+    one = largest.dtype.type(1)
+    scale = np.ldexp(one, np.frexp(largest)[1] - 1)
+    return np.where((largest > 0) & (largest < np.inf), scale, one)
 
 
 def in_range(length: Callable[..., Any], x: Any, axis: Any, **options: Any) -> Any:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .._gate import Gate, shrink
+from .._gate import COMPLEX, HOLOMORPHIC, Gate, conj, shrink
+from .._layers import Matmul
 from .._tape import Pull
 from .._traced import real
-from .._usual import Matmul
 from ..joining import array, is_sparse
-from .determinants import square_examples
-from .lengths import along, in_range, power_of_two
-from .table import TABLE, Row, derived, row
+from .determinants import adjoint, square_examples
+from .lengths import along, in_range, power_of_two, square_size
+from .table import TABLE, Row, of_complex, row
 
 
 def _fit(pull: Pull, made: tuple[int, ...], wanted: tuple[int, ...]) -> Pull:
@@ -66,31 +66,31 @@ def _stacked_product_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [*_product_examples(draw), *((draw(*a), draw(*b)) for a, b in more)]
 
 
-_matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=True)
-_apply_matmul = Matmul(_matmul)
-
-
+_matmul = Gate("np.matmul", np.matmul, (_pull_matmul_x, _pull_matmul_y), stacks=True, domain=HOLOMORPHIC)
 _sparse_product: Gate = Gate(
     "scipy.sparse @",
     lambda w, x: x @ w,
     (lambda ans, w, x: lambda g: _sparse_product(g, x.T), None),
+    domain=HOLOMORPHIC,
 )
 
 
-def matmul(x: Any, y: Any) -> Any:
-    """Return ``x @ y``, one or both of them traced."""
+def _matmul_of_others(x: Any, y: Any) -> Any:
     if is_sparse(x):
         return _sparse_product(array(y), x)
     if is_sparse(y):
         x = array(x)
         return _sparse_product(x, y.T) if x.ndim == 1 else _sparse_product(x.T, y.T).T
-    return _apply_matmul(array(x), array(y))  # the vjps ask a constant for its axes too
+    return matmul(array(x), array(y))  # the vjps ask a constant for its axes too
 
 
-TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul, matmul, operator.matmul, matmul))
+matmul = Matmul(_matmul, _matmul_of_others)
+"""``x @ y``, one or both of them traced."""
+
+TABLE.append(Row(np.matmul, _stacked_product_examples, np.matmul, matmul, operator.matmul, matmul, HOLOMORPHIC))
 
 
-@derived(
+@of_complex(
     np.dot,
     examples=lambda draw: [
         *_product_examples(draw),
@@ -106,17 +106,17 @@ def _dot(x: Any, y: Any, out: None = None) -> Any:
     return _tensordot(x, y, ((-1,), (-2,))) if np.ndim(y) > 2 else matmul(x, y)
 
 
-@derived(np.vdot, examples=lambda draw: [(draw(3), draw(3)), (draw(2, 3), draw(3, 2))])
+@of_complex(np.vdot, examples=lambda draw: [(draw(3), draw(3)), (draw(2, 3), draw(3, 2))])
 def _vdot(x: Any, y: Any) -> Any:
-    return np.ravel(x) @ np.ravel(y)
+    return conj(np.ravel(x)) @ np.ravel(y)
 
 
-@derived(np.inner, examples=lambda draw: [(draw(3), draw(3)), (draw(2, 3), draw(4, 3)), (draw(), draw(3))])
+@of_complex(np.inner, examples=lambda draw: [(draw(3), draw(3)), (draw(2, 3), draw(4, 3)), (draw(), draw(3))])
 def _inner(x: Any, y: Any) -> Any:
     return x * y if np.ndim(x) == 0 or np.ndim(y) == 0 else _tensordot(x, y, ((-1,), (-1,)))
 
 
-@derived(np.outer, examples=lambda draw: [(draw(3), draw(2)), (draw(2, 2), draw(3)), (draw(0), draw(3))])
+@of_complex(np.outer, examples=lambda draw: [(draw(3), draw(2)), (draw(2, 2), draw(3)), (draw(0), draw(3))])
 def _outer(x: Any, y: Any, out: None = None) -> Any:
     return np.ravel(x)[:, None] * np.ravel(y)
 
@@ -132,7 +132,7 @@ def _tensordot_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-@derived(np.tensordot, examples=_tensordot_examples)
+@of_complex(np.tensordot, examples=_tensordot_examples)
 def _tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     if isinstance(axes, int | np.integer):
         axes = tuple(range(-int(axes), 0)), tuple(range(int(axes)))
@@ -192,6 +192,7 @@ _einsum = row(
     np.einsum,
     _pull_einsum,
     variadic=True,
+    domain=HOLOMORPHIC,
     entry=lambda *args, **kwargs: _einsum_entry(*args, **kwargs),  # noqa: PLW0108  # declared below
     examples=lambda draw: [
         ("ij,jk->ik", draw(2, 3), draw(3, 2)),
@@ -265,13 +266,13 @@ def _pull_solve_b(ans: Any, a: Any, b: Any) -> Pull:
 
 def _pull_cholesky(ans: Any, a: Any, *, upper: bool = False) -> Pull:
     def pull(g: Any) -> Any:
-        lower, g = (ans.mT, g.mT) if upper else (ans, g)
+        lower, g = (adjoint(ans), adjoint(g)) if upper else (ans, g)
         # Murray (2016), "Differentiation of the Cholesky decomposition", section 4.
-        inner = np.tril(lower.mT @ g)
+        inner = np.tril(adjoint(lower) @ g)
         inner = inner - 0.5 * (inner * np.eye(inner.shape[-1], dtype=inner.dtype))
-        half = np.linalg.solve(lower.mT, inner)
-        whole = np.linalg.solve(lower.mT, half.mT)
-        return 0.5 * (whole + whole.mT)
+        half = np.linalg.solve(adjoint(lower), inner)
+        whole = np.linalg.solve(adjoint(lower), adjoint(half))
+        return 0.5 * (whole + adjoint(whole))
 
     return pull
 
@@ -291,14 +292,21 @@ def _solve_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-row(np.linalg.inv, lambda ans, a: lambda g: -(ans.mT @ g @ ans.mT), stacks=True, examples=square_examples)
-row(np.linalg.solve, _pull_solve_a, _pull_solve_b, examples=_solve_examples, stacks=True)
+row(
+    np.linalg.inv,
+    lambda ans, a: lambda g: -(ans.mT @ g @ ans.mT),
+    stacks=True,
+    domain=HOLOMORPHIC,
+    examples=square_examples,
+)
+row(np.linalg.solve, _pull_solve_a, _pull_solve_b, examples=_solve_examples, stacks=True, domain=HOLOMORPHIC)
 row(
     np.linalg.cholesky,
     _pull_cholesky,
-    of=lambda a: np.linalg.cholesky(a @ a.mT),
+    of=lambda a: np.linalg.cholesky(a @ adjoint(a)),
     examples=square_examples,
     stacks=True,
+    domain=COMPLEX,
 )
 
 
@@ -308,7 +316,7 @@ def _pull_norm(ans: Any, x: Any, axis: tuple[int, ...]) -> Pull:
 
 
 def _euclidean(x: Any, axis: tuple[int, ...]) -> Any:
-    return np.sqrt(np.sum(np.square(x), axis))
+    return np.sqrt(np.sum(square_size(x), axis))
 
 
 def _norm_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -321,10 +329,12 @@ def _norm_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-euclidean = Gate("np.linalg.norm", lambda x, axis: in_range(_euclidean, x, axis), (_pull_norm,), stacks=True)
+euclidean = Gate(
+    "np.linalg.norm", lambda x, axis: in_range(_euclidean, x, axis), (_pull_norm,), stacks=True, domain=COMPLEX
+)
 
 
-@derived(np.linalg.norm, examples=_norm_examples)
+@of_complex(np.linalg.norm, examples=_norm_examples)
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002
     axes: Any = (
         tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int | np.integer) else tuple(axis)

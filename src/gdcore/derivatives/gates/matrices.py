@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from .._gate import conj
 from ..joining import array
 from .linalg import matmul
-from .table import derived
+from .table import of_complex
 
 
 def _vectors(x: Any, axis: int) -> Any:
@@ -22,27 +23,27 @@ def _vecdot_examples(draw: Any) -> list[tuple[Any, ...]]:
 def _vecdot(x: Any, y: Any, /, *, axis: int = -1, axes: None = None) -> Any:
     if axes is not None:
         raise TypeError("np.vecdot: axes: expected None with a traced array, got some; use np.moveaxis")
-    return (_vectors(array(x), axis) * _vectors(array(y), axis)).sum(axis=-1)
+    return (conj(_vectors(array(x), axis)) * _vectors(array(y), axis)).sum(axis=-1)
 
 
-derived(np.vecdot, np.linalg.vecdot, examples=_vecdot_examples)(_vecdot)
+of_complex(np.vecdot, np.linalg.vecdot, examples=_vecdot_examples)(_vecdot)
 
 if hasattr(np, "matvec"):  # since NumPy 2.2
 
-    @derived(
+    @of_complex(
         np.matvec, examples=lambda draw: [(draw(2, 3), draw(3)), (draw(4, 2, 3), draw(3)), (draw(2, 3), draw(4, 3))]
     )
     def _matvec(x: Any, y: Any) -> Any:
         return matmul(x, array(y)[..., None])[..., 0]
 
-    @derived(
+    @of_complex(
         np.vecmat, examples=lambda draw: [(draw(2), draw(2, 3)), (draw(4, 2), draw(2, 3)), (draw(2), draw(4, 2, 3))]
     )
     def _vecmat(x: Any, y: Any) -> Any:
-        return matmul(array(x)[..., None, :], y)[..., 0, :]
+        return matmul(conj(array(x))[..., None, :], y)[..., 0, :]
 
 
-@derived(
+@of_complex(
     np.kron,
     examples=lambda draw: [(draw(2, 3), draw(3, 2)), (draw(2), draw(3)), (draw(2), draw(2, 2)), (2.0, draw(2))],
 )
@@ -59,7 +60,7 @@ def _cross_examples(draw: Any) -> list[tuple[Any, ...]]:
     return [(draw(3), draw(3)), (draw(2, 3), draw(3)), (draw(3, 2), draw(3, 2), {"axis": 0})]
 
 
-@derived(np.cross, examples=_cross_examples)
+@of_complex(np.cross, examples=_cross_examples)
 def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Any:
     if axis is not None:
         axisa = axisb = axisc = axis
@@ -71,12 +72,12 @@ def _cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, ax
     return np.moveaxis(ans, -1, axisc) if ans.ndim > 1 else ans
 
 
-@derived(np.linalg.cross, examples=_cross_examples)
+@of_complex(np.linalg.cross, examples=_cross_examples)
 def _linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
     return _cross(x1, x2, axis=axis)
 
 
-@derived(
+@of_complex(
     np.linalg.matrix_power,
     examples=lambda draw: [(draw(3, 3), 3), (draw(2, 2, 2), 2), (draw(3, 3), 5), (draw(2, 2) + 3 * np.eye(2), -2),
                            (draw(2, 2), 1), (draw(2, 2), 0)],
@@ -95,7 +96,7 @@ def _matrix_power(a: Any, n: int) -> Any:
     return ans
 
 
-@derived(
+@of_complex(
     np.linalg.multi_dot,
     examples=lambda draw: [
         ([draw(2, 3), draw(3, 2)],),
@@ -133,13 +134,13 @@ def _chain(parts: list[Any]) -> Any:
     return product(0, count - 1)
 
 
-@derived(np.linalg.tensorinv, examples=lambda draw: [(np.reshape(draw(6, 6) + 5 * np.eye(6), (2, 3, 6)),)])
+@of_complex(np.linalg.tensorinv, examples=lambda draw: [(np.reshape(draw(6, 6) + 5 * np.eye(6), (2, 3, 6)),)])
 def _tensorinv(a: Any, ind: int = 2) -> Any:
     shape = a.shape[ind:] + a.shape[:ind]
     return np.reshape(np.linalg.inv(np.reshape(a, (math.prod(a.shape[:ind]), -1))), shape)
 
 
-@derived(
+@of_complex(
     np.linalg.tensorsolve,
     examples=lambda draw: [(np.reshape(draw(6, 6) + 5 * np.eye(6), (2, 3, 6)), draw(2, 3))],
 )
@@ -162,7 +163,7 @@ def _vector_norm_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-@derived(np.linalg.vector_norm, examples=_vector_norm_examples)
+@of_complex(np.linalg.vector_norm, examples=_vector_norm_examples)
 def _vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:  # noqa: A002
     axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
     axes = tuple(normalize_axis_index(k, x.ndim) for k in axes)
@@ -173,7 +174,7 @@ def _vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: An
     return np.expand_dims(ans, axes) if keepdims else ans
 
 
-@derived(
+@of_complex(
     np.linalg.matrix_norm,
     examples=lambda draw: [
         (draw(2, 3),),
@@ -189,23 +190,23 @@ def _matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
 
 
 def _alias(function: Any, plain: Any, examples: Any) -> None:
-    derived(function, examples=examples)(lambda *args, **kwargs: plain(*map(array, args), **kwargs))
+    of_complex(function, examples=examples)(lambda *args, **kwargs: plain(*map(array, args), **kwargs))
 
 
 _alias(np.linalg.matmul, np.matmul, lambda draw: [(draw(2, 3), draw(3, 2))])
 _alias(np.linalg.outer, np.outer, lambda draw: [(draw(2), draw(3))])
 
 
-@derived(np.linalg.tensordot, examples=lambda draw: [(draw(2, 3), draw(3, 2), {"axes": 1})])
+@of_complex(np.linalg.tensordot, examples=lambda draw: [(draw(2, 3), draw(3, 2), {"axes": 1})])
 def _tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
     return np.tensordot(array(x1), array(x2), axes)
 
 
-@derived(np.linalg.diagonal, examples=lambda draw: [(draw(2, 3, 3),), (draw(3, 3), {"offset": 1})])
+@of_complex(np.linalg.diagonal, examples=lambda draw: [(draw(2, 3, 3),), (draw(3, 3), {"offset": 1})])
 def _diagonal(x: Any, /, *, offset: int = 0) -> Any:
     return np.diagonal(x, offset, -2, -1)
 
 
-@derived(np.linalg.trace, examples=lambda draw: [(draw(2, 3, 3),), (draw(3, 3), {"offset": 1})])
+@of_complex(np.linalg.trace, examples=lambda draw: [(draw(2, 3, 3),), (draw(3, 3), {"offset": 1})])
 def _trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
     return np.trace(x, offset, -2, -1, dtype)

@@ -14,7 +14,7 @@ from .._traced import real
 from ..joining import array
 from .indexing import scatter
 from .shapes import weighted_parts
-from .table import derived
+from .table import of_complex
 
 
 def moved(x: Any, move: Any) -> Any:
@@ -22,7 +22,7 @@ def moved(x: Any, move: Any) -> Any:
     return np.ravel(x)[move(np.arange(x.size).reshape(x.shape))]
 
 
-@derived(
+@of_complex(
     np.roll,
     examples=lambda draw: [
         (draw(4), 1), (draw(4), -5), (draw(2, 3), 2), (draw(2, 3), 1, 0), (draw(2, 3), (1, -1), (0, 1)),
@@ -43,22 +43,22 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
 
 for _function in (np.fft.fftshift, np.fft.ifftshift):
 
-    @derived(_function, examples=lambda draw: [(draw(5),), (draw(2, 3),), (draw(2, 3), 1), (draw(3, 3), (0, 1))])
+    @of_complex(_function, examples=lambda draw: [(draw(5),), (draw(2, 3),), (draw(2, 3), 1), (draw(3, 3), (0, 1))])
     def _shift(x: Any, axes: Any = None, *, _function: Any = _function) -> Any:
         return moved(x, lambda at: _function(at, axes))
 
 
-@derived(np.fliplr, examples=lambda draw: [(draw(2, 3),)])
+@of_complex(np.fliplr, examples=lambda draw: [(draw(2, 3),)])
 def _fliplr(m: Any) -> Any:
     return np.flip(m, 1)
 
 
-@derived(np.flipud, examples=lambda draw: [(draw(2, 3),), (draw(3),)])
+@of_complex(np.flipud, examples=lambda draw: [(draw(2, 3),), (draw(3),)])
 def _flipud(m: Any) -> Any:
     return np.flip(m, 0)
 
 
-@derived(
+@of_complex(
     np.rot90, examples=lambda draw: [(draw(2, 3),), (draw(2, 3), -1), (draw(2, 3, 2), 2, (1, 2)), (draw(2, 2), 4)]
 )
 def _rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
@@ -74,18 +74,18 @@ def _rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     )
 
 
-@derived(np.rollaxis, examples=lambda draw: [(draw(2, 3, 4), 2), (draw(2, 3, 4), 0, 2)])
+@of_complex(np.rollaxis, examples=lambda draw: [(draw(2, 3, 4), 2), (draw(2, 3, 4), 0, 2)])
 def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
     return np.transpose(a, np.rollaxis(np.empty(tuple(range(a.ndim)), bool), axis, start).shape)
 
 
-@derived(np.resize, examples=lambda draw: [(draw(3), (2, 4)), (draw(2, 3), 4), (draw(2), 0)])
+@of_complex(np.resize, examples=lambda draw: [(draw(3), (2, 4)), (draw(2, 3), 4), (draw(2), 0)])
 def _resize(a: Any, new_shape: Any) -> Any:
     a = array(a)
     return moved(a, lambda at: np.resize(at, new_shape))
 
 
-@derived(
+@of_complex(
     np.delete,
     examples=lambda draw: [(draw(4), 1), (draw(4), [0, -1]), (draw(2, 3), slice(0, 2), 1), (draw(2, 3), [1, 4])],
 )
@@ -93,17 +93,17 @@ def _delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     return moved(arr, lambda at: np.delete(at, obj, axis))
 
 
-@derived(np.compress, examples=lambda draw: [([True, False, True], draw(3)), ([0, 1], draw(2, 3), 0)])
+@of_complex(np.compress, examples=lambda draw: [([True, False, True], draw(3)), ([0, 1], draw(2, 3), 0)])
 def _compress(condition: Any, a: Any, axis: Any = None, out: None = None) -> Any:
     return moved(array(a), lambda at: np.compress(real(condition), at, axis, out))
 
 
-@derived(np.extract, examples=lambda draw: [([True, False, True], draw(3)), (np.eye(2) > 0, draw(2, 2))])
+@of_complex(np.extract, examples=lambda draw: [([True, False, True], draw(3)), (np.eye(2) > 0, draw(2, 2))])
 def _extract(condition: Any, arr: Any) -> Any:
     return moved(array(arr), lambda at: np.extract(real(condition), at))
 
 
-@derived(
+@of_complex(
     np.trim_zeros,
     examples=lambda draw: [(draw(3),), (draw(2), "b")],
     of=lambda x, *trim: np.trim_zeros(np.concatenate([[0.0, 0.0], x, [0.0]]), *trim),
@@ -117,7 +117,7 @@ def _trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
     return filt[int(start) : int(stop)]
 
 
-@derived(
+@of_complex(
     sliding_window_view,
     examples=lambda draw: [
         (draw(5), 3), (draw(3, 4), (2, 2)), (draw(3, 4), 2, 1), (draw(3, 4), {"window_shape": 2, "axis": 0}),
@@ -127,7 +127,7 @@ def _sliding_window_view(x: Any, window_shape: Any, axis: Any = None, **options:
     return moved(x, lambda at: sliding_window_view(at, window_shape, axis))
 
 
-@derived(
+@of_complex(
     np.partition, examples=lambda draw: [(draw(5), 2), (draw(2, 4), [1, 2]), (draw(3, 2), 1, 0), (draw(4), 1, None)]
 )
 def _partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: None = None) -> Any:
@@ -136,7 +136,7 @@ def _partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", orde
     return np.take_along_axis(a, np.argpartition(real(a), kth, axis, kind), axis)
 
 
-@derived(np.diagflat, examples=lambda draw: [(draw(2),), (draw(2, 2), 1), (draw(), -1)])
+@of_complex(np.diagflat, examples=lambda draw: [(draw(2),), (draw(2, 2), 1), (draw(), -1)])
 def _diagflat(v: Any, k: int = 0) -> Any:
     return np.diag(np.ravel(array(v)), k)
 
@@ -144,12 +144,12 @@ def _diagflat(v: Any, k: int = 0) -> Any:
 # Of several arrays.
 
 
-@derived(np.append, examples=lambda draw: [(draw(3), draw(2)), (draw(2, 3), draw(1, 3), 0), (draw(2), 1.0)])
+@of_complex(np.append, examples=lambda draw: [(draw(3), draw(2)), (draw(2, 3), draw(1, 3), 0), (draw(2), 1.0)])
 def _append(arr: Any, values: Any, axis: Any = None) -> Any:
     return np.concatenate([array(arr), array(values)], axis)
 
 
-@derived(
+@of_complex(
     np.column_stack, examples=lambda draw: [([draw(3), draw(3)],), ([draw(2, 3), draw(2)],), ([draw(), draw()],)]
 )
 def _column_stack(tup: Any) -> Any:
@@ -157,7 +157,7 @@ def _column_stack(tup: Any) -> Any:
     return np.concatenate([x if x.ndim >= 2 else np.reshape(x, (-1, 1)) for x in columns], 1)
 
 
-@derived(np.atleast_3d, examples=lambda draw: [(draw(),), (draw(3),), (draw(2, 3),), (draw(2, 1, 2),)])
+@of_complex(np.atleast_3d, examples=lambda draw: [(draw(),), (draw(3),), (draw(2, 3),), (draw(2, 1, 2),)])
 def _atleast_3d(*arys: Any) -> Any:
     grown = []
     for x in map(array, arys):
@@ -166,12 +166,14 @@ def _atleast_3d(*arys: Any) -> Any:
     return grown[0] if len(grown) == 1 else tuple(grown)
 
 
-@derived(np.dstack, examples=lambda draw: [([draw(3), draw(3)],), ([draw(2, 3), draw(2, 3)],), ([draw(), draw()],)])
+@of_complex(
+    np.dstack, examples=lambda draw: [([draw(3), draw(3)],), ([draw(2, 3), draw(2, 3)],), ([draw(), draw()],)]
+)
 def _dstack(tup: Any) -> Any:
     return np.concatenate([_atleast_3d(x) for x in tup], 2)
 
 
-@derived(
+@of_complex(
     np.block,
     examples=lambda draw: [
         ([draw(2), draw(1)],), (draw(2),), ([draw(2, 2), draw(2, 1)],), ([draw(2), 1.0, draw(3)],),
@@ -203,7 +205,7 @@ def _blocked(arrays: Any, depth: int, ndim: int) -> Any:
     return np.concatenate([_blocked(part, depth - 1, ndim) for part in arrays], -depth)
 
 
-@derived(
+@of_complex(
     np.insert,
     examples=lambda draw: [
         (draw(3), 1, draw()), (draw(3), [0, 2], draw(2)), (draw(2, 3), 1, draw(3), 0), (draw(2, 3), 1, 5.0, 1),
@@ -217,14 +219,14 @@ def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     return np.concatenate([np.ravel(arr), np.ravel(values).astype(arr.dtype)])[at]
 
 
-@derived(np.choose, examples=lambda draw: [(np.array([0, 1, 0]), [draw(3), draw(3)]), (1, [draw(2), draw()])])
+@of_complex(np.choose, examples=lambda draw: [(np.array([0, 1, 0]), [draw(3), draw(3)]), (1, [draw(2), draw()])])
 def _choose(a: Any, choices: Any, out: None = None, mode: Any = "raise") -> Any:
     choices = np.broadcast_arrays(*map(array, choices))
     places = np.arange(len(choices) * choices[0].size).reshape(len(choices), *choices[0].shape)
     return np.ravel(np.stack(choices))[np.choose(real(a), places, out, mode)]
 
 
-@derived(
+@of_complex(
     np.broadcast_arrays,
     examples=lambda draw: [(draw(3), draw(2, 1)), (draw(), draw(2))],
     of=weighted_parts(np.broadcast_arrays),
@@ -235,7 +237,7 @@ def _broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     return tuple(np.broadcast_to(x, shape) for x in arrays)
 
 
-@derived(
+@of_complex(
     np.meshgrid,
     examples=lambda draw: [
         (draw(3), draw(2)), (draw(3), draw(2), draw(2), {"indexing": "ij"}), (draw(3), draw(2), {"sparse": True}),
@@ -253,7 +255,7 @@ def _meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str =
     return tuple(grids) if sparse else _broadcast_arrays(*grids)
 
 
-@derived(
+@of_complex(
     np.hsplit,
     examples=lambda draw: [(draw(4), 2), (draw(2, 4), [1, 2])],
     of=weighted_parts(np.hsplit),
@@ -262,17 +264,17 @@ def _hsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, 1 if ary.ndim > 1 else 0)
 
 
-@derived(np.vsplit, examples=lambda draw: [(draw(4, 2), 2)], of=weighted_parts(np.vsplit))
+@of_complex(np.vsplit, examples=lambda draw: [(draw(4, 2), 2)], of=weighted_parts(np.vsplit))
 def _vsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, 0)
 
 
-@derived(np.dsplit, examples=lambda draw: [(draw(2, 1, 4), 2)], of=weighted_parts(np.dsplit))
+@of_complex(np.dsplit, examples=lambda draw: [(draw(2, 1, 4), 2)], of=weighted_parts(np.dsplit))
 def _dsplit(ary: Any, indices_or_sections: Any) -> Any:
     return np.split(ary, indices_or_sections, 2)
 
 
-@derived(
+@of_complex(
     np.select,
     examples=lambda draw: [
         ([np.array([True, False, False]), np.array([True, True, False])], [draw(3), draw(3)], 2.0),
@@ -299,7 +301,7 @@ def _piecewise_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-@derived(np.piecewise, examples=_piecewise_examples)
+@of_complex(np.piecewise, examples=_piecewise_examples)
 def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     conditions = np.asarray(real(condlist), bool)
     if conditions.ndim == x.ndim:
@@ -325,7 +327,7 @@ def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
 
 if hasattr(np, "unstack"):  # since NumPy 2.1
 
-    @derived(
+    @of_complex(
         np.unstack, examples=lambda draw: [(draw(2, 3),), (draw(2, 3), {"axis": 1})], of=weighted_parts(np.unstack)
     )
     def _unstack(x: Any, /, *, axis: int = 0) -> Any:

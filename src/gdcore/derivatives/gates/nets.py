@@ -6,8 +6,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from ...arguments import describe
+from .._back import underflow_ignored
 from .._gate import Gate, fused
-from .._tape import underflow_ignored
+from .._layers import CrossEntropy
 from .._traced import Traced, real
 from ..batched import Batched, refuse
 from ..nets import _door as door
@@ -98,6 +99,9 @@ def softmax_cross_entropy(logits: Any, labels: Any) -> Any:
     """
     if type(logits) is Batched:
         return _batched_cross_entropy(logits, labels)
+    made = _of_classes(logits, labels)
+    if made is not None:
+        return made
     if type(labels) is not Traced and type(labels) is not np.ndarray:
         labels = np.asarray(labels)
     if type(logits) is not Traced:
@@ -314,17 +318,16 @@ _softmax = row(softmax, _pull_softmax, forward=_softmax_of, stacks=True, example
 _log_softmax = row(log_softmax, _pull_log_softmax, forward=_log_softmax_of, stacks=True, examples=_along_examples)
 _log_sum_exp: Gate = Gate("gd.logsumexp", plain.log_sum_exp, (_pull_log_sum_exp,), stacks=True)
 TABLE.append(Row(logsumexp, _sum_examples, logsumexp))
-_softmax_cross_entropy = fused(
-    row(
-        softmax_cross_entropy,
-        _pull_logits,
-        _pull_labels,
-        forward=_cross_entropy_of,
-        saving=saving_cross_entropy,
-        stacks=True,
-        examples=_label_examples,
-    )
+_cross_entropy = row(
+    softmax_cross_entropy,
+    _pull_logits,
+    _pull_labels,
+    forward=_cross_entropy_of,
+    saving=saving_cross_entropy,
+    stacks=True,
+    examples=_label_examples,
 )
+_of_classes, _softmax_cross_entropy = CrossEntropy(_cross_entropy), fused(_cross_entropy)
 _squared_error = fused(
     row(
         squared_error,

@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from .._gate import Gate
+from .._gate import HOLOMORPHIC, Gate
 from .._tape import Pull
 
 
 def _others_of(x: Any) -> Any:
+    if x.dtype.kind == "c":  # which have no exponent of their own
+        one = np.ones_like(x[..., :1])
+        before = np.cumprod(np.concatenate([one, x[..., :-1]], -1), -1)
+        behind = np.cumprod(np.concatenate([one, x[..., :0:-1]], -1), -1)[..., ::-1]
+        return before * behind if x.shape[-1] else x
     with np.errstate(under="ignore"):
         mantissa, exponent = np.frexp(x)
         mantissa, exponent = _others(mantissa, exponent.astype(np.int64))
@@ -52,5 +57,5 @@ def without_two(x: Any) -> Any:
     return np.where(alone, 0, others(np.where(alone, 1, x[..., None, :])))
 
 
-others = Gate("others", _others_of, (_pull_others,), stacks=True)
+others = Gate("others", _others_of, (_pull_others,), stacks=True, domain=HOLOMORPHIC)
 """For each factor along the last axis, the product of the others."""

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Gate
+from .._gate import COMPLEX, HOLOMORPHIC, REAL, Gate
 from .._tape import Pull
 from .._traced import real
 from .._usual import Total
 from ..joining import array
 from ..refusals import name_of, refuse_options
-from .lengths import along, in_range, moderate, power_of_two
+from .lengths import along, in_range, moderate, power_of_two, square_size
 from .products import others
 from .table import TABLE, Row
 
@@ -179,7 +179,13 @@ def _cumsum_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 
 def reduction(
-    function: Any, pull: Any, names: str, examples: Any, forward: Any = None, further: Any = None
+    function: Any,
+    pull: Any,
+    names: str,
+    examples: Any,
+    forward: Any = None,
+    further: Any = None,
+    domain: int = REAL,
 ) -> None:
     """Add the gate of a function whose options come in the order of ``names``.
 
@@ -205,10 +211,10 @@ def reduction(
         return further(entry, x, real(where), initial, **options)
 
     name = name_of(function)
-    gate = Gate(name, forward or function, (pull,), stacks=True)
+    gate = Gate(name, forward or function, (pull,), stacks=True, domain=domain)
     total = function in {np.sum, np.mean}
     way = Total(gate, entry, mean=function is np.mean) if total else entry
-    TABLE.append(Row(function, examples, function, way))
+    TABLE.append(Row(function, examples, function, way, domain=domain))
 
 
 def _further(join: Any, fill: Any) -> Any:
@@ -234,7 +240,7 @@ def _chosen_sum(x: Any, where: Any, axis: Any = None, **options: Any) -> Any:
 
 
 def _count(x: Any, where: Any, axis: Any = None, keepdims: bool = False, **options: Any) -> Any:
-    return np.asarray(np.sum(np.broadcast_to(where, x.shape), axis, keepdims=keepdims), x.dtype)[()]
+    return np.asarray(np.sum(np.broadcast_to(where, x.shape), axis, keepdims=keepdims), real(x).real.dtype)[()]
 
 
 def _deviations(x: Any, where: Any, axis: Any) -> Any:
@@ -244,8 +250,8 @@ def _deviations(x: Any, where: Any, axis: Any) -> Any:
 def _further_var(
     way: Any, x: Any, where: Any, initial: None, *, ddof: float = 0, axis: Any = None, **options: Any
 ) -> Any:
-    count = np.maximum(_count(x, where, axis, **options) - ddof, 0)
-    return np.sum(np.square(_deviations(x, where, axis)), axis, **options) / count.astype(x.dtype)
+    count = np.maximum(_count(x, where, axis, **options) - ddof, 0).astype(real(x).real.dtype)
+    return np.sum(square_size(_deviations(x, where, axis)), axis, **options) / count.astype(real(x).real.dtype)
 
 
 def _further_std(
@@ -255,20 +261,26 @@ def _further_std(
     count = np.maximum(_count(x, where, axis, **options) - ddof, 0)
     apart = _deviations(x, where, axis)
     n = elements_of(x.shape, axis)
-    return way(apart, axis=axis, **options) * np.sqrt(n / count).astype(x.dtype)
+    return way(apart, axis=axis, **options) * np.sqrt(n / count).astype(real(x).real.dtype)
 
 
-reduction(np.sum, _pull_sum, "axis dtype out keepdims initial where", _sum_examples, further=_further(np.add, 0))
-reduction(np.mean, _pull_mean, "axis dtype out keepdims", _mean_examples, further=_further_mean)
 reduction(
-    np.prod, _pull_prod, "axis dtype out keepdims initial where", _prod_examples, further=_further(np.multiply, 1)
+    np.sum, _pull_sum, "axis dtype out keepdims initial where", _sum_examples, further=_further(np.add, 0),
+    domain=COMPLEX,
+)  # fmt: skip
+reduction(np.mean, _pull_mean, "axis dtype out keepdims", _mean_examples, further=_further_mean, domain=COMPLEX)
+reduction(
+    np.prod, _pull_prod, "axis dtype out keepdims initial where", _prod_examples, further=_further(np.multiply, 1),
+    domain=HOLOMORPHIC,
+)  # fmt: skip
+reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples, further=_further_var, domain=COMPLEX)
+reduction(
+    np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples, _std, further=_further_std, domain=COMPLEX
 )
-reduction(np.var, _pull_var, "axis dtype out ddof keepdims", _spread_examples, further=_further_var)
-reduction(np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples, _std, further=_further_std)
 reduction(
     np.max, _pull_extremum, "axis out keepdims initial where", _max_examples, further=_further(np.maximum, None)
 )
 reduction(
     np.min, _pull_extremum, "axis out keepdims initial where", _min_examples, further=_further(np.minimum, None)
 )
-reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples)
+reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples, domain=COMPLEX)

@@ -1,13 +1,13 @@
 """The one registry of gates: it makes the ways of dispatch, and the operators, of the rows of the table."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Called, Gate
-from .._traced import GATES, let_operator, real
+from .._gate import REAL, Called, Gate, OfReals
+from .._traced import GATES, Element, let_operator, real
 from ..later import let_read, read_later
 from ..refusals import name_of
 from .table import CONSTANTS, PLAIN, TABLE, Row
@@ -30,13 +30,11 @@ SYMBOLS: Final = {row.function: row.symbol for row in TABLE if row.symbol is not
 
 def register_rows() -> None:
     """Register every row of the table; once, when this folder is imported, which comes before any use of it."""
+    _add_rows(TABLE, (*CONSTANTS, *PLAIN))
     for row in TABLE:
-        _add(row.function, row.way)
         if row.symbol is not None:
             assert row.apply is not None
             let_operator(row.symbol.__name__.strip("_"), row.apply)
-    for function in (*CONSTANTS, *PLAIN):
-        _add(function, _on_real(function))
     for alias, function in ALIASES.items():
         _add(alias, _same_as(function))
     let_read(read_special)
@@ -46,15 +44,24 @@ def read_special() -> None:
     """Register the rows of SciPy's ufuncs: at the first use of one, so that nobody else waits for them."""
     rows, constants = len(TABLE), len(CONSTANTS)
     import_module("gdcore.derivatives.special")
-    for row in TABLE[rows:]:
-        _add(row.function, row.way)
-    for function in CONSTANTS[constants:]:
+    _add_rows(TABLE[rows:], CONSTANTS[constants:])
+
+
+def _add_rows(rows: Sequence[Row], constants: Sequence[Any]) -> None:
+    for row in rows:
+        if row.domain != REAL or row.way is None or isinstance(row.way, Gate | Element):  # these see for themselves
+            _add(row.function, row.way)
+        else:
+            _add(row.function, OfReals(name_of(row.function), row.way))
+    for function in constants:
         _add(function, _on_real(function))
 
 
-def own(function: Callable[..., Any], examples: Any, of: Callable[..., Any] | None = None) -> None:
+def own(
+    function: Callable[..., Any], examples: Any, of: Callable[..., Any] | None = None, domain: int = REAL
+) -> None:
     """Add the row of a function of gdcore's that calls gates, and that NumPy does not dispatch."""
-    TABLE.append(Row(function, examples, of or function))
+    TABLE.append(Row(function, examples, of or function, domain=domain))
     _add(function, None)
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from .._gate import Gate
+from .._gate import HOLOMORPHIC, Gate, conj
 from .._tape import Pull
 from .._traced import Traced, real
 from ..joining import array
 from .lengths import moderate
 from .products import others
-from .table import derived
+from .table import derived, of_complex
 
 
 def _cut(x: Any, axis: int, start: int | None, stop: int | None) -> Any:
@@ -37,7 +37,7 @@ def _joined_ends(x: Any, axis: int, before: Any, after: Any) -> Any:
     return np.concatenate(parts, axis) if len(parts) > 1 else x
 
 
-@derived(
+@of_complex(
     np.diff,
     examples=lambda draw: [
         (draw(4),),
@@ -61,7 +61,7 @@ def _diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append
     return a
 
 
-@derived(np.ediff1d, examples=lambda draw: [(draw(4),), (draw(2, 2), draw(2), 1.0)])
+@of_complex(np.ediff1d, examples=lambda draw: [(draw(4),), (draw(2, 2), draw(2), 1.0)])
 def _ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     ary = np.ravel(array(ary))
     ends = [None if x is None else np.ravel(array(x)).astype(ary.dtype) for x in (to_begin, to_end)]
@@ -76,7 +76,7 @@ def _pull_cumprod(ans: Any, x: Any) -> Pull:
     return lambda g: (g[..., :, None] * parts).sum(axis=-2)
 
 
-_cumprod_gate = Gate("np.cumprod", lambda x: np.cumprod(x, -1), (_pull_cumprod,), stacks=True)
+_cumprod_gate = Gate("np.cumprod", lambda x: np.cumprod(x, -1), (_pull_cumprod,), stacks=True, domain=HOLOMORPHIC)
 
 
 def _cumprod_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -93,7 +93,7 @@ def _cumprod_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-@derived(np.cumprod, examples=_cumprod_examples)
+@of_complex(np.cumprod, examples=_cumprod_examples)
 def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: None = None) -> Any:
     a = a if dtype is None else a.astype(dtype)
     if axis is None:
@@ -117,13 +117,13 @@ if hasattr(np, "cumulative_sum"):  # since NumPy 2.1
     def _cumulative_examples(draw: Any) -> list[tuple[Any, ...]]:
         return [(draw(4),), (draw(2, 3), {"axis": 1}), (draw(2, 3), {"axis": 0, "include_initial": True})]
 
-    @derived(np.cumulative_sum, examples=_cumulative_examples)
+    @of_complex(np.cumulative_sum, examples=_cumulative_examples)
     def _cumulative_sum(
         x: Any, /, *, axis: Any = None, dtype: Any = None, out: None = None, include_initial: bool = False
     ) -> Any:
         return _cumulative(x, axis, dtype, out, include_initial, np.cumsum, 0)
 
-    @derived(np.cumulative_prod, examples=_cumulative_examples)
+    @of_complex(np.cumulative_prod, examples=_cumulative_examples)
     def _cumulative_prod(
         x: Any, /, *, axis: Any = None, dtype: Any = None, out: None = None, include_initial: bool = False
     ) -> Any:
@@ -140,7 +140,7 @@ def _unwrap(p: Any, discont: Any = None, axis: int = -1, *, period: float = 2 * 
 # Calculus.
 
 
-@derived(
+@of_complex(
     np.trapezoid,
     examples=lambda draw: [
         (draw(4),), (draw(2, 3), None, 0.5), (draw(3), draw(3)), (draw(2, 3), draw(2), 1.0, 0),
@@ -164,7 +164,7 @@ def _gradient_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
-@derived(np.gradient, examples=_gradient_examples)
+@of_complex(np.gradient, examples=_gradient_examples)
 def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> Any:
     f = array(f)
     axes = range(f.ndim) if axis is None else normalize_axis_tuple(axis, f.ndim)
@@ -228,23 +228,24 @@ _full = Gate(
     "np.convolve",
     np.convolve,
     (
-        lambda ans, a, v: lambda g: np.correlate(g, v, "valid"),
-        lambda ans, a, v: lambda g: np.correlate(g, a, "valid"),
+        lambda ans, a, v: lambda g: np.correlate(g, conj(v), "valid"),
+        lambda ans, a, v: lambda g: np.correlate(g, conj(a), "valid"),
     ),
+    domain=HOLOMORPHIC,
 )
 
 
-@derived(np.convolve, examples=_convolution_examples)
+@of_complex(np.convolve, examples=_convolution_examples)
 def _convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     a, v = np.atleast_1d(array(a), array(v))
     return _fitting(_full(a, v), len(a), len(v), mode, (min(len(a), len(v)) - 1) // 2)
 
 
-@derived(np.correlate, examples=_convolution_examples)
+@of_complex(np.correlate, examples=_convolution_examples)
 def _correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     a, v = np.atleast_1d(array(a), array(v))
     shorter = min(len(a), len(v))
-    return _fitting(_full(a, v[::-1]), len(a), len(v), mode, (shorter - (len(v) <= len(a))) // 2)
+    return _fitting(_full(a, conj(v[::-1])), len(a), len(v), mode, (shorter - (len(v) <= len(a))) // 2)
 
 
 def _fitting(full: Any, n: int, m: int, mode: Any, start: int) -> Any:
@@ -261,7 +262,7 @@ def _fitting(full: Any, n: int, m: int, mode: Any, start: int) -> Any:
 # Polynomials and ranges.
 
 
-@derived(
+@of_complex(
     np.polyval,
     examples=lambda draw: [(draw(3), draw(4)), (draw(3), 0.5), ([1.0, 2.0], draw(2, 2)), (draw(1), draw())],
 )
@@ -273,7 +274,7 @@ def _polyval(p: Any, x: Any) -> Any:
     return y
 
 
-@derived(np.vander, examples=lambda draw: [(draw(3),), (draw(3), 2), (draw(2), 4, True), (draw(2), 0)])
+@of_complex(np.vander, examples=lambda draw: [(draw(3),), (draw(3), 2), (draw(2), 4, True), (draw(2), 0)])
 def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:  # noqa: N803  # as NumPy names it
     powers = np.arange(len(x) if N is None else N)
     # Of zero, too, the power 1 has the derivative 1 and the power 0 none.
@@ -287,7 +288,7 @@ def _common(*ends: Any) -> Any:
     return np.result_type(*(x.dtype if type(x) is Traced else x for x in ends), 1.0)
 
 
-@derived(
+@of_complex(
     np.linspace,
     examples=lambda draw: [
         (draw(), draw(), 5),
@@ -319,7 +320,7 @@ def _linspace(
     return (points, (stop - start) / parts) if retstep else points
 
 
-@derived(
+@of_complex(
     np.logspace,
     examples=lambda draw: [(draw(), draw(), 4), (draw(), 1.0, 3, False, 2.0), (0.0, 1.0, 3, True, draw(low=1.0))],
 )
@@ -341,7 +342,7 @@ def _geomspace(
     return ans.astype(np.result_type(ans.dtype, np.float64) if dtype is None else dtype)
 
 
-@derived(
+@of_complex(
     np.full_like, examples=lambda draw: [(np.zeros(3), draw()), (np.zeros((2, 3)), draw(3)), (draw(3), draw())]
 )
 def _full_like(

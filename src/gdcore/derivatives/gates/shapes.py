@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .._gate import Gate, shrink
+from .._gate import COMPLEX, Gate, of_dtype, shrink
 from .._tape import Pull
 from .._traced import real
 from ..joining import array
 from .reductions import axes_of
-from .table import TABLE, Row, derived, row
+from .table import TABLE, Row, of_complex, row
 
 Shape = tuple[int, ...]
 
@@ -23,10 +23,10 @@ def _pull_reshape(ans: Any, x: Any, shape: Shape) -> Pull:
     return lambda g: g.reshape(g.shape[: g.ndim - ndim] + back)
 
 
-_reshape_gate = Gate("np.reshape", np.reshape, (_pull_reshape,), stacks=True)
+_reshape_gate = Gate("np.reshape", np.reshape, (_pull_reshape,), stacks=True, domain=COMPLEX)
 
 
-@derived(
+@of_complex(
     np.reshape,
     examples=lambda draw: [
         (draw(2, 3), (3, 2)),
@@ -42,26 +42,26 @@ def _reshape(x: Any, shape: Any = None, order: str = "C", *, newshape: Any = Non
     return _reshape_gate(x, shape if newshape is None else newshape)
 
 
-@derived(np.ravel, examples=lambda draw: [(draw(2, 3),), (draw(),), (draw(0, 2),)])
+@of_complex(np.ravel, examples=lambda draw: [(draw(2, 3),), (draw(),), (draw(0, 2),)])
 def _ravel(x: Any, order: str = "C") -> Any:
     if order != "C":
         raise TypeError(f"np.ravel: order: expected 'C' with a traced array, got {order!r}; transpose it first")
     return _reshape_gate(x, (x.size,))
 
 
-@derived(np.squeeze, examples=lambda draw: [(draw(1, 3, 1),), (draw(1, 3, 1), 0), (draw(1, 3, 1), (0, -1))])
+@of_complex(np.squeeze, examples=lambda draw: [(draw(1, 3, 1),), (draw(1, 3, 1), 0), (draw(1, 3, 1), (0, -1))])
 def _squeeze(x: Any, axis: Any = None) -> Any:
     return _reshape_gate(x, np.squeeze(np.empty(x.shape, bool), axis).shape)
 
 
-@derived(np.expand_dims, examples=lambda draw: [(draw(3), 0), (draw(2, 3), (0, -1)), (draw(), 0)])
+@of_complex(np.expand_dims, examples=lambda draw: [(draw(3), 0), (draw(2, 3), (0, -1)), (draw(), 0)])
 def _expand_dims(x: Any, axis: Any) -> Any:
     return _reshape_gate(x, np.expand_dims(np.broadcast_to(False, x.shape), axis).shape)
 
 
 for _function, _ndim in ((np.atleast_1d, 1), (np.atleast_2d, 2)):
 
-    @derived(_function, examples=lambda draw: [(draw(),), (draw(3),), (draw(2, 3),)])
+    @of_complex(_function, examples=lambda draw: [(draw(),), (draw(3),), (draw(2, 3),)])
     def _atleast(*arrays: Any, _ndim: int = _ndim) -> Any:
         grown = []
         for x in map(array, arrays):
@@ -80,10 +80,10 @@ def _pull_transpose(ans: Any, x: Any, axes: Any) -> Pull:
     return pull
 
 
-_transpose_gate = Gate("np.transpose", np.transpose, (_pull_transpose,), stacks=True)
+_transpose_gate = Gate("np.transpose", np.transpose, (_pull_transpose,), stacks=True, domain=COMPLEX)
 
 
-@derived(
+@of_complex(
     np.transpose,
     examples=lambda draw: [
         (draw(3),),
@@ -98,25 +98,25 @@ def _transpose(x: Any, axes: Any = None) -> Any:
     return _transpose_gate(x, tuple(range(ndim))[::-1] if axes is None else tuple(int(a) % ndim for a in axes))
 
 
-@derived(np.swapaxes, examples=lambda draw: [(draw(2, 3, 4), 0, -1), (draw(2, 3), 0, 1)])
+@of_complex(np.swapaxes, examples=lambda draw: [(draw(2, 3, 4), 0, -1), (draw(2, 3), 0, 1)])
 def _swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     order = list(range(x.ndim))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return _transpose_gate(x, tuple(order))
 
 
-@derived(np.matrix_transpose, examples=lambda draw: [(draw(2, 3),), (draw(2, 3, 4),)])
+@of_complex(np.matrix_transpose, examples=lambda draw: [(draw(2, 3),), (draw(2, 3, 4),)])
 def _matrix_transpose(x: Any) -> Any:
     return _swapaxes(x, -1, -2)
 
 
-@derived(np.moveaxis, examples=lambda draw: [(draw(2, 3, 4), 0, -1), (draw(2, 3, 4), (0, 1), (2, 0))])
+@of_complex(np.moveaxis, examples=lambda draw: [(draw(2, 3, 4), 0, -1), (draw(2, 3, 4), (0, 1), (2, 0))])
 def _moveaxis(x: Any, source: Any, destination: Any) -> Any:
     places = np.moveaxis(np.empty(tuple(range(x.ndim)), bool), source, destination).shape
     return _transpose_gate(x, places)
 
 
-@derived(np.flip, examples=lambda draw: [(draw(3),), (draw(2, 3), 0), (draw(2, 3), (0, 1))])
+@of_complex(np.flip, examples=lambda draw: [(draw(3),), (draw(2, 3), 0), (draw(2, 3), (0, 1))])
 def _flip(x: Any, axis: Any = None) -> Any:
     axes = {a % x.ndim for a in axes_of(axis, x.ndim)}
     return x[tuple(slice(None, None, -1 if a in axes else None) for a in range(x.ndim))]
@@ -130,6 +130,7 @@ _broadcast_gate = row(
     np.broadcast_to,
     _pull_broadcast_to,
     stacks=True,
+    domain=COMPLEX,
     examples=lambda draw: [
         (draw(), (2, 3)),
         (draw(3), (2, 3)),
@@ -156,10 +157,11 @@ _concatenate_gate = Gate(
     (_pull_concatenate,),
     variadic=True,
     stacks=True,
+    domain=COMPLEX,
 )
 
 
-@derived(
+@of_complex(
     np.concatenate,
     examples=lambda draw: [
         ([draw(2), draw(3)],),
@@ -176,7 +178,7 @@ def _concatenate(arrays: Any, axis: Any = 0, out: None = None, **options: Any) -
     return _concatenate_gate(*map(array, arrays), axis=axis, out=out, **options)
 
 
-@derived(
+@of_complex(
     np.stack,
     examples=lambda draw: [
         ([draw(), draw()],),
@@ -189,12 +191,14 @@ def _stack(arrays: Any, axis: int = 0, out: None = None, **options: Any) -> Any:
     return _concatenate_gate(*(np.expand_dims(array(x), axis) for x in arrays), axis=axis, out=out, **options)
 
 
-@derived(np.vstack, examples=lambda draw: [([draw(3), draw(3)],), ([draw(2, 3), draw(3)],)])
+@of_complex(np.vstack, examples=lambda draw: [([draw(3), draw(3)],), ([draw(2, 3), draw(3)],)])
 def _vstack(arrays: Any, **options: Any) -> Any:
     return _concatenate_gate(*(np.atleast_2d(array(x)) for x in arrays), axis=0, **options)
 
 
-@derived(np.hstack, examples=lambda draw: [([draw(3), draw(2)],), ([draw(2, 3), draw(2, 1)],), ([draw(), draw()],)])
+@of_complex(
+    np.hstack, examples=lambda draw: [([draw(3), draw(2)],), ([draw(2, 3), draw(2, 1)],), ([draw(), draw()],)]
+)
 def _hstack(arrays: Any, **options: Any) -> Any:
     arrays = [np.atleast_1d(array(x)) for x in arrays]
     return _concatenate_gate(*arrays, axis=0 if arrays[0].ndim == 1 else 1, **options)
@@ -214,7 +218,7 @@ def weighted_parts(function: Any) -> Any:
     )
 
 
-@derived(
+@of_complex(
     np.array_split,
     examples=lambda draw: [(draw(5), 2), (draw(2, 4), 3, 1)],
     of=weighted_parts(np.array_split),
@@ -223,7 +227,7 @@ def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]
     return _split_by(np.array_split, ary, indices_or_sections, axis)
 
 
-@derived(
+@of_complex(
     np.split,
     examples=lambda draw: [
         (draw(4), 2),
@@ -237,7 +241,7 @@ def _split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return _split_by(np.split, ary, indices_or_sections, axis)
 
 
-@derived(
+@of_complex(
     np.tile,
     examples=lambda draw: [
         (draw(3), 2),
@@ -260,10 +264,10 @@ def _tile(A: Any, reps: Any) -> Any:  # noqa: N803  # as NumPy names it
 
 def _pull_astype(ans: Any, x: Any, dtype: Any) -> Pull:
     back = x.dtype
-    return lambda g: g.astype(back)
+    return lambda g: of_dtype(g, back)
 
 
-_astype_gate = Gate("astype", lambda x, dtype: x.astype(dtype), (_pull_astype,), stacks=True)
+_astype_gate = Gate("astype", lambda x, dtype: x.astype(dtype), (_pull_astype,), stacks=True, domain=COMPLEX)
 
 
 def astype(x: Any, dtype: Any, **options: Any) -> Any:
@@ -276,10 +280,12 @@ def _cast(x: Any, dtype: Any) -> Any:
 
 
 TABLE.append(
-    Row(np.ndarray.astype, lambda draw: [(draw(3), np.float64), (draw(), np.float64)], _cast, astype),
+    Row(
+        np.ndarray.astype, lambda draw: [(draw(3), np.float64), (draw(), np.float64)], _cast, astype, domain=COMPLEX
+    ),
 )
 
 
-@derived(np.copy, examples=lambda draw: [(draw(2, 3),)])
+@of_complex(np.copy, examples=lambda draw: [(draw(2, 3),)])
 def _copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     return a

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from .._gate import COMPLEX, REAL, conj
 from .._traced import Traced, real
 from ..joining import array
 from .reductions import elements_of
-from .table import derived
+from .table import derived, of_complex
 
 
 def _quantile_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -144,7 +145,7 @@ def _ptp(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> A
     return np.max(a, axis, out, keepdims) - np.min(a, axis, out, keepdims)
 
 
-@derived(
+@of_complex(
     np.average,
     examples=lambda draw: [
         (draw(4),), (draw(2, 3), 1, draw(3, low=0.5)), (draw(2, 3), None, draw(2, 3, low=0.5)),
@@ -188,7 +189,9 @@ def _nan_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-def _nan_reduction(function: Any, plain: Any, fill: float, examples: Any = _nan_examples) -> None:
+def _nan_reduction(
+    function: Any, plain: Any, fill: float, examples: Any = _nan_examples, domain: int = COMPLEX
+) -> None:
     def entry(a: Any, *args: Any, **kwargs: Any) -> Any:
         unknown = np.isnan(real(a))
         if not unknown.any():
@@ -199,7 +202,7 @@ def _nan_reduction(function: Any, plain: Any, fill: float, examples: Any = _nan_
             ans = np.where(np.isnan(function(real(a), *args, **kwargs)), np.nan, ans)
         return ans
 
-    derived(function, examples=_some_nan(examples), of=_leaving_out(function))(entry)
+    derived(function, examples=_some_nan(examples), of=_leaving_out(function), domain=domain)(entry)
 
 
 def _accumulate_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -208,8 +211,8 @@ def _accumulate_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 _nan_reduction(np.nansum, np.sum, 0.0)
 _nan_reduction(np.nanprod, np.prod, 1.0)
-_nan_reduction(np.nanmax, np.max, -np.inf)
-_nan_reduction(np.nanmin, np.min, np.inf)
+_nan_reduction(np.nanmax, np.max, -np.inf, domain=REAL)
+_nan_reduction(np.nanmin, np.min, np.inf, domain=REAL)
 _nan_reduction(np.nancumsum, np.cumsum, 0.0, _accumulate_examples)
 _nan_reduction(np.nancumprod, np.cumprod, 1.0, _accumulate_examples)
 
@@ -218,7 +221,7 @@ def _options(keepdims: Any) -> bool:
     return False if keepdims is np._NoValue else bool(keepdims)
 
 
-@derived(np.nanmean, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanmean))
+@of_complex(np.nanmean, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanmean))
 def _nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Any = False, *, where: Any = True
 ) -> Any:
@@ -227,7 +230,7 @@ def _nanmean(
     return np.mean(a, axis, dtype, out, _options(keepdims), where=where)
 
 
-@derived(np.nanvar, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanvar))
+@of_complex(np.nanvar, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanvar))
 def _nanvar(
     a: Any,
     axis: Any = None,
@@ -243,7 +246,7 @@ def _nanvar(
     return np.var(a, axis, dtype, out, ddof, _options(keepdims), where=where)
 
 
-@derived(np.nanstd, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanstd))
+@of_complex(np.nanstd, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanstd))
 def _nanstd(
     a: Any,
     axis: Any = None,
@@ -262,7 +265,7 @@ def _nanstd(
 # Of several variables.
 
 
-@derived(
+@of_complex(
     np.cov,
     examples=lambda draw: [
         (draw(4),), (draw(2, 4),), (draw(4, 2), {"rowvar": False}), (draw(2, 4), draw(1, 4)), (draw(4), draw(4)),
@@ -295,11 +298,11 @@ def _cov(
         factor = total - ddof * (weights * np.asarray(aweights, x.dtype)).sum() / total
     means = np.mean(x, 1, keepdims=True) if weights is None else (x * weights).sum(axis=1, keepdims=True) / total
     apart = x - means
-    ans = (apart @ (apart if weights is None else apart * weights).T) / max(factor, 0)
+    ans = (apart @ conj(apart if weights is None else apart * weights).T) / max(factor, 0)
     return np.squeeze(ans)
 
 
-@derived(
+@of_complex(
     np.corrcoef,
     examples=lambda draw: [(draw(2, 4),), (draw(4, 2), None, False), (draw(4), draw(4))],
 )
@@ -307,7 +310,7 @@ def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *args: Any, dtype: Any
     c = np.cov(x, y, rowvar, dtype=dtype)
     if not c.ndim:
         return c / c
-    deviation = np.sqrt(np.diag(c))
+    deviation = np.sqrt(np.diag(c).real)
     return c / deviation[:, None] / deviation[None, :]
 
 

@@ -1,11 +1,12 @@
 """The table of gates: what a row is, and how one is added."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from .._gate import Gate, Vjp
+from .._gate import COMPLEX, HOLOMORPHIC, REAL, Gate, Vjp
 from .._usual import Elementwise
 from ..refusals import name_of
 
@@ -25,6 +26,8 @@ class Row(NamedTuple):
     """The operator that is the same function: ``operator.add``."""
     apply: Callable[..., Any] | None = None
     """What the operator calls."""
+    domain: int = REAL
+    """Whether it takes complex numbers too; where it is REAL they are refused."""
 
 
 TABLE: Final[list[Row]] = []
@@ -44,23 +47,28 @@ def row(
     forward: Callable[..., Any] | None = None,
     saving: Callable[..., tuple[Any, Any]] | None = None,
     of: Callable[..., Any] | None = None,
+    domain: int = REAL,
 ) -> Gate:
     """Add a gate for a function of NumPy, or for one that calls the gate.
 
     ``entry``, if given, is what dispatch calls with the arguments as NumPy takes them; it ends in the gate.
     ``forward`` is what the gate calls with plain arrays, if not the function itself.
     """
-    gate = Gate(name_of(function), forward or function, vjps, stacks=stacks, variadic=variadic, saving=saving)
-    TABLE.append(Row(function, examples, of or function, entry or gate))
+    gate = Gate(
+        name_of(function), forward or function, vjps, stacks=stacks, variadic=variadic, saving=saving, domain=domain
+    )
+    TABLE.append(Row(function, examples, of or function, entry or gate, domain=domain))
     return gate
 
 
-def derived(*functions: Any, examples: Any, of: Callable[..., Any] | None = None) -> Callable[[Any], Any]:
+def derived(
+    *functions: Any, examples: Any, of: Callable[..., Any] | None = None, domain: int = REAL
+) -> Callable[[Any], Any]:
     """Register the decorated function, made of gates, as the way of traced values through ``functions``."""
 
     def register(entry: Callable[..., Any]) -> Callable[..., Any]:
         for function in functions:
-            TABLE.append(Row(function, examples, of or function, entry))
+            TABLE.append(Row(function, examples, of or function, entry, domain=domain))
         return entry
 
     return register
@@ -72,16 +80,23 @@ def elementwise(
     symbol: Callable[..., Any] | None = None,
     low: float = -2.0,
     high: float = 2.0,
+    domain: int = REAL,
 ) -> None:
     """Add a gate for a ufunc, and for the operator whose ``symbol`` is given.
 
     The vjps need not care for broadcasting. The tests try values from ``low`` to ``high``.
     """
-    gate = Gate(name_of(ufunc), ufunc, vjps, stacks=True)
+    gate = Gate(name_of(ufunc), ufunc, vjps, stacks=True, domain=domain)
     examples = (usual_unary if len(vjps) == 1 else usual_binary)(low, high)
     # On scalars an operator is several times faster than its ufunc.
     apply = None if symbol is None else Elementwise(gate, symbol)
-    TABLE.append(Row(ufunc, examples, ufunc, Elementwise(gate, ufunc), symbol, apply))
+    TABLE.append(Row(ufunc, examples, ufunc, Elementwise(gate, ufunc), symbol, apply, domain))
+
+
+holomorphic: Final = partial(elementwise, domain=HOLOMORPHIC)
+"""The same, for a ufunc that has a derivative at complex numbers too, which is stated as that of real ones."""
+of_complex: Final = partial(derived, domain=COMPLEX)
+"""Register a way made of gates, as :func:`derived` does, that is right for complex numbers too."""
 
 
 def usual_unary(low: float, high: float) -> Any:

@@ -5,17 +5,16 @@ share an infinite ``logaddexp.reduce`` share its gradient in equal parts.
 """
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from .._gate import Gate
+from .._gate import COMPLEX, HOLOMORPHIC, REAL, Gate
 from .._tape import Pull
 from .._traced import real
 from ..joining import array
-from .arithmetic import same
 from .reductions import grower
-from .table import CONSTANTS, TABLE, Row, derived, elementwise, usual_binary, usual_unary
+from .table import TABLE, Row, derived, elementwise, of_complex, usual_binary, usual_unary
 
 # np.sinc, whose derivative at 0 is a limit: the series is used within 1.
 
@@ -40,13 +39,14 @@ def _i0_slope(x: Any) -> Any:
     return (cosine * np.sinh(x[..., None] * cosine)).mean(axis=-1)
 
 
-def _unary(function: Any, slope: Any, low: float = -2.0) -> None:
-    gate = Gate(f"np.{function.__name__}", function, (lambda ans, x: lambda g: g * slope(x),), stacks=True)
-    TABLE.append(Row(function, usual_unary(low, 2.0), function, gate))
+def _unary(function: Any, slope: Any, domain: int) -> None:
+    vjp = lambda ans, x: lambda g: g * slope(x)  # noqa: E731
+    gate = Gate(f"np.{function.__name__}", function, (vjp,), stacks=True, domain=domain)
+    TABLE.append(Row(function, usual_unary(-2.0, 2.0), function, gate, domain=domain))
 
 
-_unary(np.sinc, _sinc_slope)
-_unary(np.i0, _i0_slope)
+_unary(np.sinc, _sinc_slope, HOLOMORPHIC)
+_unary(np.i0, _i0_slope, REAL)
 
 
 def _size(x: Any, y: Any) -> Any:
@@ -54,7 +54,6 @@ def _size(x: Any, y: Any) -> Any:
 
 
 # fmt: off
-elementwise(np.conjugate, lambda ans, x: same)
 elementwise(np.copysign, lambda ans, x, y: lambda g: g * _size(x, y), lambda ans, x, y: lambda g: g * 0)
 elementwise(np.heaviside, lambda ans, x, y: lambda g: g * 0, lambda ans, x, y: lambda g: g * (real(x) == 0))
 # fmt: on
@@ -64,9 +63,10 @@ def _power_examples(draw: Any) -> list[tuple[Any, ...]]:
     return list(usual_binary(0.5, 2.0)(draw))
 
 
-@derived(np.float_power, examples=_power_examples)
+@of_complex(np.float_power, examples=_power_examples)
 def _float_power(x: Any, y: Any) -> Any:
-    return np.power(array(x).astype(np.float64), array(y).astype(np.float64))
+    x, y = array(x), array(y)
+    return np.power(*(z.astype(np.result_type(z.dtype, np.float64)) for z in (x, y)))
 
 
 @derived(np.ldexp, examples=lambda draw: [(draw(3), np.array([0, 1, -2])), (draw(), 3)])
@@ -91,20 +91,12 @@ def _frexp(x: Any) -> Any:
     return np.ldexp(x, -exponent), exponent
 
 
-# Real numbers as complex ones.
-
-
-@derived(np.real, np.real_if_close, examples=lambda draw: [(draw(2, 3),)])
-def _real(x: Any, tol: float = 100) -> Any:
-    return x
-
-
-CONSTANTS.extend([np.imag, np.angle])
-
-
-@derived(np.nan_to_num, examples=lambda draw: [(draw(3),), (np.array([1.0, 2.0]), True, 5.0)])
+@of_complex(np.nan_to_num, examples=lambda draw: [(draw(3),), (np.array([1.0, 2.0]), True, 5.0)])
 def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     plain = real(x)
+    if plain.dtype.kind == "c":
+        parts = (_nan_to_num(part, copy, nan, posinf, neginf) for part in (x.real, x.imag))
+        return sum(part * unit for part, unit in zip(parts, (1, 1j), strict=True))
     limits = np.finfo(plain.dtype)
     x = np.where(np.isnan(plain), nan, x)
     x = np.where(plain == np.inf, limits.max if posinf is None else posinf, x)
@@ -138,7 +130,7 @@ def _reduction(ufunc: np.ufunc, function: Any, join: Any) -> None:
         ans = function(array(x), axis=axis, out=out, keepdims=keepdims, where=where, **options)
         return ans if initial is np._NoValue or initial is None else join(ans, initial)
 
-    derived(ufunc.reduce, examples=_method_examples)(entry)
+    of_complex(ufunc.reduce, examples=_method_examples)(entry)
 
 
 _reduction(np.add, np.sum, np.add)
@@ -195,7 +187,7 @@ def _accumulation(ufunc: np.ufunc, function: Any) -> None:
     def entry(x: Any, axis: int = 0, dtype: Any = None, out: None = None) -> Any:
         return function(array(x), axis=axis, dtype=dtype, out=out)
 
-    derived(ufunc.accumulate, examples=lambda draw: [(draw(4),), (draw(2, 3),), (draw(2, 3), 1)])(entry)
+    of_complex(ufunc.accumulate, examples=lambda draw: [(draw(4),), (draw(2, 3),), (draw(2, 3), 1)])(entry)
 
 
 _accumulation(np.add, np.cumsum)
@@ -220,7 +212,7 @@ _running(np.maximum)
 _running(np.minimum)
 
 
-def _outer(ufunc: np.ufunc) -> None:
+def _outer(ufunc: np.ufunc, domain: int) -> None:
     def entry(x: Any, y: Any) -> Any:
         x, y = array(x), array(y)
         return ufunc(np.reshape(x, x.shape + (1,) * y.ndim), y)
@@ -228,8 +220,11 @@ def _outer(ufunc: np.ufunc) -> None:
     derived(
         ufunc.outer,
         examples=lambda draw: [(draw(3, low=0.5), draw(2, low=0.5)), (draw(2, low=0.5), draw(2, 2, low=0.5))],
+        domain=domain,
     )(entry)
 
+
+OF_COMPLEX: Final[set[np.ufunc]] = {np.add, np.subtract, np.multiply, np.divide, np.power}
 
 for _ufunc in (
     np.add,
@@ -248,4 +243,4 @@ for _ufunc in (
     np.fmax,
     np.fmin,
 ):
-    _outer(_ufunc)
+    _outer(_ufunc, COMPLEX if _ufunc in OF_COMPLEX else REAL)

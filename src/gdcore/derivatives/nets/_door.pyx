@@ -124,7 +124,7 @@ cdef int run(Call* call, Py_ssize_t size) except -1:
     return 0
 
 
-cpdef bint takes(object x):
+cpdef bint takes(object x) noexcept:
     """Return whether ``x`` is an array that kernels can read."""
     return cnp.PyArray_CheckExact(x) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> x) and (
         cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_FLOAT or cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_DOUBLE
@@ -145,12 +145,12 @@ def alone(list items not None):
     return True
 
 
-def new_like(cnp.ndarray x not None):
+cpdef cnp.ndarray new_like(cnp.ndarray x):
     """Return a new array of the shape and dtype of ``x``, in the order of C."""
     return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(x), cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
 
 
-def activate(str kind not None, object z, object b, object h):
+cpdef int activate(str kind, object z, object b, object h) except -1:
     """Add the row ``b`` to each row of ``z`` in place; write its activation to ``h``, which may be ``z``."""
     cdef Call call
     begin(&call, kind, "z", z)
@@ -162,7 +162,7 @@ def activate(str kind not None, object z, object b, object h):
     return run(&call, size)
 
 
-def activate_back(str kind not None, object g, object kept, object d, object db):
+cpdef int activate_back(str kind, object g, object kept, object d, object db) except -1:
     """Write the gradient by what the activation was given to ``d``, which may be ``g``, and its sum to ``db``.
 
     ``kept`` is what the activation gave, for relu, tanh and sigmoid, and else what it was given. For ``"none"``
@@ -180,7 +180,7 @@ def activate_back(str kind not None, object g, object kept, object d, object db)
     return run(&call, size)
 
 
-def cross_entropy(object z, object b, object labels, object d, object db):
+cpdef double cross_entropy(object z, object b, object labels, object d, object db) except? -1:
     """Return the loss of ``z + b``; write the gradient by it to ``d``, which may be ``z``, its sum to ``db``."""
     cdef Call call
     cdef double loss

@@ -11,7 +11,7 @@ from gdcore.derivatives.nets._planes cimport (
     add_rows, drop, fold, max_pool, max_pool_back, turn, unfold,
 )
 from gdcore.derivatives.nets._rows cimport (
-    GELU, NONE, RELU, SIGMOID, SILU, SOFTPLUS, TANH, activate, activate_back, cross_entropy, layer_norm,
+    GELU, LOGISTIC, NONE, RELU, SIGMOID, SILU, SOFTPLUS, TANH, activate, activate_back, cross_entropy, layer_norm,
     layer_norm_back, log_sum_exp, softmax_rows,
 )
 from gdcore.derivatives.nets._table cimport Kernel
@@ -74,6 +74,14 @@ cdef void silu_back(void** x, const Py_ssize_t* n, const floating* c) noexcept n
     activate_back(SILU, x, n, c)
 
 
+cdef void logistic(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    activate(LOGISTIC, x, n, c)
+
+
+cdef void logistic_back(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    activate_back(LOGISTIC, x, n, c)
+
+
 cdef void softmax(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
     softmax_rows(False, x, n, c)
 
@@ -100,7 +108,7 @@ cdef void log(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
         h[i] = logarithm(z[i])
 
 
-cdef Kernel[30] kernels
+cdef Kernel[32] kernels
 kernels[0] = Kernel("none", none[float], none[double])
 kernels[1] = Kernel("relu", relu[float], relu[double])
 kernels[2] = Kernel("tanh", tanh[float], tanh[double])
@@ -130,5 +138,7 @@ kernels[25] = Kernel("fold", fold[float], fold[double])
 kernels[26] = Kernel("turn", turn[float], turn[double])
 kernels[27] = Kernel("max_pool", max_pool[float], max_pool[double])
 kernels[28] = Kernel("max_pool_back", max_pool_back[float], max_pool_back[double])
-kernels[29] = Kernel(NULL, NULL, NULL)
+kernels[29] = Kernel("logistic", logistic[float], logistic[double])
+kernels[30] = Kernel("logistic_back", logistic_back[float], logistic_back[double])
+kernels[31] = Kernel(NULL, NULL, NULL)
 table = PyCapsule_New(&kernels[0], "gdcore.derivatives.nets.kernels", NULL)

@@ -16,6 +16,7 @@ cdef enum:
 
 cdef enum Activation:
     NONE, RELU, TANH, SIGMOID, SOFTPLUS, GELU, SILU
+    LOGISTIC  # the sigmoid, whose slope is to be exact near 1 too: it follows from what it was given
 
 
 cdef inline floating activated(Activation kind, floating s) noexcept nogil:
@@ -23,7 +24,7 @@ cdef inline floating activated(Activation kind, floating s) noexcept nogil:
         return s if (s > 0) | (s != s) else <floating> 0
     if kind == TANH:
         return tangent(s)
-    if kind == SIGMOID:
+    if kind == SIGMOID or kind == LOGISTIC:
         return logistic(s)
     if kind == SOFTPLUS:
         return soft(s)
@@ -40,6 +41,8 @@ cdef inline floating sloped(Activation kind, floating g, floating kept) noexcept
         return g * (<floating> 1 - kept * kept)
     if kind == SIGMOID:
         return g * (kept * (<floating> 1 - kept))
+    if kind == LOGISTIC:
+        return g * (logistic(kept) * logistic(-kept))
     if kind == SOFTPLUS:
         return g * logistic(kept)
     if kind == GELU:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from .rows import outputs, ufunc
+from .rows import holomorphic, outputs, ufunc
 
 TWO: Final = 2 / math.sqrt(math.pi)
 ROOT: Final = math.sqrt(2 * math.pi)
@@ -36,10 +36,10 @@ def _hazard(x: Any) -> Any:
 
 
 # fmt: off
-ufunc("erf", lambda ans, x: TWO * np.exp(-x * x), at=(-2, 2))
-ufunc("erfc", lambda ans, x: -TWO * np.exp(-x * x), at=(-2, 2))
+holomorphic("erf", lambda ans, x: TWO * np.exp(-x * x), at=(-2, 2))
+holomorphic("erfc", lambda ans, x: -TWO * np.exp(-x * x), at=(-2, 2))
 ufunc("erfcx", lambda ans, x: _scaled_slope(ans, x, -TWO, 1.0), at=(-2, 20))
-ufunc("erfi", lambda ans, x: TWO * np.exp(x * x), at=(-1.5, 1.5))
+holomorphic("erfi", lambda ans, x: TWO * np.exp(x * x), at=(-1.5, 1.5))
 ufunc("dawsn", lambda ans, x: _scaled_slope(ans, x, 1.0, -1.0), at=(-20, 20))
 ufunc("erfinv", lambda ans, x: np.exp(ans * ans) / TWO, at=(-0.9, 0.9))
 ufunc("erfcinv", lambda ans, x: -np.exp(ans * ans) / TWO, at=(0.1, 1.9))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from .rows import constant, near_zero, outputs, ufunc
+from .rows import constant, holomorphic, near_zero, outputs, ufunc
 
 DEGREE: Final = math.pi / 180
 TERMS: Final = 22
@@ -48,11 +48,11 @@ def _root(delta: Any, r: Any) -> Any:
 
 
 # fmt: off
-ufunc("expm1", lambda ans, x: np.exp(x), at=(-2, 2))
+holomorphic("expm1", lambda ans, x: np.exp(x), at=(-2, 2))
 ufunc("exprel", lambda ans, x: _exprel_slope(x), at=(-2, 2))
 ufunc("exp2", lambda ans, x: ans * math.log(2), at=(-2, 2))
 ufunc("exp10", lambda ans, x: ans * math.log(10), at=(-1, 1))
-ufunc("log1p", lambda ans, x: 1 / (1 + x))
+holomorphic("log1p", lambda ans, x: 1 / (1 + x))
 ufunc("cbrt", lambda ans, x: 1 / (3 * ans * ans))
 ufunc("powm1", lambda ans, x, y: y * x ** (y - 1), lambda ans, x, y: x**y * np.log(x))
 ufunc("cosm1", lambda ans, x: -np.sin(x), at=(-2, 2))
@@ -60,8 +60,8 @@ ufunc("sindg", lambda ans, x: DEGREE * special.cosdg(x), at=(-2, 2))
 ufunc("cosdg", lambda ans, x: -DEGREE * special.sindg(x), at=(-2, 2))
 ufunc("tandg", lambda ans, x: DEGREE * (1 + ans * ans), at=(-20, 20))
 ufunc("cotdg", lambda ans, x: -DEGREE * (1 + ans * ans), at=(20, 60))
-ufunc("xlogy", lambda ans, x, y: np.log(y), lambda ans, x, y: _ratio(x, y))
-ufunc("xlog1py", lambda ans, x, y: np.log1p(y), lambda ans, x, y: _ratio(x, 1 + y))
+holomorphic("xlogy", lambda ans, x, y: np.log(y), lambda ans, x, y: _ratio(x, y))
+holomorphic("xlog1py", lambda ans, x, y: np.log1p(y), lambda ans, x, y: _ratio(x, 1 + y))
 ufunc("entr", lambda ans, x: -np.log(x) - 1)
 ufunc("rel_entr", lambda ans, x, y: np.log(x / y) + 1, lambda ans, x, y: -_ratio(x, y))
 ufunc("kl_div", lambda ans, x, y: np.log(x / y), lambda ans, x, y: 1 - _ratio(x, y))
@@ -83,10 +83,10 @@ ufunc("inv_boxcox",
 ufunc("inv_boxcox1p",
       lambda ans, y, p: (ans + 1) / (1 + p * y), lambda ans, y, p: (ans + 1) * y * y * _logrel_slope(p * y),
       at=((-0.6, 0.6), (-1, 1)))
-ufunc("exp1", lambda ans, x: -np.exp(-x) / x)
-ufunc("expi", lambda ans, x: np.exp(x) / x)
+holomorphic("exp1", lambda ans, x: -np.exp(-x) / x)
+holomorphic("expi", lambda ans, x: np.exp(x) / x)
 ufunc("expn", None, _expn_slope, values=(2,))
-ufunc("spence", lambda ans, x: _spence_slope(x))
+holomorphic("spence", lambda ans, x: _spence_slope(x))
 # fmt: on
 
 outputs("sici", lambda both, x: np.sin(x) / x, lambda both, x: np.cos(x) / x)

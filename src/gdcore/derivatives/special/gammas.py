@@ -16,6 +16,10 @@ psi = special.psi
 
 
 def _polygamma_of(n: Any, x: Any) -> Any:
+    if np.iscomplexobj(x):
+        raise TypeError(
+            "scipy.special.polygamma: expected real numbers, as SciPy has it for no others, got complex"
+        )
     return np.asarray(special.polygamma(n, x)).astype(np.result_type(x, np.float32))[()]
 
 

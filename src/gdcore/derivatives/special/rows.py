@@ -1,12 +1,13 @@
 """How a row of the table is made for a ufunc of SciPy's: by the slope of the function by each of its arguments."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from scipy import special  # type: ignore[import-untyped,unused-ignore]
 
-from .._gate import Gate, Vjp, cast, shrink
+from .._gate import HOLOMORPHIC, REAL, Gate, Vjp, cast, shrink
 from .._usual import Elementwise
 from ..gates.table import CONSTANTS, TABLE, Row
 from ..joining import array
@@ -20,7 +21,7 @@ SHAPES: Final[tuple[tuple[tuple[int, ...], ...], ...]] = (((), (), ()), ((2, 3),
 """The shapes of the arguments that the tests try."""
 
 
-def ufunc(name: str, *slopes: Slope | None, at: Any = RANGE, values: Any = ()) -> None:
+def ufunc(name: str, *slopes: Slope | None, at: Any = RANGE, values: Any = (), domain: int = REAL) -> None:
     """Add a gate for a ufunc of ``scipy.special``, if this SciPy has it; None for an argument without a derivative.
 
     The tests try values ``at`` a range, which is one for all arguments that have a slope or one for each of them;
@@ -45,11 +46,11 @@ def ufunc(name: str, *slopes: Slope | None, at: Any = RANGE, values: Any = ()) -
 
     way: Any
     if len(slopes) < 3 and None not in slopes:
-        way = Elementwise(Gate(name_of(function), function, vjps, stacks=True), function)
+        way = Elementwise(Gate(name_of(function), function, vjps, stacks=True, domain=domain), function)
     else:
         fitted = tuple(vjp and _fitting(i, vjp) for i, vjp in enumerate(vjps))
-        way = _entry(Gate(name_of(function), function, fitted, stacks=True))
-    TABLE.append(Row(function, examples, function, way))
+        way = _entry(Gate(name_of(function), function, fitted, stacks=True, domain=domain))
+    TABLE.append(Row(function, examples, function, way, domain=domain))
 
 
 def outputs(name: str, *slopes: Slope, at: Any = RANGE) -> None:
@@ -63,7 +64,7 @@ def outputs(name: str, *slopes: Slope, at: Any = RANGE) -> None:
         def forward(x: Any) -> Any:
             return function(x)[k]
 
-        return Elementwise(Gate(name_of(function), forward, (vjp,), stacks=True), forward)
+        return Elementwise(Gate(name_of(function), forward, (vjp,), stacks=True, domain=HOLOMORPHIC), forward)
 
     parts = [part(k) for k in range(len(slopes))]
 
@@ -73,7 +74,11 @@ def outputs(name: str, *slopes: Slope, at: Any = RANGE) -> None:
     def examples(draw: Any) -> list[tuple[Any, ...]]:
         return [(draw(*shape, low=at[0], high=at[1]),) for shape in ((), (2, 3), (0,))]
 
-    TABLE.append(Row(function, examples, lambda x: np.stack(function(x)), entry))
+    TABLE.append(Row(function, examples, lambda x: np.stack(function(x)), entry, domain=HOLOMORPHIC))
+
+
+holomorphic: Final = partial(ufunc, domain=HOLOMORPHIC)
+"""The same, for a ufunc that has a derivative at complex numbers too, which is stated as that of real ones."""
 
 
 def constant(*names: str) -> None:
@@ -88,7 +93,7 @@ def _vjp(slope: Slope) -> Vjp:
 def _fitting(i: int, vjp: Vjp) -> Vjp:
     def fitted(ans: Any, *args: Any) -> Any:
         pull = vjp(ans, *args)
-        if ans.dtype.char == "f":  # which constants would widen
+        if ans.dtype.char in "fF":  # which constants would widen
             pull = cast(pull, ans.dtype)
         return pull if args[i].shape == ans.shape else shrink(pull, ans.shape, args[i].shape)
 

@@ -277,6 +277,8 @@ def floats(x: Any) -> Any:
     if isinstance(x, int | float):
         return float(x)
     x = array(x)
+    if x.dtype.kind == "c":
+        raise TypeError("gd.scipy.stats: expected real numbers, got complex ones; x.real takes their real part")
     return x if type(x) is Traced and x.dtype == np.float64 else x.astype(np.float64)[()]
 
 

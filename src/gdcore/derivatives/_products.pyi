@@ -1,0 +1,3 @@
+from typing import Any
+
+def summed(d: Any, axes: tuple[int, ...]) -> Any: ...
