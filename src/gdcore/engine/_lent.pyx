@@ -12,7 +12,7 @@ from numpy cimport npy_intp
 
 import numpy as np
 
-from ..arguments import BFLOAT16
+from .. import arguments
 
 cnp.import_array()
 
@@ -50,7 +50,7 @@ cdef struct Table:  # DLPackExchangeAPI
     void* stream
 
 cdef object DOUBLE = np.dtype(np.float64), SINGLE = np.dtype(np.float32)
-cdef object HALF = np.dtype(np.float16), BRAIN = BFLOAT16
+cdef object HALF = np.dtype(np.float16), BRAIN = arguments.BFLOAT16
 
 
 cdef Table* table_of(object kind) except? NULL:
