@@ -1,4 +1,4 @@
-.PHONY: build debug sanitize quick test compiled coverage lint format bench
+.PHONY: build debug sanitize threads quick test compiled coverage lint format bench docs notebooks
 
 # The tests of what is compiled: all that a build with checks can say more of.
 COMPILED = tests/engine tests/derivatives tests/test_rules.py tests/test_properties.py tests/test_optimizers.py
@@ -14,6 +14,12 @@ sanitize:
 	GDCORE_BUILD=sanitize python setup.py build_ext --inplace --force
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 python -m pytest -q $(COMPILED)
+
+# The same of ThreadSanitizer, on what runs in threads.
+threads:
+	GDCORE_BUILD=threads python setup.py build_ext --inplace --force
+	LD_PRELOAD="$$(cc -print-file-name=libtsan.so)" TSAN_OPTIONS=report_bugs=1:exitcode=66 \
+	python -m pytest -q tests/engine/test_free_threading.py tests/test_optimizers.py -k threads
 
 quick:
 	python -m pytest -q tests/test_rules.py tests/derivatives tests/training
@@ -45,3 +51,12 @@ format:
 
 bench:
 	python -m pytest bench
+
+# A page that is left from before would hide a link that is dead by now.
+docs:
+	rm -rf build/site docs/gallery docs/reference build/gallery
+	python -m sphinx -W --keep-going -q -b html docs build/site
+
+# Of the examples that have cells.
+notebooks:
+	jupytext --quiet --to ipynb --update $$(grep -l '^# %%' examples/*.py)

@@ -6,29 +6,42 @@
 ``release``   what users get (the default)
 ``debug``     assertions and bounds checks on, no optimisation, debug symbols
 ``sanitize``  ``debug`` under AddressSanitizer and UndefinedBehaviorSanitizer
+``threads``   ``debug`` under ThreadSanitizer
 ``annotate``  ``release``, and an HTML page that shows the C of each line
 ============  ==============================================================
 """
 
 import os
-import platform
+import re
 import sys
-import sysconfig
+import tomllib
+from pathlib import Path
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools._distutils.util import get_platform
+from setuptools.command.build_ext import build_ext
 
-KINDS = ("release", "debug", "sanitize", "annotate")
+KINDS = ("release", "debug", "sanitize", "threads", "annotate")
 kind = os.environ.get("GDCORE_BUILD", "release")
 if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
-checked = kind in {"debug", "sanitize"}
+checked = kind in {"debug", "sanitize", "threads"}
+
+# What is built for need not be what builds: ARCHFLAGS, _PYTHON_HOST_PLATFORM and Visual Studio's tools say it.
+target = get_platform()
+architecture = target.rpartition("-")[2].replace("amd64", "x86_64")
+if target.startswith("macosx") and (flags := os.environ.get("ARCHFLAGS", "").replace("-arch", "").split()):
+    # A wheel for two is compiled once for both, so that only the baseline suits it.
+    architecture = flags[0] if len({*flags}) == 1 else "universal2"
+if architecture in {"win32", "arm32", "i386", "i586", "i686", "armv6l", "armv7l", "armv8l"} or sys.maxsize < 2**32:
+    raise SystemExit(f"gdcore: expected a 64-bit platform, as arrays may pass 2^31 elements, got {target}")
 
 # The same bits everywhere: no contraction of a * b + c into one rounding, and never -ffast-math, which at link time
 # also makes every process that imports the module flush subnormal numbers to 0. What CFLAGS and LDFLAGS ask for
 # comes before these in the command line, so each that they may hold is undone by its name.
-if sys.platform == "win32":
+if target.startswith("win"):
     compile_args = ["/Od", "/Zi"] if checked else ["/O2"]
     compile_args.append("/fp:precise")
     link_args = []
@@ -38,39 +51,39 @@ else:
     exact += ["-fno-associative-math", "-fno-reciprocal-math", "-fno-finite-math-only", "-fsigned-zeros"]
     # The last two change no result; they let the compiler vectorise square roots and branches.
     exact += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
-    compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *exact]
-if kind == "release" and sys.platform.startswith("linux"):
-    link_args.append("-s")  # symbols, which are two thirds of a module
-if kind == "sanitize":
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    # Debug symbols double the size and hold the path of the folder; tables for unwinding are of use for C++ alone.
+    lean = ["-g0", "-fno-asynchronous-unwind-tables"]
+    compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *lean, *exact]
+    if not checked:
+        link_args += ["-Wl,-S,-x"] if target.startswith("macosx") else ["-Wl,--strip-all"]
+SANITIZERS = {
+    "sanitize": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+    "threads": ["-fsanitize=thread", "-fno-omit-frame-pointer"],
+}
+if sanitizers := SANITIZERS.get(kind):
     compile_args += sanitizers
     link_args += sanitizers
 
 kernels = ("_kernels", "derivatives.nets._net_kernels")
 baseline: list[str] = []
-modules: dict[str, list[str]] = {name: [] for name in (*kernels, "derivatives.nets._door")}
-modules |= {
-    f"engine._{name}": []
-    for name in (
-        *("cpu", "pool", "coefficients", "plan", "halves", "norm", "rows", "stages", "update", "engine", "exported"),
-        "lent",
-    )
-}
-modules |= {
-    f"derivatives.{name}": []
-    for name in ("_scalars", "_tape", "_products", "_back", "_traced", "_gate", "_usual", "_layers", "_ends")
-}
-# A macOS wheel for two architectures is compiled once for both: only the baseline suits them.
-universal = "arm64" in os.environ.get("ARCHFLAGS", "") or sysconfig.get_platform().endswith("universal2")
-if platform.machine() in {"x86_64", "AMD64"} and not universal:
-    if sys.platform == "win32":
+modules: dict[str, list[str]] = {name: [] for name in kernels}
+modules |= {f"engine._{name}": [] for name in ("plan", "norm", "rows", "halves")}
+# What loops over no elements is as fast when it is compiled for less size.
+small = [] if checked or target.startswith("win") else ["-O2"]
+calls = "cpu pool coefficients stages update engine exported lent"
+modules |= {f"engine._{name}": small for name in calls.split()}
+calls = "scalars tape products back traced gate usual layers ends"
+modules |= {f"derivatives._{name}": small for name in calls.split()}
+modules["derivatives.nets._door"] = small
+if architecture == "x86_64":
+    if target.startswith("win"):
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
     else:
         newer = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256"]}
         baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
-    modules |= {f"{module}_{level}": flags for module in kernels for level, flags in newer.items()}
-    if sys.platform != "win32":  # which width of vectors is faster is measured where it runs
+        # Which width of vectors is faster is measured where it runs.
         modules["_kernels_v4_512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+    modules |= {f"{module}_{level}": flags for module in kernels for level, flags in newer.items()}
 
 extensions = [
     Extension(
@@ -88,7 +101,46 @@ extensions = [
     for name, isa in modules.items()
 ]
 
+
+class BuildExt(build_ext):
+    """Compiles them without the search path for libraries that Python's own settings bring: none needs one."""
+
+    def build_extensions(self) -> None:
+        """Compile all of them."""
+        linker = getattr(self.compiler, "linker_so", [])  # MSVC has none
+        if kept := [part for part in linker if not part.startswith("-Wl,-rpath")]:
+            self.compiler.set_executable("linker_so", kept)
+        super().build_extensions()
+
+
+# What Cython's modules have in common is compiled once.
+shared = "gdcore._cython"
+extensions.append(
+    Extension(
+        shared,
+        ["src/gdcore/_cython.c"],
+        extra_compile_args=[*compile_args, *baseline, *small],
+        extra_link_args=link_args,
+        depends=["setup.py"],
+    )
+)
+
+
+def for_an_index(readme: str, source: str | None) -> str:
+    """Return the README with links to files that work on a package index, if it is known where the source is."""
+    if source is None:
+        return readme
+    whole = re.sub(r"(!\[[^]]*\]\()(?!https://)", rf"\1{source}/raw/HEAD/", readme)
+    return re.sub(r"((?<!!)\[[^]]*\]\()(?!https://|#)", rf"\1{source}/blob/HEAD/", whole)
+
+
+here = Path(__file__).parent
+urls = tomllib.loads((here / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
+
 setup(
+    cmdclass={"build_ext": BuildExt},
+    long_description=for_an_index((here / "README.md").read_text("utf-8"), urls.get("Source")),
+    long_description_content_type="text/markdown",
     options={
         "build": {"build_base": f"build/{kind}"},  # what one kind of build made is not fresh for another
         "build_ext": {"parallel": os.cpu_count()},
@@ -97,6 +149,8 @@ setup(
         extensions,
         build_dir=f"build/{kind}/cython",
         annotate=kind == "annotate",
+        shared_utility_qualified_name=shared,
+        shared_utility_features_disabled=["MemoryView"],
         compiler_directives={
             "language_level": 3,
             "freethreading_compatible": True,

@@ -10,8 +10,11 @@ from sklearn.datasets import load_digits
 import gdcore as gd
 
 
-def main(epochs=25):
-    """Train the net, and return the part of the images it has not seen that it reads right."""
+def main(epochs=25, figure=None):
+    """Train the net, and return the part of the images it has not seen that it reads right.
+
+    Those that it reads wrong are drawn in ``figure``.
+    """
     rng = np.random.default_rng(0)
     images, digits = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32)  # pixels are 0 to 16
@@ -40,8 +43,16 @@ def main(epochs=25):
     print(f"Of {len(test)} images held back, {len(wrong)} are read wrong. One of them, a {digits[wrong[0]]}:")
     for row in images[wrong[0]].reshape(8, 8):
         print("    " + "".join(" .:+#@"[int(5 * pixel)] * 2 for pixel in row))
+    if figure is not None:
+        for axes, i in zip(figure.subplots(2, 4).flat, wrong, strict=False):
+            axes.imshow(images[i].reshape(8, 8), cmap="gray_r")
+            axes.set_title(f"{digits[i]}, read as {net.predict(images[i : i + 1])[0]}")
+            axes.set_axis_off()
     return 1 - len(wrong) / len(test)
 
 
 if __name__ == "__main__":
-    main()
+    import matplotlib.pyplot as plt
+
+    main(figure=plt.figure(figsize=(6, 3.2), layout="constrained"))
+    plt.show()

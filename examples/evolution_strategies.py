@@ -41,25 +41,35 @@ def survival(w, state):
     return stood / STEPS
 
 
-def main(generations=60, seed=0):
-    """Train the policy, and return how long 100 poles stand before and after."""
+def main(generations=60, seed=0, axes=None):
+    """Train the policy, and return how long 100 poles stand before and after. ``axes`` shows the way there."""
     rng = np.random.default_rng(seed)
     w = 0.1 * rng.standard_normal(6 * HIDDEN + 1)
     before = survival(np.tile(w, (100, 1)), rng.uniform(-0.12, 0.12, (100, 4))).mean()
     optimizer = gd.Adam(w, lr=0.1)
+    means, bests = [], []
     for generation in range(1, generations + 1):
         e = rng.standard_normal((PAIRS, len(w)))
         start = np.tile(rng.uniform(-0.12, 0.12, 4), (2 * PAIRS, 1))  # the same for all, so that they compare
         fitness = survival(np.concatenate([w + SIGMA * e, w - SIGMA * e]), start)
         better = fitness[:PAIRS] - fitness[PAIRS:]
         optimizer.step(-better @ e / (2 * SIGMA * PAIRS))  # it descends, and fitness is to rise
+        means.append(8 * fitness.mean())
+        bests.append(8 * fitness.max())
         if generation % 10 == 0:
-            mean, best = 8 * fitness.mean(), 8 * fitness.max()
-            print(f"generation {generation:3}: poles stand {mean:.2f} s of 8 s, the best {best:.2f} s")
+            print(f"generation {generation:3}: poles stand {means[-1]:.2f} s of 8 s, the best {bests[-1]:.2f} s")
     after = survival(np.tile(w, (100, 1)), rng.uniform(-0.12, 0.12, (100, 4))).mean()
     print(f"100 new starts: {8 * before:.2f} s before, {8 * after:.2f} s after")
+    if axes is not None:
+        axes.plot(bests, label="the best of a generation")
+        axes.plot(means, label="their mean")
+        axes.set(xlabel="generation", ylabel="seconds that poles stand")
+        axes.legend()
     return before, after
 
 
 if __name__ == "__main__":
-    main()
+    import matplotlib.pyplot as plt
+
+    main(axes=plt.figure(figsize=(6, 3.5), layout="constrained").subplots())
+    plt.show()

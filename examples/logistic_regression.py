@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 import gdcore as gd
 
 
-def main(l2=0.01, epochs=1000):
-    """Find the optimum in both ways, and return the largest difference between their weights."""
+def main(l2=0.01, epochs=1000, axes=None):
+    """Find the optimum in both ways, and return the largest difference between their weights, drawn in ``axes``."""
     x, benign = load_breast_cancer(return_X_y=True)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
     n, features = x.shape
@@ -40,8 +40,15 @@ def main(l2=0.01, epochs=1000):
     print(f"weights from {weights.min():.4f} to {weights.max():.4f}, bias {bias[0]:.4f}")
     print(f"scikit-learn: {theirs.coef_.min():.4f} to {theirs.coef_.max():.4f}, bias {theirs.intercept_[0]:.4f}")
     print(f"largest difference {difference:.1e}")
+    if axes is not None:
+        axes.axline((0, 0), slope=1, color="0.7")
+        axes.plot(theirs.coef_[0], weights[:, 0], "o")
+        axes.set(xlabel="scikit-learn's weights", ylabel="gdcore's weights")
     return difference
 
 
 if __name__ == "__main__":
-    main()
+    import matplotlib.pyplot as plt
+
+    main(axes=plt.figure(figsize=(5, 4), layout="constrained").subplots())
+    plt.show()

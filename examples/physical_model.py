@@ -14,7 +14,11 @@ TRUTH = np.array([1.5, 0.25, 3.0, 0.4])
 START = np.array([1.0, 0.1, 2.8, 0.0])  # read off a plot: the basin of omega is narrow
 SIGMA = 0.05
 
+# %% [markdown]
+# The model, in plain NumPy, and how unlikely it makes what was measured:
 
+
+# %%
 def position(params, t):
     """Return where the oscillator is at the times ``t``."""
     amplitude, gamma, omega, phi = params
@@ -26,8 +30,13 @@ def nll(params, t, measured):
     return np.sum((position(params, t) - measured) ** 2) / (2 * SIGMA**2)
 
 
-def main(seed=0, epochs=1500):
-    """Fit, and return parameters, their covariance, and the covariance that Gauss and Newton would give."""
+# %% [markdown]
+# Fit it, and differentiate twice at the best parameters:
+
+
+# %%
+def main(seed=0, epochs=1500, axes=None):
+    """Fit, and return parameters, their covariance, and that of Gauss and Newton. ``axes`` shows the fit."""
     rng = np.random.default_rng(seed)
     t = np.linspace(0.0, 8.0, 120)
     measured = position(TRUTH, t) + SIGMA * rng.standard_normal(len(t))
@@ -55,8 +64,17 @@ def main(seed=0, epochs=1500):
     correlation = covariance[2, 3] / (errors[2] * errors[3])
     print(f"omega and phi are correlated: {correlation:.2f}")
     print(f"chi^2 = {2 * nll(params, t, measured):.0f} for {len(t) - len(params)} degrees of freedom")
+    if axes is not None:
+        axes.errorbar(t, measured, SIGMA, fmt=".", color="0.6", label="measured")
+        axes.plot(t, position(params, t), label="fitted")
+        axes.set(xlabel="time", ylabel="position")
+        axes.legend()
     return params, covariance, gauss_newton
 
 
+# %%
 if __name__ == "__main__":
-    main()
+    import matplotlib.pyplot as plt
+
+    main(axes=plt.figure(figsize=(6, 3.5), layout="constrained").subplots())
+    plt.show()

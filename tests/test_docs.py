@@ -2,18 +2,22 @@
 
 import ast
 import doctest
-import importlib
+import importlib.util
 import inspect
+import os
 import pickle
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 import gdcore as gd
+import gdcore.cli.parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = [f"docs/{path.name}" for path in ROOT.glob("docs/*.md")]
+PAGES = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("docs/**/*.md"))]
 SOURCE = Path(gd.__file__).parent
 EXAMPLES = [
     path
@@ -40,6 +44,13 @@ def test_examples_in_docstrings_run(path):
     assert runner.summarize(verbose=False).failed == 0
 
 
+def load(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def blocks_of(page):
     return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
 
@@ -54,14 +65,95 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *PAGES])
 def test_links_between_pages_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
-        assert target.startswith("https://") or ((ROOT / page).parent / target).exists(), target
+    """Whether to a heading that is there, the site finds out when it is built."""
+    made = {"docs/reference/index.rst", "docs/gallery/index.rst"}  # of the site
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text()):
+        path = Path(os.path.normpath(Path(page).parent / target)).as_posix()
+        assert target.startswith("https://") or (ROOT / path).exists() or path in made, target
+
+
+def table(page, first):
+    """The rows below the header whose first two cells are ``first``, as dicts."""
+    lines = (ROOT / page).read_text().split(first, 1)[1].split("\n\n")[0].splitlines()
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in [first + lines[0], *lines[1:]]
+    ]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def test_speeds_in_the_readme_are_those_that_were_measured():
+    measured = {row["elements"]: row for row in table("docs/performance.md", "| elements | gdcore |")}
+    for row in table("README.md", "| elements | torch fused |"):
+        for peer, ratio in row.items():
+            assert measured[row["elements"]][peer].endswith(ratio if peer == "elements" else f"({ratio})")
+
+
+FOR_AN_INDEX = """
+import runpy, sys
+import Cython.Build, setuptools
+
+Cython.Build.cythonize = lambda extensions, **_: extensions
+setuptools.setup = lambda **options: print(options["long_description"])
+whole = runpy.run_path("setup.py")["for_an_index"]
+print("---")
+print(whole(open("README.md", encoding="utf-8").read(), "https://host/gdcore"))
+"""
+
+
+def test_links_of_the_readme_are_whole_on_a_package_index():
+    pytest.importorskip("Cython")
+    command = [sys.executable, "-c", FOR_AN_INDEX]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8")
+    as_built, whole = done.stdout.split("\n---\n")
+    here = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", (ROOT / "README.md").read_text())
+    there = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", whole)
+    assert as_built.partition("\n")[0] == whole.partition("\n")[0] == "# gdcore"
+    for (picture, target), (_, found) in zip(here, there, strict=True):
+        expected = f"https://host/gdcore/{'raw' if picture else 'blob'}/HEAD/{target}"
+        assert found == (target if target.startswith("https://") else expected)
+    assert any(picture for picture, _ in here)
 
 
 @pytest.mark.parametrize("name", gd.__all__)
 def test_every_public_name_is_documented(name):
     assert inspect.getdoc(getattr(gd, name))
     assert re.search(rf"`gd\.{name}\b", (ROOT / "README.md").read_text())
+
+
+def public_names():
+    """What can be reached from gdcore without an underscore, and was made where it is or is said to be exported."""
+    found, modules = [], [gd]
+    for module in modules:
+        for name in dir(module):
+            thing = getattr(module, name)
+            exported = name in getattr(module, "__all__", ())
+            if name.startswith("_") or not (exported or getattr(thing, "__module__", None) == module.__name__):
+                continue
+            if inspect.ismodule(thing):
+                modules.append(thing)
+            elif exported or inspect.isclass(thing) or inspect.isroutine(thing):
+                found.append((module.__name__, name))
+    return [*found, ("gdcore", "GDClassifier"), ("gdcore", "GDRegressor")]
+
+
+def test_every_public_name_has_a_page_in_the_reference():
+    api = load("docs/api.py")
+    pages = api.pages()
+    names = public_names()
+    assert len(names) > 150
+    for module, name in names:
+        assert re.search(rf"^\.\. [\w:]+:: ({module}\.)?{name}$", pages[f"{module}.{name}.rst"], re.MULTILINE)
+        listing = pages["index.rst" if module == "gdcore" else f"{module}.rst"]
+        assert f"\n   {module}.{name}\n" in listing
+    for command in gd.cli.parser.COMMANDS:
+        assert f"usage: gdcore {command}" in pages["command-line.rst"]
+
+
+def test_pages_of_names_that_are_gone_go(tmp_path):
+    api = load("docs/api.py")
+    (tmp_path / "gdcore.gone.rst").touch()
+    api.write(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(api.pages())
 
 
 @pytest.mark.parametrize("folder", gd._NAMES)

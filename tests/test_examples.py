@@ -2,10 +2,14 @@
 
 import importlib.util
 import inspect
+import json
+import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from gdcore.cli import example as worked_example
 
@@ -21,7 +25,9 @@ def load(name):
 
 
 def test_line_fit_by_gates_is_the_worked_example_by_hand():
-    found = load("line_fit").main()
+    axes = Figure().subplots()
+    found = load("line_fit").main(axes=axes)
+    assert [line.get_label() for line in axes.lines] == list(found)
     assert list(found) == list(worked_example.STEPPERS)
     for name, (kind, values) in worked_example.STEPPERS.items():
         last = worked_example.follow(kind, values, epochs=50).records[-1]
@@ -31,16 +37,49 @@ def test_line_fit_by_gates_is_the_worked_example_by_hand():
 def test_digits_are_read_after_less_than_30_epochs(capsys):
     main = load("digits").main
     assert inspect.signature(main).parameters["epochs"].default < 30
-    assert main() >= 0.97
+    figure = Figure()
+    assert main(figure=figure) >= 0.97
+    assert figure.axes[0].images
     assert "#" in capsys.readouterr().out
 
 
+def test_two_epochs_of_convolutions_read_nine_of_ten_digits(capsys):
+    assert load("convolution").main(epochs=2) > 0.9
+    assert "Of 450 images held back" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_convolutions_read_more_than_985_of_1000_unseen_digits():
+    main = load("convolution").main
+    assert np.mean([main(seed=seed) for seed in range(4)]) > 0.985
+
+
+def test_an_lstm_begins_by_guessing_and_learns_what_is_frequent(capsys):
+    before, after = load("character_lstm").main(steps=30)
+    assert abs(before - np.log(len(set((ROOT / "README.md").read_text("utf-8"))))) < 0.3
+    assert after < before - 1
+
+
+@pytest.mark.slow
+def test_an_lstm_learns_to_write(capsys):
+    before, after = load("character_lstm").main()
+    assert after < before - 2.5
+    assert capsys.readouterr().out.count("gdcore") >= 4
+
+
 def test_logistic_regression_meets_scikit_learns_optimum():
-    assert load("logistic_regression").main() < 1e-5
+    axes = Figure().subplots()
+    assert load("logistic_regression").main(axes=axes) < 1e-5
+    theirs, ours = axes.lines[-1].get_data()
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_evolution_strategies_learn_to_balance():
-    before, after = load("evolution_strategies").main()
+    axes = Figure().subplots()
+    before, after = load("evolution_strategies").main(axes=axes)
+    best, mean = (line.get_ydata() for line in axes.lines)
+    assert np.all(best >= mean)
+    assert mean[-1] > mean[0]
     assert before < 0.2
     assert after > 0.95
 
@@ -63,3 +102,22 @@ def test_error_bars_cover_the_truth():
 def test_examples_fit_on_a_page_and_are_listed(path):
     assert len(path.read_text().splitlines()) <= 80
     assert f"(examples/{path.name})" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_is_its_example_cell_by_cell_and_runs(path, monkeypatch):
+    cells = json.loads(path.read_text())["cells"]
+    first, *rest = re.split(r"^# %%( \[markdown\])?\n", path.with_suffix(".py").read_text(), flags=re.MULTILINE)
+    said = [("code", first.strip())]
+    for marked, part in zip(rest[::2], rest[1::2], strict=True):
+        text = re.sub("^# ", "", part, flags=re.MULTILINE) if marked else part
+        said.append(("markdown" if marked else "code", text.strip()))
+    assert [(cell["cell_type"], "".join(cell["source"])) for cell in cells] == said
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.gcf()))
+    names = {"__name__": "__main__"}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert shown[0].axes[0].lines
+    plt.close("all")

@@ -34,7 +34,7 @@ PAGES = [
 
 def run_blocks(page, fence):
     """Run the blocks of a page that begin with ``fence``, one after the other, and return what they named."""
-    path = peer_steps.PAGE.with_name(f"coming-from-{page}.md")
+    path = peer_steps.PAGE.parent / f"{page}.md"
     blocks = re.findall(rf"^```{fence}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 1
     names = {}
@@ -96,7 +96,27 @@ def test_each_value_in_a_row_shows_in_its_numbers(theirs):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_program_of_the_others_and_the_one_beside_it_have_the_same_losses(page):
+    page = f"coming-from-{page}"
     theirs, ours = run_blocks(page, "py")["losses"], run_blocks(page, "python")["losses"]
     assert len(theirs) >= 5
     assert theirs[-1] < 0.5 * theirs[0]
     np.testing.assert_allclose(ours, theirs, rtol=1e-10)
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+def test_the_how_to_page_of_torch_steps_its_module():
+    pytest.importorskip("torch")
+    names = run_blocks("howto/torch", "py")
+    assert names["opt"].t == 10
+    for name, tensor in names["net"].named_parameters():
+        assert np.shares_memory(tensor.detach().numpy(), names["params"][name])
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore")
+def test_the_how_to_page_of_jax_finds_the_line():
+    pytest.importorskip("jax")
+    params = run_blocks("howto/jax", "py")["params"]
+    np.testing.assert_allclose(params["w"], [1, -2, 3], atol=1e-3)
+    np.testing.assert_allclose(params["b"], 0.5, atol=1e-3)

@@ -55,7 +55,7 @@ class Momentum(Optimizer):
     ``w = w - lr * (beta * v + (1 - dampening) * g)``. ``v`` starts at 0.
 
     Arguments:
-        params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
+        params, lr, weight_decay, l2 and the rest: as for :class:`SGD`.
         beta: weight of the past, in [0, 1).
         dampening: in [0, 1]. None means ``beta``: ``v`` is an average, of the size of a gradient. 0 makes the
             heavy ball of Polyak (1964), torch's default: ``v`` is a sum, up to ``1 / (1 - beta)`` times as large.
@@ -105,7 +105,7 @@ class RMSProp(Optimizer):
     correction, and ``s`` starts at 0.
 
     Arguments:
-        params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
+        params, lr, weight_decay, l2 and the rest: as for :class:`SGD`.
         beta: weight of the past, in [0, 1).
         eps: >= 0; added to the root, in units of a gradient. Must not round to 0 in the dtype of a parameter.
         eps_root: >= 0; added under the root, in units of a squared gradient. 0 only where eps is not, and must not
@@ -165,7 +165,7 @@ class Adam(Optimizer):
     default is the one difference between the two classes.
 
     Arguments:
-        params, **keep: as for :class:`SGD`.
+        params and the rest: as for :class:`SGD`.
         lr: learning rate, >= 0; about the size of each element's step.
         betas: weights of the past of ``m`` and ``v``, each in [0, 1).
         eps: >= 0; in units of a gradient. Must not round to 0 in the dtype of a parameter, at the first step
@@ -276,7 +276,7 @@ class Adagrad(Optimizer):
     ``lr_decay`` is a schedule.
 
     Arguments:
-        params, lr, weight_decay, l2, **keep: as for :class:`SGD`.
+        params, lr, weight_decay, l2 and the rest: as for :class:`SGD`.
         eps, eps_root: as for :class:`RMSProp`.
 
     Raises as :class:`SGD` does.
@@ -314,7 +314,7 @@ class NAdam(Optimizer):
     with the ``mu_t`` of the paper's line.
 
     Arguments:
-        params, lr, betas, eps, eps_root, weight_decay, l2, **keep: as for :class:`Adam`.
+        params, lr, betas, eps, eps_root, weight_decay, l2 and the rest: as for :class:`Adam`.
         momentum_decay: how fast ``mu_t`` rises from about ``b1 / 2`` to ``b1``, >= 0; at 0 it does not. At 1 it
             rises as in Keras; inf is refused, but 1e6 is ``b1`` throughout, as in optax.
 
@@ -363,7 +363,7 @@ class Lion(Optimizer):
     its default, 0, is that of their code, where optax has 0.001.
 
     Arguments:
-        params, l2, **keep: as for :class:`SGD`.
+        params, l2 and the rest: as for :class:`SGD`.
         lr: learning rate, >= 0; the size of each element's step.
         betas: weights of the past, in the step and in ``m``, each in [0, 1).
         weight_decay: decoupled decay, >= 0: ``w = (1 - lr * weight_decay) * w`` before the step.

@@ -186,13 +186,20 @@ def test_result_that_is_no_array(result):
     refuses(TypeError, f"expected an array, got {type(result).__name__}", lambda: gd.jacobian(lambda x: result)(x3))
 
 
+class Odd:
+    """No number, but it multiplies."""
+
+    def __rmul__(self, _):
+        return self
+
+
 def test_complex_and_object_results():
     said = "expected a result of float32, float64, complex64 or complex128, got"
     whole = "expected a scalar result, one real number, got complex128 (); take its real part, z.real, or its size"
     refuses(TypeError, whole, grad_of(lambda x: np.sum(x * 1j)))
     refuses(TypeError, whole, grad_of(lambda x: x @ (x3 + 1j)))
     refuses(TypeError, whole, grad_of(lambda x: np.concatenate([x, x3 * 1j]).sum()))
-    refuses(TypeError, f"np.multiply: {said} object (3,)", grad_of(lambda x: np.sum(x * x3.astype(object))))
+    refuses(TypeError, f"np.multiply: {said} object (3,)", grad_of(lambda x: np.sum(x * np.array([Odd()] * 3))))
     refuses(TypeError, "expected a scalar result, one real number, got complex", grad_of(lambda x: 1j))
     refuses(TypeError, "one real number, got bool", grad_of(lambda x: np.allclose(x, x)))
     refuses(TypeError, "one real number, got bool ()", grad_of(lambda x: np.all(x > 0)))

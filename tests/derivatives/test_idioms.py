@@ -1,7 +1,13 @@
 """What people write: lists of traced values, arrays that are filled, fractions, arrays of other libraries."""
 
+import copy
+import math
+import pickle
 import re
 from fractions import Fraction
+from functools import reduce
+from itertools import accumulate
+from operator import mul
 from types import SimpleNamespace
 
 import numpy as np
@@ -49,11 +55,61 @@ IDIOMS = {
     "array that is filled": filled,
     "fractions": lambda x: x[0] * Fraction(1, 3) + Fraction(1, 2) * x + x ** Fraction(2, 1),
     "divmod": lambda x: divmod(x, 0.7)[1] * divmod(x[0] * 5, x[1])[1],
+    "rounded elements": lambda x: (
+        np.round(np.array([x[0], x[1]]), 1) * np.floor(np.array([x[1], x[2]]) + 0.5) * x[0]
+    ),
+    "array like a traced value": lambda x: np.exp(np.array([x[0], 1.0], like=x)) * np.zeros(2, like=x).size,
     "round": lambda x: x * round(x[0], 1) * round(x[1]),
     "reversed": lambda x: np.stack([*reversed(x)]) ** 2,
     "real and imag": lambda x: x.real * x.conj() + x.imag,
+    "floor, ceil and trunc": lambda x: (
+        x * (math.floor(x[1] + 0.5) + math.ceil(x[0] + 0.5) + math.trunc(x[2] + 0.5))
+    ),
+    "flat": lambda x: x.flat[0] * np.array([y**2 for y in np.outer(x, x).flat]),
+    "vectorize": np.vectorize(lambda t: t**2 if t > 1.5 else -t),
+    "apply along an axis": lambda x: np.apply_along_axis(lambda row: row[0] * row, 1, np.outer(x, x)),
+    "apply over axes": lambda x: np.apply_over_axes(np.prod, np.outer(x, x + 1), [0, 1]),
+    "block of numbers": lambda x: np.linalg.inv(np.block([[x[0], 0.3], [0.3, x[1] ** 2]])),
+    "builtins": lambda x: x * (min(x) + max(x[0], x[1] ** 2) + sum(y**2 for y in x) + math.prod(x)),
+    "in and sorted": lambda x: np.array(sorted(x, key=lambda y: -y)) * (x if 7.0 in x else x**2),
+    "accumulate and reduce": lambda x: np.array([*accumulate(x)]) * reduce(mul, x),
+    "comparisons": lambda x: x**2 if x[0] > 0 and np.all(x > 0) and not np.isnan(x).any() else x,
+    "where with one argument": lambda x: x[np.where(x > 1.5)] * x[np.nonzero(x < 2.5)],
+    "order": lambda x: np.sort(-x) * x[np.argsort(-x)] * x[np.argmax(x)] * x[x > 2.5],
+    "total of a loop": lambda x: reduce(lambda total, y: total + y**2, x, np.float64(0.0)) * x,
+    "isin and matrix_rank": lambda x: x * np.linalg.matrix_rank(np.outer(x, x)) + np.isin(x, [7.0]) * x,
     "methods": lambda x: x.cumprod() * x.compress([True, True, True]) + x.conjugate(),
 }
+
+
+NETS = {
+    f.__name__: lambda x, f=f: f([x[0], -x[1]]) * f(np.array([-x[1], x[0]]))
+    for f in (
+        gd.relu,
+        gd.tanh,
+        gd.sigmoid,
+        gd.softplus,
+        gd.gelu,
+        gd.silu,
+        gd.softmax,
+        gd.log_softmax,
+        gd.layer_norm,
+    )
+} | {
+    "logsumexp": lambda x: gd.logsumexp([x[0], 1.0], b=[x[1], 2.0]),
+    "softmax_cross_entropy": lambda x: gd.softmax_cross_entropy([[x[0], 1.0], [x[1], x[2]]], [1, 0]),
+    "squared_error": lambda x: gd.squared_error([x[0], 1.0], [x[1], 2.0]),
+    "dense": lambda x: gd.dense([[x[0], 1.0]], [[x[1]], [x[2]]], [x[0]], "tanh"),
+    "embedding": lambda x: gd.embedding([[x[0], 1.0], [x[1], x[2]]], [1, 1, 0]),
+    "dropout": lambda x: gd.dropout([x[0], x[1] * x[2]], 0.3, np.random.default_rng(0)),
+    "conv2d": lambda x: gd.conv2d([[[[x[0], x[1]], [1.0, x[2]]]]], [[[[x[1], 2.0]]]], [x[0]]),
+    "max_pool2d": lambda x: gd.max_pool2d([[[[x[0], x[1]], [1.0, x[2]]]]], 2),
+}
+
+
+@pytest.mark.parametrize("f", NETS.values(), ids=NETS)
+def test_gates_of_nets_take_lists_of_traced_values(f):
+    gd.check_grads(f, x3)
 
 
 @pytest.mark.parametrize("f", IDIOMS.values(), ids=IDIOMS)
@@ -82,6 +138,15 @@ def test_elements_keep_float32():
     assert gd.jacobian(lambda x: np.array([x[0], x[1] * x[2]]))(x).dtype == np.float32
 
 
+@pytest.mark.parametrize("shaped", [np.sum, np.ravel, lambda y: np.reshape(y, ()), lambda y: y], ids=str)
+def test_elements_beside_numbers_of_float64_have_gradients_of_float32(shaped):
+    x, two = x3.astype(np.float32), np.float64(2.0)
+    for f in (lambda x: x[0] + two, lambda x: x[1] * (two - x[0]), lambda x: (x[0] + two) / x[1] + x[2]):
+        assert gd.grad(lambda x, f=f: shaped(f(x)))(x).dtype == np.float32
+        assert gd.jacobian(lambda x, f=f: shaped(f(x)))(x).dtype == np.float32
+        assert gd.vjp(f)(x)[1](1.0).dtype == np.float32
+
+
 def test_lists_of_values_of_two_derivatives():
     f = lambda x: gd.grad(lambda y: np.sum(np.array([y * x[0], x[1] * y**2]) ** 2))(x[2])  # noqa: E731
     y, a, b = x3[2], x3[0], x3[1]
@@ -101,9 +166,89 @@ def part(x):
 
 @pytest.mark.parametrize("write", [element, part])
 def test_filling_an_array_of_numbers_says_what_to_write(write):
-    said = "write values into np.zeros(n, object), or np.stack or np.concatenate a list of them"
+    said = "write values into np.zeros(n, object), or np.array, np.stack or np.concatenate a list of them"
     with pytest.raises(TypeError, match=re.escape(said)):
         gd.grad(write)(x3)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: np.array([x[0], 1.0], dtype=float),
+        lambda x: np.asarray(x, np.float64),
+        lambda x: np.fromiter((y**2 for y in x), float),
+        lambda x: np.float32(x[0]),
+    ],
+)
+def test_a_dtype_that_would_lose_the_gradient_is_to_be_left_out(make):
+    with pytest.raises(TypeError, match=r"np\.array.*of them, without dtype=float"):
+        gd.grad(lambda x: np.sum(make(x)))(x3)
+
+
+@pytest.mark.parametrize(
+    ("name", "f"),
+    [
+        ("exp", lambda x: np.exp(np.array([x[0], 1.0]))),
+        ("inv", lambda x: np.linalg.inv(np.array([[x[0], 1.0], [0.0, x[1]]]))),
+        ("solve", lambda x: np.linalg.solve([[x[0], 1.0], [0.0, x[1]]], [1.0, 2.0])),
+        ("cholesky", lambda x: np.linalg.cholesky(np.array([[x[0], 0.1], [0.1, x[1]]]))),
+        ("eigh", lambda x: np.linalg.eigh(np.array([[x[0], 0.1], [0.1, x[1]]]))[0]),
+        ("fft", lambda x: np.abs(np.fft.fft([x[0], x[1]]))),
+        ("interp", lambda x: np.interp(0.5, [0.0, 1.0], np.array([x[0], x[1]]))),
+        ("percentile", lambda x: np.percentile(np.array([x[0], x[1], x[2]]), 30)),
+        ("cov", lambda x: np.cov(np.array([x[0], x[1], x[2]]))),
+        ("gradient", lambda x: np.gradient(np.array([x[0], x[1], x[2]]))),
+        ("norm", lambda x: np.linalg.norm(np.array([[x[0], x[1]], [1.0, 2.0]]), 2)),
+    ],
+)
+def test_what_cannot_compute_with_an_array_of_traced_values_says_what_to_write(name, f):
+    for differentiate in (gd.jacobian, lambda f: gd.grad(lambda a, x: np.sum(f(x)), argnums=1)):
+        args = (x3,) if differentiate is gd.jacobian else (0.0, x3)
+        with pytest.raises(TypeError, match=rf"^{name}: expected a traced array.*np\.block of the same numbers"):
+            differentiate(f)(*args)
+
+
+@pytest.mark.parametrize("ufunc", [np.isfinite, lambda y: np.logaddexp(y, 0.0)], ids=["isfinite", "logaddexp"])
+def test_what_has_no_way_for_objects_says_what_to_write(ufunc):
+    with pytest.raises(
+        TypeError, match=r"not supported for the input types.*makes of traced values: np\.block of the"
+    ):
+        gd.grad(lambda x: np.sum(ufunc(np.array([x[0], x[1]])) * x[0]))(x3)
+
+
+def test_what_the_error_says_to_write_is_right():
+    numbers = lambda x: np.linalg.inv(np.block([[x[0], 0.3], [0.3, x[1]]]))  # noqa: E731
+    like = lambda x: np.linalg.inv(np.array([[x[0], 0.3], [0.3, x[1]]], dtype=float, like=x))  # noqa: E731
+
+    def filled(x):
+        y = np.zeros((2, 2), object)
+        y[0, 0], y[1, 1] = x[:2]
+        y[0, 1] = y[1, 0] = 0.3
+        return np.linalg.inv(np.block(y.tolist()))
+
+    for f in (numbers, like, filled):
+        gd.check_grads(f, x3)
+        np.testing.assert_array_equal(gd.jacobian(f)(x3), gd.jacobian(numbers)(x3))
+
+
+def test_an_error_of_a_function_that_numpy_calls_is_its_own():
+    def own(row):
+        raise TypeError("mine")
+
+    for call in (np.vectorize(own, otypes=[object]), lambda y: np.apply_along_axis(own, 0, y)):
+        with pytest.raises(TypeError, match=r"^mine$"):
+            gd.grad(lambda x, call=call: np.sum(call(np.array([x[0], x[1]]))))(x3)
+
+
+def test_errors_that_have_nothing_to_do_with_traced_values_stay_as_they_are():
+    with pytest.raises(TypeError, match=r"^ufunc 'bitwise_and' not supported for the input types"):
+        gd.grad(lambda x: np.sum(x * (x3 & 1)))(x3)
+
+
+def test_copies_keep_the_gradient_and_pickles_are_refused():
+    gd.check_grads(lambda x: copy.copy(x) * copy.deepcopy({"x": [x]})["x"][0], x3)
+    with pytest.raises(TypeError, match=r"to pickle; gd\.stop_gradient"):
+        gd.grad(lambda x: np.sum(pickle.loads(pickle.dumps(x))))(x3)
 
 
 def test_adding_to_an_array_in_place_says_what_to_write():
@@ -142,6 +287,45 @@ def test_arrays_of_other_libraries_that_numpy_can_read():
         gd.check_grads(f, x3)
 
 
+class Quantity(np.ndarray):
+    """An array that computes in its own way."""
+
+    def __array_ufunc__(self, *args, **kwargs):
+        raise AssertionError("not asked")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [np.ma.masked_array(x3, [1, 0, 0]), np.diag(x3).view(np.matrix), x3.view(Quantity)],
+    ids=lambda x: type(x).__name__,
+)
+def test_arrays_with_an_arithmetic_of_their_own_are_refused(other):
+    for f in (lambda x: x * other, lambda x: np.multiply(x, other), lambda x: np.dot(x, other)):
+        with pytest.raises(TypeError, match="computes as those of NumPy do with a traced value, got"):
+            gd.jacobian(f)(x3)
+
+
+def test_columns_of_pandas_on_either_side():
+    pandas = pytest.importorskip("pandas")
+    column, table = pandas.Series(x3, index=[7, 8, 9]), pandas.DataFrame(A)
+    for f in (
+        lambda x: np.sum((column - x[0]) ** 2 * x),
+        lambda x: column * x + x / column - (column > 1.5) * x**2,
+        lambda x: np.exp(-column * x),
+        lambda x: np.asarray(table, float) * x - np.mean(column * x),
+        lambda x: column.to_numpy() ** x[1],
+    ):
+        gd.check_grads(lambda x, f=f: f(x) if type(y := f(x)) is not pandas.Series else y.to_numpy(), x3)
+
+
+def test_columns_of_polars_behind_a_traced_value():
+    polars = pytest.importorskip("polars")
+    column = polars.Series(x3)
+    np.testing.assert_allclose(gd.jacobian(lambda x: x * column)(x3), np.diag(x3))
+    with pytest.raises(TypeError, match=re.escape("y.to_numpy() of the other operand works with a traced value")):
+        gd.jacobian(lambda x: column * x)(x3)
+
+
 def test_what_numpy_cannot_read_is_named():
     for f in (lambda x: x * SimpleNamespace(), lambda x: np.dot(x, {1, 2}), lambda x: x @ SimpleNamespace()):
         with pytest.raises(
@@ -171,6 +355,21 @@ def test_sparse_matrices_are_not_multiplied_element_by_element():
     for X in (sparse.csr_array(A), sparse.csr_matrix(A)):
         with pytest.raises(TypeError, match=r"expected a dense array.*X @ w is differentiated by w"):
             gd.grad(lambda x, m=X: (x * m).sum())(x3)
+
+
+def test_sparse_matrices_take_no_traced_values():
+    sparse = pytest.importorskip("scipy.sparse")
+    linalg = pytest.importorskip("scipy.sparse.linalg")
+    X = sparse.csr_array(A)
+    for f in (
+        lambda x: X * x,
+        X.multiply,
+        lambda x: X * x[0],
+        lambda x: sparse.csr_array((x, ([0, 1, 1], [0, 1, 2]))) @ x3,
+        lambda x: linalg.spsolve(sparse.csc_array(np.eye(3)), x),
+    ):
+        with pytest.raises(TypeError, match=r"^scipy\.sparse: expected plain values.*X @ w is differentiated by w"):
+            gd.jacobian(f)(x3)
 
 
 def test_what_is_made_whole_numbers_or_truth_values_is_a_constant():

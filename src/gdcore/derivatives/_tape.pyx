@@ -130,6 +130,8 @@ cdef int add(Node node, object d, bint fresh) except -1:
     cdef object total
     if node.number and node.gradient is None and (type(d) is float64 or type(d) is float32):
         return add_number(node, <double> d)
+    if node.number and type(d) is ndarray:
+        d = d.astype(float32 if node.single else float64, copy=False)  # as cut() does with a number
     total = node.gradient
     if node.met:
         total = number_of(node.total, node.single)

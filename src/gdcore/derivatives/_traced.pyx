@@ -13,6 +13,7 @@ from ._scalars cimport number_of
 from ._products cimport with_bias
 from ._tape cimport Node, Tape
 
+import math
 from functools import partial
 from threading import RLock
 
@@ -57,6 +58,11 @@ def method(function):
     return call
 
 
+def of_real(function):
+    """Return the method that is a function of the real value."""
+    return lambda self, *args: function(real(self), *args)
+
+
 cdef class Element:
     """The way of traced values through an element-wise gate."""
 
@@ -75,6 +81,7 @@ cdef class Traced:
     """A value on its way through the circuit: use it as an ``ndarray`` of floats or complex numbers."""
 
     __hash__ = None  # == compares element by element
+    __pandas_priority__ = 1_000_000  # a Series leaves its operators to the traced value
 
     def __init__(self, value, Tape tape not None, Node node not None):
         set_value(self, value)
@@ -206,6 +213,8 @@ cdef class Traced:
     sum = method(np.sum)
     astype = method(np.ndarray.astype)
     flatten = method(np.ravel)
+    flat = property(flatten)
+    mT = property(method(np.matrix_transpose))
 
     def compress(self, condition, *args, **kwargs):
         """As ``ndarray.compress``."""
@@ -234,11 +243,6 @@ cdef class Traced:
         """Its transpose: all axes in reverse."""
         return GATES[np.transpose](self, None)
 
-    @property
-    def mT(self):
-        """Its matrices transposed: the last two axes."""
-        return GATES[np.matrix_transpose](self)
-
     def __len__(self):
         return len(self.get())
 
@@ -250,8 +254,8 @@ cdef class Traced:
     def __reversed__(self):
         return iter([*self][::-1])
 
-    def __round__(self, *digits):
-        return round(real(self), *digits)  # a constant, as np.round
+    # Constants, as np.round and the like give them.
+    __round__, __floor__, __ceil__, __trunc__ = map(of_real, (round, math.floor, math.ceil, math.trunc))
 
     def __repr__(self):
         return f"<traced {real(self)!r}>"
@@ -278,10 +282,7 @@ cdef class Traced:
     def __bool__(self):
         self._refuse_conversion()
 
-    def __complex__(self):
-        self._refuse_conversion()
-
-    item = tolist = tobytes = _refuse_conversion
+    item = tolist = tobytes = __complex__ = _refuse_conversion
 
     def _refuse_writing(self, *_, **__):
         refuse_writing()
@@ -294,11 +295,10 @@ cdef class Traced:
 
     fill = put = resize = partition = setfield = sort = _refuse_writing
 
-    def __copy__(self):
+    def __deepcopy__(self, _=None):
         return self  # nothing can be written to it
 
-    def __deepcopy__(self, _):
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce_ex__(self, _):
         refuse_pickling(real(self))

@@ -75,7 +75,7 @@ cdef bint must_settle(object x) noexcept:
     cdef object kind = type(x)
     if kind is ndarray:
         return cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.NPY_OBJECT
-    return not (kind is float or kind is int or kind is Traced or isinstance(x, (ndarray, np_generic, complex)))
+    return not (kind is float or kind is int or kind is Traced or isinstance(x, (np_generic, complex)))
 
 
 cdef bint is_of_floats(object x) noexcept:

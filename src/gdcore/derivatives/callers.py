@@ -20,6 +20,16 @@ OWN: Final = {
 DISTRIBUTIONS: Final = {"scipy.stats._distn_infrastructure", "scipy.stats._multivariate"}
 
 
+def refuse_sparse(frame: Any) -> None:
+    """Raise TypeError if ``frame`` is in a function of scipy.sparse that is no product: it takes numbers alone."""
+    module, name = str(frame.f_globals.get("__name__")), frame.f_code.co_name
+    if module.startswith("scipy.sparse") and name != "dot":
+        raise TypeError(
+            "scipy.sparse: expected plain values, as a gradient would be lost, got a traced one; X @ w is "
+            "differentiated by w, X.toarray() is dense, and gd.gate makes a gate of another function"
+        )
+
+
 def refuse_scipys_own(frame: Any) -> None:
     """Raise TypeError if ``frame`` is in a function of SciPy's that gd.scipy has for traced values."""
     while frame is not None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from inspect import Parameter, signature
 from typing import Any
 
+from .explaining import explain
+
 Argnums = int | list[int] | tuple[int, ...]
 """The place of the argument that is differentiated, or the places of several, whose gradients come as a tuple."""
 
@@ -36,7 +38,15 @@ def choose(
     """
     if argnums == 0 and args:
         others = args[1:]
-        return args[0], lambda first: f(first, *others, **kwargs)
+
+        def call_first(first: Any) -> Any:
+            try:
+                return f(first, *others, **kwargs)
+            except (TypeError, AttributeError) as error:
+                explain(error)
+                raise
+
+        return args[0], call_first
     several = isinstance(argnums, tuple)
     at = [_given(f, i, args, kwargs) for i in (argnums if isinstance(argnums, tuple) else (argnums,))]
     if len(set(at)) < len(at):
@@ -50,7 +60,11 @@ def choose(
                 by_place[i] = x
             else:
                 by_name[i] = x
-        return f(*by_place, **by_name)
+        try:
+            return f(*by_place, **by_name)
+        except (TypeError, AttributeError) as error:
+            explain(error)
+            raise
 
     return chosen if several else chosen[0], call
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..arguments import describe
-from .callers import refuse_scipys_own
+from .callers import refuse_scipys_own, refuse_sparse
 from .refusals import JOIN
 
 
@@ -18,14 +18,17 @@ def array_of_elements(x: Any, plain: Any, dtype: Any) -> Any:
     """
     if dtype is not None and np.dtype(dtype).kind in "iub":
         return np.asarray(plain).astype(dtype)
-    refuse_scipys_own(sys._getframe(1))
+    product = asks_for_product(sys._getframe(1))
+    if not product:
+        refuse_sparse(sys._getframe(1))
+        refuse_scipys_own(sys._getframe(1))
     if dtype is not None and np.dtype(dtype).char != "O":
         raise TypeError(
             f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
             f"{describe(plain)} to a plain array of {np.dtype(dtype)}, or written into one; {JOIN}, "
             f"and gd.stop_gradient(x) makes them plain"
         )
-    whole = np.empty(() if asks_for_product(sys._getframe(1)) else x.shape, object)
+    whole = np.empty(() if product else x.shape, object)
     for at in np.ndindex(whole.shape):
         whole[at] = x[at] if at else x
     return whole

@@ -5,12 +5,14 @@ gate, it is joined to one traced array.
 """
 
 from numbers import Rational
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from ..arguments import describe
 from ._traced import Traced
+
+NUMBERS: Final = (int, float, complex, np.number, np.bool)
 
 
 def array(x: Any) -> Any:
@@ -25,6 +27,11 @@ def array(x: Any) -> Any:
             f"expected a dense array with a traced one, got {describe(x)}; X @ w is differentiated by w, "
             f"and X.toarray() is dense"
         )
+    if isinstance(x, np.ndarray) and has_arithmetic_of_its_own(type(x)):
+        raise TypeError(
+            f"expected an array that computes as those of NumPy do with a traced value, got {type(x).__name__}; "
+            f"np.asarray(x) of it, or for masked arrays np.where(mask, 0, x), is one"
+        )
     plain = np.asarray(x)
     if plain.dtype.char != "O":
         return plain
@@ -37,10 +44,10 @@ def array(x: Any) -> Any:
 
 
 def joined(x: Any) -> Any:
-    """Return an array of objects as one traced array, if there are traced values or fractions among them."""
+    """Return an array of objects as one array, traced or not, if they are numbers."""
     elements = x.ravel().tolist()
     if not any(type(element) is Traced or _is_fraction(element) for element in elements):
-        return x
+        return np.array(elements).reshape(x.shape) if all(isinstance(y, NUMBERS) for y in elements) else x
     parts = [float(element) if _is_fraction(element) else element for element in elements]
     if all(type(part) is not Traced for part in parts):
         return np.array(parts).reshape(x.shape)
@@ -49,6 +56,11 @@ def joined(x: Any) -> Any:
 
 def _is_fraction(x: Any) -> bool:
     return isinstance(x, Rational) and not isinstance(x, int | np.generic)
+
+
+def has_arithmetic_of_its_own(kind: type[np.ndarray[Any, Any]]) -> bool:
+    """Return whether arrays of this kind give other values: matrices, masked arrays, quantities with units."""
+    return kind.__mul__ is not np.ndarray.__mul__ or kind.__array_ufunc__ is not np.ndarray.__array_ufunc__
 
 
 def is_sparse(x: Any) -> bool:

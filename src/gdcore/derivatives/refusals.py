@@ -7,11 +7,14 @@ import numpy as np
 
 from ..arguments import describe
 
-JOIN: Final = "write values into np.zeros(n, object), or np.stack or np.concatenate a list of them"
+JOIN: Final = (
+    "write values into np.zeros(n, object), or np.array, np.stack or np.concatenate a list of them, "
+    "without dtype=float"
+)
 """What to do instead of writing traced values into an array of numbers."""
 
 REFUSED: Final = {
-    "out": "an array of numbers cannot take traced values: y = y + x, without out, makes a new array",
+    "out": "an array of numbers cannot take traced values, nor y += x: y = y + x, without out, makes a new array",
     "where": "np.where(condition, x, 0) selects elements",
     "initial": "np.maximum or + joins a further value",
     "dtype": ".astype(np.float64) changes the dtype",
@@ -86,7 +89,7 @@ def refuse_conversion(plain: Any) -> NoReturn:
     raise TypeError(
         f"traced value: expected to stay traced, as its gradient would be lost, got converted from "
         f"{describe(plain)} to a Python number, a list or a bool, or written into an array of numbers; {JOIN}; "
-        f"use NumPy's functions, comparisons such as x > 0, f'{{x:.3f}}' to print, or gd.stop_gradient(x)"
+        f"use np.sin for math.sin, comparisons such as x > 0, f'{{x:.3f}}' to print, or gd.stop_gradient(x)"
     )
 
 

@@ -12,6 +12,7 @@ from .._gate import Gate
 from .._traced import Traced
 from .._usual import Elementwise
 from ..batched import Batched
+from ..joining import array
 from ..nets import functions, plain
 from .arithmetic import masked
 from .table import TABLE, Row, usual_unary
@@ -109,7 +110,11 @@ def _plain(name: str) -> Callable[[Any], Any]:
     compiled = plain.elementwise(name) if name != "relu" else lambda x: np.maximum(x, 0)
 
     def apply(x: Any) -> Any:
-        return Batched(ACTIVATIONS[name](x.value)) if type(x) is Batched else compiled(x)
+        if type(x) is Batched:
+            return Batched(ACTIVATIONS[name](x.value))
+        if type(x) is list or (type(x) is np.ndarray and x.dtype.char == "O"):
+            x = array(x)
+        return ACTIVATIONS[name](x) if type(x) is Traced else compiled(x)
 
     return apply
 

@@ -185,7 +185,7 @@ elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or
 
 CONSTANTS.extend([
     np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,
-    np.empty_like,
+    np.empty_like, np.zeros, np.ones, np.empty,
 ])
 PLAIN.extend([
     np.signbit, np.isnan, np.isinf, np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal,
@@ -194,5 +194,6 @@ PLAIN.extend([
     np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
     np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort, np.argpartition,
     np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
+    np.isin, np.linalg.matrix_rank,
 ])
 # fmt: on

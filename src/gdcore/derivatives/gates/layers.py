@@ -12,6 +12,7 @@ from .._gate import Gate, leave_node
 from .._layers import Dense
 from .._traced import Traced, real
 from ..batched import Batched
+from ..joining import array
 from ..lookups import is_by_rows
 from ..nets import _door as door
 from ..nets import plain
@@ -51,7 +52,7 @@ def dense(x: Any, w: Any, b: Any = None, activation: str | None = None) -> Any:
         raise ValueError(f"b: expected shape {shape[1:]}, got {describe(real(c))}")
     if tape is not False:
         return _fused(_dense, tape, (x, w, b), (a, m, c, activation))
-    return layer(x, w, b, activation)
+    return layer(array(x), array(w), b if b is None else array(b), activation)
 
 
 def layer_norm(x: Any, gain: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -109,8 +110,7 @@ def dropout(x: Any, rate: float, rng: np.random.Generator) -> Any:
         raise TypeError(f"rate: expected a number, got {rate!r} of type {type(rate).__name__}")
     if not 0 <= rate < 1:
         raise ValueError(f"rate: expected a number >= 0 and < 1, got {rate!r}")
-    if type(x) is not Traced:
-        x = np.asarray(x)
+    x = array(x)
     u = rng.random(x.shape, np.float32) if rate else np.zeros(x.shape, np.float32)
     return _dropout(x, u, float(rate))
 
@@ -129,8 +129,7 @@ def embedding(table: Any, index: Any) -> Any:
            [3., 4.],
            [1., 2.]])
     """
-    if type(table) is not Traced:
-        table = np.asarray(table)
+    table = array(table)
     index = np.asarray(index)
     if table.ndim != 2:
         raise ValueError(f"table: expected shape (rows, n), got {describe(real(table))}")

@@ -4,6 +4,7 @@ Where a function does nothing else, it is NumPy's own function of the elements' 
 ``partition`` goes in the order of ``np.argpartition``.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -323,6 +324,52 @@ def _piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> A
             part = np.broadcast_to(array(part), int(at.sum())).astype(x.dtype)
             total = total + scatter(part, (at,), x.shape, False)
     return total
+
+
+@of_complex(
+    np.apply_along_axis,
+    examples=lambda draw: [
+        (np.sum, 0, draw(2, 3)), (np.cumsum, 1, draw(2, 3)),
+        (lambda x, k: np.outer(x, x) * k, 1, draw(2, 3, 2), 2.0), (lambda x: x[0] ** 2, -1, draw(3)),
+    ],
+)  # fmt: skip
+def _apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
+    rows = np.moveaxis(array(arr), axis, -1)
+    before = rows.shape[:-1]
+    if not prod(before):
+        raise ValueError(f"np.apply_along_axis: arr: expected one row at least, got shape {arr.shape}")
+    parts = [array(func1d(rows[at], *args, **kwargs)) for at in np.ndindex(before)]
+    ndim, place = parts[0].ndim, axis % arr.ndim
+    whole = np.reshape(np.stack(parts), before + parts[0].shape)
+    return np.moveaxis(whole, range(len(before), len(before) + ndim), range(place, place + ndim))
+
+
+@of_complex(
+    np.apply_over_axes,
+    examples=lambda draw: [(np.sum, draw(2, 3, 2), [0, 2]), (np.cumsum, draw(2, 3), 1)],
+)
+def _apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
+    for axis in np.atleast_1d(axes) % a.ndim:
+        part = func(a, int(axis))
+        a = part if part.ndim == a.ndim else np.expand_dims(part, int(axis))
+    return a
+
+
+@of_complex(
+    np.array,
+    np.asarray,
+    np.asanyarray,
+    np.ascontiguousarray,
+    examples=lambda draw: [(draw(3),), (draw(2, 2),), (draw(1), {"ndmin": 3})],
+    of=lambda x, **options: np.array([x, x * x], like=x, **options),
+)
+def _array(
+    a: Any, dtype: Any = None, *, ndmin: int = 0, copy: Any = None, order: Any = None, subok: Any = None
+) -> Any:
+    """With ``like=``, a traced value."""
+    ans = array(a)
+    ans = ans if dtype is None else ans.astype(dtype)
+    return np.reshape(ans, (1,) * (ndmin - ans.ndim) + ans.shape)
 
 
 if hasattr(np, "unstack"):  # since NumPy 2.1

@@ -11,6 +11,7 @@ from .._gate import Gate, fused
 from .._layers import CrossEntropy
 from .._traced import Traced, real
 from ..batched import Batched, refuse
+from ..joining import array
 from ..nets import _door as door
 from ..nets import plain
 from .table import TABLE, Row, row
@@ -65,11 +66,11 @@ def logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
     >>> logsumexp(np.zeros((2, 3)), axis=1, b=np.array([1.0, 2.0, 3.0])).round(4)
     array([1.7918, 1.7918])
     """
-    if type(x) is not Traced:
-        x = np.asarray(x)
+    x = array(x)
     axes = tuple(range(-x.ndim, 0)) if axis is None else axis if type(axis) is tuple else (axis,)
     axes = tuple(axis - x.ndim for axis in normalize_axis_tuple(axes, x.ndim, "axis"))
     if b is not None:
+        b = array(b)
         top = np.max(real(x), axes, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0).astype(x.dtype)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -163,17 +164,17 @@ def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
 
 def _pull_log_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
     axis = axis - ans.ndim if axis >= 0 else axis
-    return lambda g: g - np.exp(ans) * g.sum(axis=axis, keepdims=True)
+    return lambda g: g - plain.exp(ans) * g.sum(axis=axis, keepdims=True)
 
 
 def _pull_log_sum_exp(ans: Any, x: Any, axes: tuple[int, ...]) -> Any:
     finite = np.isfinite(real(ans))
     if finite.all():
-        share = np.exp(x - ans)
+        share = plain.exp(x - ans)
     else:
         largest = np.equal(real(x), real(ans))
         equal = largest / np.maximum(largest.sum(axes, keepdims=True), 1)
-        share = np.where(finite, np.exp(x - np.where(finite, ans, 0)), equal.astype(real(ans).dtype))
+        share = np.where(finite, plain.exp(x - np.where(finite, ans, 0)), equal.astype(real(ans).dtype))
     return lambda g: g * share
 
 
@@ -215,7 +216,7 @@ def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any
     if k <= FEW_CLASSES:
         z = z.copy()
     z = z - np.maximum.reduce(z, 0)
-    e = np.exp(z)
+    e = plain.exp(z)
     total = np.add.reduce(e, 0)
     weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
     mass = np.add.reduce(weights, 0)
@@ -223,7 +224,7 @@ def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any
         meant = (weights * z).sum()
     if np.isnan(meant):  # 0 * -inf, of a class that is not meant
         meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
-    loss = (np.log(total) @ mass - meant) / n
+    loss = ((plain.log(total) * mass).sum() - meant) / n
     return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
 
 

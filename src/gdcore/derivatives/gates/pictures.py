@@ -15,6 +15,7 @@ import numpy as np
 from ...arguments import describe
 from .._gate import Gate
 from .._traced import Traced, real
+from ..joining import array
 from ..nets import _door as door
 from ..nets import plain
 from .table import TABLE, Row
@@ -41,7 +42,7 @@ def conv2d(x: Any, w: Any, b: Any = None, *, stride: int | Pair = 1, padding: in
     array([[[[4.5, 4.5],
              [4.5, 4.5]]]])
     """
-    x, w, b = (y if y is None or type(y) is Traced else np.asarray(y) for y in (x, w, b))
+    x, w, b = (y if y is None else array(y) for y in (x, w, b))
     steps, around = _pair("stride", stride, 1), _pair("padding", padding, 0)
     _check_pictures(x)
     if w.ndim != 4 or w.shape[1] != x.shape[1] or 0 in w.shape[2:]:
@@ -73,8 +74,7 @@ def max_pool2d(x: Any, size: int | Pair, stride: int | Pair | None = None) -> An
     array([[[[ 5.,  7.],
              [13., 15.]]]])
     """
-    if type(x) is not Traced:
-        x = np.asarray(x)
+    x = array(x)
     _check_pictures(x)
     size = _pair("size", size, 1)
     window = (*x.shape, *size, *(size if stride is None else _pair("stride", stride, 1)), 0, 0)

@@ -39,6 +39,19 @@ def elementwise(kind: str) -> Callable[[Any], Any]:
     return apply
 
 
+_exp, _log = elementwise("exp"), elementwise("log")
+
+
+def exp(x: Any) -> Any:
+    """Return ``e^x``, with the same bits on every CPU; of what is traced by NumPy's gate."""
+    return _exp(x) if isinstance(x, np.ndarray | np.floating) else np.exp(x)
+
+
+def log(x: Any) -> Any:
+    """Return the natural logarithm, as ``exp`` does."""
+    return _log(x) if isinstance(x, np.ndarray | np.floating) else np.log(x)
+
+
 def slope(kind: str, g: Any, kept: Any) -> Any:
     """Return the gradient by what an activation was given, of that by what it gave; None if not for kernels."""
     if type(g) is not np.ndarray or type(kept) is not np.ndarray or g.shape != kept.shape or g.dtype != kept.dtype:
