@@ -40,7 +40,7 @@ lint:
 	cython-lint src
 	mypy
 	python -m mypy.stubtest gdcore._kernels \
-		$(addprefix gdcore.engine._, engine exported update rows stages plan halves norm coefficients cpu pool) \
+		$(addprefix gdcore.engine._, engine exported update rows stages plan halves norm coefficients cpu pool lent) \
 		$(addprefix gdcore.derivatives._, scalars tape products back traced gate usual layers ends) \
 		$(addprefix gdcore.derivatives.nets._, door net_kernels) \
 		--concise --allowlist tests/stubtest-allowlist.txt

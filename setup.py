@@ -70,7 +70,7 @@ modules: dict[str, list[str]] = {name: [] for name in kernels}
 modules |= {f"engine._{name}": [] for name in ("plan", "norm", "rows", "halves")}
 # What loops over no elements is as fast when it is compiled for less size.
 small = [] if checked or target.startswith("win") else ["-O2"]
-calls = "cpu pool coefficients stages update engine exported"
+calls = "cpu pool coefficients stages update engine exported lent"
 modules |= {f"engine._{name}": small for name in calls.split()}
 calls = "scalars tape products back traced gate usual layers ends"
 modules |= {f"derivatives._{name}": small for name in calls.split()}

@@ -51,4 +51,5 @@ else:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # What is public, and what Python itself puts here: not what the lines above need, nor every module imported.
+    return sorted({*(name for name in globals() if name[:2] == name[-2:] == "__"), *__all__, *_LATE})

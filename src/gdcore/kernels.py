@@ -30,6 +30,10 @@ def address(rule: str, dtype: Any) -> int:
     ``T`` is float or double, as ``dtype`` is float32 or float64. It is the build of the kernel that is fastest on
     this CPU, and stays where it is while Python runs. Raises LookupError and TypeError.
 
+    Arguments:
+        rule: the name of a rule, such as ``"adam"``.
+        dtype: float32 or float64.
+
     >>> import gdcore as gd
     >>> gd.kernels.address("adam", np.float32) != gd.kernels.address("adam", np.float64)
     True
@@ -41,6 +45,12 @@ def coefficients(rule: str, dtype: Any, t: int = 1, **hyperparameters: Any) -> n
     """Return what the kernel of a rule takes as ``c`` in step ``t``, an array of ``dtype``.
 
     Hyperparameters are those of the rule's optimizer, with its defaults. Raises as the optimizer does.
+
+    Arguments:
+        rule: the name of a rule.
+        dtype: float32 or float64.
+        t: the number of the step, an int >= 1.
+        **hyperparameters: by name.
 
     >>> import gdcore as gd
     >>> gd.kernels.coefficients("sgd", np.float64, lr=0.5, weight_decay=0.5)
@@ -62,6 +72,9 @@ def coefficients(rule: str, dtype: Any, t: int = 1, **hyperparameters: Any) -> n
 def hyperparameters(rule: str) -> Sequence[str]:
     """Return the names of a rule's hyperparameters in the order in which C gives them: a pair's name twice.
 
+    Arguments:
+        rule: the name of a rule. Raises LookupError for another.
+
     >>> import gdcore as gd
     >>> gd.kernels.hyperparameters("lion")
     ['lr', 'betas', 'betas', 'weight_decay', 'l2']
@@ -71,7 +84,12 @@ def hyperparameters(rule: str) -> Sequence[str]:
 
 
 def get_include() -> str:
-    """Return the folder of ``gdcore.h``, for a compiler's include path."""
+    """Return the folder of ``gdcore.h``, for a compiler's include path.
+
+    >>> import gdcore as gd
+    >>> gd.kernels.get_include()  # doctest: +ELLIPSIS
+    '...include'
+    """
     return str(Path(__file__).with_name("include"))
 
 

@@ -37,6 +37,8 @@ class Metric:
 
     ``metric(params, *arrays)`` is the value over all samples of ``arrays``, taken as by :func:`gdcore.minibatches`.
 
+    Raises ValueError, when it is called, for ``each`` that does not give one number a sample.
+
     >>> import numpy as np, gdcore as gd
     >>> absolute = gd.metrics.Metric(lambda w, x, y: abs(w * x - y))
     >>> absolute(2.0, np.array([1.0, 2.0]), np.array([1.0, 1.0]))
@@ -48,7 +50,14 @@ class Metric:
     larger_is_better: bool = False
 
     def total(self, params: Any, *batch: Array) -> float:
-        """Return the sum over the samples of one batch."""
+        """Return the sum over the samples of one batch.
+
+        Arguments:
+            params: as ``each`` takes them.
+            *batch: arrays whose first axis counts the samples.
+
+        Raises ValueError for ``each`` that does not give one number a sample.
+        """
         each = np.asarray(self.each(params, *batch))
         if each.shape != (length(batch[0]),):
             raise ValueError(f"metric: expected one number a sample, shape ({length(batch[0])},), got {each.shape}")
@@ -75,6 +84,8 @@ class Statistic:
 
     ``statistic(params, x, y)`` is the value over all samples. :func:`gdcore.fit` tells it after each epoch; it
     refuses ``running=True`` beside it, as each batch has had other parameters.
+
+    Raises ValueError, when it is called, for outputs that are not one row a sample.
 
     >>> import numpy as np, gdcore as gd
     >>> worst = gd.metrics.Statistic(lambda w, x: w * x, lambda out, y: np.max(abs(out - y)))
@@ -103,6 +114,11 @@ class Statistic:
 def rmse(outputs: Outputs) -> Metric:
     """Return the metric ``sqrt(mean((outputs(params, x) - y)^2))``, for ``y`` of shape (n,) or (n, k).
 
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model.
+
+    Its calls raise ValueError where there is not one row of outputs a sample.
+
     >>> import numpy as np, gdcore as gd
     >>> gd.metrics.rmse(lambda w, x: w * x)(1.0, np.array([1.0, 2.0]), np.array([8.0, 3.0]))
     5.0
@@ -116,6 +132,11 @@ def rmse(outputs: Outputs) -> Metric:
 
 def mae(outputs: Outputs) -> Metric:
     """Return the metric ``mean(|outputs(params, x) - y|)``, for ``y`` of shape (n,) or (n, k).
+
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model.
+
+    Its calls raise ValueError where there is not one row of outputs a sample.
 
     >>> import numpy as np, gdcore as gd
     >>> gd.metrics.mae(lambda w, x: w * x)(1.0, np.array([1.0, 2.0]), np.array([8.0, 3.0]))
@@ -135,6 +156,11 @@ def r2(outputs: Outputs) -> Statistic:
     worse less. As in scikit-learn, targets that are all equal give 1 where they are met, else 0, and fewer than two
     samples give NaN.
 
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model.
+
+    Its calls raise ValueError where there is not one row of outputs a sample.
+
     >>> import numpy as np, gdcore as gd
     >>> gd.metrics.r2(lambda w, x: w * x)(1.0, np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0])).__round__(6)
     0.785714
@@ -148,6 +174,11 @@ def f1(outputs: Outputs) -> Statistic:
     ``y`` and ``outputs`` are as for :func:`accuracy`. With one score a sample it is that of class 1; with a score
     for each class, the mean over the classes that samples have or are given (scikit-learn's ``average="macro"``).
     Where nothing is right it is 0, even where nothing was there to be found.
+
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model.
+
+    Its calls raise ValueError where there is not one row of outputs a sample.
 
     >>> import numpy as np, gdcore as gd
     >>> scores = np.array([2.0, -1.0, 3.0])
@@ -166,6 +197,11 @@ def auc(outputs: Outputs) -> Statistic:
     taken (scikit-learn's ``multi_class="ovr"``). Where all samples or none are of a class there is nothing to
     compare, and the value is NaN, as for scores that are NaN.
 
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model.
+
+    Its calls raise ValueError where there is not one row of outputs a sample.
+
     >>> import numpy as np, gdcore as gd
     >>> scores = np.array([0.1, 0.4, 0.35, 0.8])
     >>> gd.metrics.auc(lambda _, x: scores)(None, np.zeros(4), np.array([0, 0, 1, 1]))
@@ -182,6 +218,11 @@ def accuracy(outputs: Outputs) -> Metric:
 
     ``y`` holds the classes, (n,). ``outputs(params, x)`` has the score of each class, (n, classes), or, for two
     classes 0 and 1, one score a sample, (n,), that is positive for class 1.
+
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model.
+
+    Its calls raise ValueError where there is not one row of outputs a sample.
 
     >>> import numpy as np, gdcore as gd
     >>> scores = np.array([[0.1, 0.9], [0.8, 0.2]])
@@ -200,6 +241,11 @@ def cross_entropy(outputs: Outputs) -> Metric:
 
     ``y`` holds the classes, integers (n,). ``outputs(params, x)`` are logits: one a class, (n, classes), or, for
     classes 0 and 1, one a sample, (n,).
+
+    Arguments:
+        outputs: ``outputs(params, x)``, of the model.
+
+    Its calls raise ValueError where there is not one row of outputs a sample.
 
     >>> import numpy as np, gdcore as gd
     >>> round(gd.metrics.cross_entropy(lambda _, x: x)(None, np.zeros((3, 4)), np.array([0, 1, 3])), 6)

@@ -222,7 +222,20 @@ class Adam(Optimizer):
 
 
 class AdamW(Optimizer):
-    """:class:`Adam` whose ``weight_decay`` defaults to 0.01, as in torch; in optax to 1e-4, in Keras to 0.004."""
+    """:class:`Adam` whose ``weight_decay`` defaults to 0.01, as in torch; in optax to 1e-4, in Keras to 0.004.
+
+    Arguments:
+        params, lr, betas, eps, eps_root, epsilon_hat, amsgrad, l2, **keep: as for :class:`Adam`.
+        weight_decay: decoupled decay, >= 0.
+
+    Raises as :class:`SGD` does.
+
+    >>> import numpy as np, gdcore as gd
+    >>> w = np.array([1.0])
+    >>> gd.AdamW(w, lr=0.5).step(np.array([3.0]))
+    >>> w.round(6)
+    array([0.495])
+    """
 
     rule = rules.ADAM
 

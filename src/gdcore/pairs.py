@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numpy as np
-
 from .arguments import Array, as_complex, as_pairs, is_complex
 from .engine import check_like, check_same_memory
 from .rows import Rows
+from .tensors import borrowed
 from .trees import Structure, flatten, rebuild
 
 
@@ -56,7 +55,6 @@ def _paired(where: str, grad: Any, param: Array) -> Any:
         if grad.values.dtype != param.dtype:
             raise TypeError(f"{where}: expected Rows of {param.dtype}, got {grad!r}")
         return Rows(grad.index, as_pairs(grad.values), grad.length)
-    if issubclass(type(grad), np.complexfloating):  # NumPy's own reductions return these for 0-d arrays
-        grad = np.asarray(grad)
+    grad = borrowed(where, grad)
     check_like(where, grad, param)
     return as_pairs(grad)

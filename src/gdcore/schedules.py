@@ -24,6 +24,10 @@ class Schedule:
     ``schedule(step)`` is the rate, a float, of step number ``step``, an int >= 0. Raises TypeError or ValueError
     for another. Schedules with the same arguments are equal; they can be hashed, copied and pickled.
 
+    Attributes:
+        rate: the function of the step and the values.
+        names, values: its arguments.
+
     >>> import gdcore as gd
     >>> schedule = gd.schedules.cosine(0.1, steps=100)
     >>> schedule
@@ -54,6 +58,9 @@ def constant(lr: float) -> Schedule:
     """Return the schedule that is ``lr``, a finite number >= 0, at every step.
 
     Raises TypeError or ValueError for another ``lr``.
+
+    Arguments:
+        lr: the learning rate.
 
     >>> constant(0.1)(1000)
     0.1

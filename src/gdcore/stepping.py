@@ -15,11 +15,14 @@ from .groups import Group, Tree, split
 from .halves import half_of, stepped_dtype
 from .pairs import Pairs
 from .stages import Average, checked_average
+from .tensors import borrowed, check_leaf, is_tensor, note_written
 from .trees import Structure, flatten, rebuild
 
 MAX_STEPS = 2**63 - 1
 
-OWN = frozenset({"_engine", "_grouped", "_groups", "_master", "_members", "_pairs", "_state", "_structure"})
+OWN = frozenset(
+    {"_engine", "_grouped", "_groups", "_master", "_members", "_pairs", "_state", "_structure", "_tensors"}
+)
 """The attributes of every optimizer."""
 
 
@@ -58,11 +61,15 @@ class Optimizer:
         self._structure = Structure(tree, "params")
         groups: list[Group] = []
         leaves: list[Any] = []
+        tensors: list[Any] = []
         members: list[int] = []
         for index, group in enumerate(given):
             arrays = flatten(group["params"])
             if not arrays:
                 raise ValueError(f"params{f'[{index}]' if grouped else ''}: expected at least one array, got none")
+            tensors += arrays
+            labels = self._structure.labels[len(leaves) :]
+            arrays = [self._own(f"params{label}", array) for label, array in zip(labels, arrays, strict=False)]
             leaves += arrays
             members += [index] * len(arrays)
             dtypes = {stepped_dtype(getattr(as_pairs(array), "dtype", None)) for array in arrays}
@@ -70,7 +77,14 @@ class Optimizer:
         self._pairs = pairs = Pairs(self._structure, tree, leaves)
         self._engine = Engine(self._structure, pairs.tree, pairs.leaves, members, groups, memory, self._master)
         self._groups, self._members = tuple(groups), members
+        self._tensors = tensors if any(map(is_tensor, tensors)) else []
         self._state: Mapping[str, Mapping[str, np.ndarray[Any, Any]]] | None = None
+
+    @staticmethod
+    def _own(where: str, param: Any) -> Any:
+        """Return the array that is stepped for a parameter: a tensor's memory, or the parameter itself."""
+        check_leaf(where, param)
+        return borrowed(where, param) if is_tensor(param) else param
 
     def step(
         self,
@@ -87,8 +101,10 @@ class Optimizer:
         ``grads`` is a tree like ``params`` (with groups: a list of trees, one a group). Each gradient has the
         shape and dtype of its parameter, may have any strides, and is only read; where the parameter is stepped in
         float32 it may be of float16 or bfloat16. Complex parameters are stepped as pairs of reals, along
-        ``dL/dx + i dL/dy``, as torch does. None skips the parameter: it and its state stay as they are, while ``t``
-        counts on for all: what is stepped array by array, as gradients arrive, wants one optimizer an array.
+        ``dL/dx + i dL/dy``, as torch does. A tensor of torch on the CPU and an array of jax are read where they
+        are, once jax is done with all it is at work on. None skips the parameter: it and its state stay as they
+        are, while ``t`` counts on for all: what is stepped array by array, as gradients arrive, wants one
+        optimizer an array.
 
         Arguments:
             grads: the gradients.
@@ -110,8 +126,19 @@ class Optimizer:
         ``zero``, for gradients that are read-only or overlap; FloatingPointError for a norm that is not finite,
         without ``skip_nonfinite``.
         """
-        grads = self._pairs.of(grads) if self._pairs.any else grads
-        return self._engine.step(grads, scale, max_norm, max_value, skip_nonfinite, zero)
+        of_pairs = self._pairs.of(grads) if self._pairs.any else grads
+        norm = self._engine.step(of_pairs, scale, max_norm, max_value, skip_nonfinite, zero)
+        if self._tensors or zero:
+            self._note_step(grads, zero)
+        return norm
+
+    def _note_step(self, grads: Tree, zero: bool) -> None:
+        """Tell torch which of its tensors a step has written."""
+        leaves = self._structure.leaves(grads, "grads")
+        if self._tensors:
+            note_written(t for t, grad in zip(self._tensors, leaves, strict=True) if grad is not None)
+        if zero:
+            note_written(leaves)
 
     @property
     def skipped(self) -> int:
@@ -145,8 +172,10 @@ class Optimizer:
         engine.away += 1
         try:
             with replaced(engine.params, averages):
+                note_written(self._tensors)
                 yield
         finally:
+            note_written(self._tensors)
             engine.away -= 1
 
     def _averages(self) -> list[np.ndarray[Any, Any]]:

@@ -13,6 +13,12 @@ order, as those of :class:`gdcore.Rows`. (``adam(w[rows], ...)`` would step a co
 
 Raises TypeError or ValueError, before anything is written, for a hyperparameter out of its range, for arrays that
 differ in shape or dtype or are read-only, and for arrays that overlap.
+
+>>> import numpy as np, gdcore as gd
+>>> w = np.array([1.0, 2.0])
+>>> gd.updates.sgd(w, np.array([10.0, 0.0]), lr=0.1)
+>>> w
+array([0., 2.])
 """
 
 import inspect
@@ -45,9 +51,35 @@ def _namesake(rule: rules.Rule) -> Callable[..., None]:
     scope: dict[str, Any] = {"__name__": __name__, "rule": rule, "step": _step}
     exec(source, scope)
     made: Callable[..., None] = scope[rule.name]
-    for attribute in ("__defaults__", "__kwdefaults__", "__annotations__", "__doc__"):
+    for attribute in ("__defaults__", "__kwdefaults__", "__annotations__"):
         setattr(made, attribute, getattr(like, attribute))
+    made.__doc__ = _help_of(rule, like)
     return made
+
+
+def _help_of(rule: rules.Rule, like: Callable[..., None]) -> str:
+    """Return the docstring of the reference, and below it what can be told of any rule."""
+    parameters = inspect.signature(like).parameters
+    slots = [name for name in rule.slots if name in parameters]
+    needed = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty]
+    values = {"t": 1, "lr": 0.1, "weight_decay": 0.5}
+    options = [
+        f"{name}={values[name]}" for name, p in parameters.items() if name not in needed and p.default is p.empty
+    ]
+    others = [name for name in parameters if name not in {"param", "grad", *slots, "t", "rows"}]
+    said = [inspect.cleandoc(like.__doc__ or ""), "", "Arguments:", "    param: what is stepped in place."]
+    said += ["    grad: its gradient, which is only read."] if rule.has_gradient else []
+    said += [f"    {', '.join(slots)}: state, like ``param``, written; 0 at first."] if slots else []
+    said += ["    t: the number of the step, an int >= 1."] if "t" in parameters else []
+    said += [f"    {', '.join(others)}: as for the optimizer of this name."]
+    said += ["    rows: which rows alone are stepped, integers of shape (n,); None for all.", ""]
+    said += ["Returns None. Raises TypeError or ValueError, before anything is written: see ``gd.updates``.", ""]
+    said += [">>> import numpy as np, gdcore as gd"]
+    said += [
+        f">>> {', '.join(needed)} = {', '.join(['np.zeros(2)' if n in slots else 'np.ones(2)' for n in needed])}"
+    ]
+    said += [f">>> gd.updates.{rule.name}({', '.join([*needed, *options])})", ">>> bool(param[0] < 1)", "True"]
+    return "\n".join(said)
 
 
 def _step(

@@ -36,6 +36,12 @@ class Checkpoint:
         rng: a generator that goes on from the state saved.
         epoch: an int >= 0.
         metadata: what it was.
+
+    >>> import tempfile, numpy as np, gdcore as gd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gd.save(f"{folder}/run.npz", np.ones(2), epoch=3)
+    ...     gd.load(f"{folder}/run.npz").epoch
+    3
     """
 
     params: Any
@@ -73,6 +79,8 @@ def save(
     Raises TypeError or ValueError, before anything is written, for anything else, for two arrays of one name, their
     keys joined by dots, and for more than 100 levels; OSError where the file cannot be written. The old file
     is then as it was.
+
+    Returns None, once the file is on disk.
 
     >>> import tempfile, numpy as np, gdcore as gd
     >>> params = {"w": np.ones(3)}

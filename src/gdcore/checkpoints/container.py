@@ -26,7 +26,16 @@ STORABLE: Final = re.compile(r"\|[biu]1|[<>](?:[iu][248]|f[248]|c8|c16|U[1-9][0-
 
 
 class CheckpointError(ValueError):
-    """A file that is no checkpoint, or is damaged."""
+    """A file that is no checkpoint, or is damaged.
+
+    >>> import tempfile, gdcore as gd
+    >>> with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+    ...     try:
+    ...         gd.load(file.name)
+    ...     except gd.CheckpointError:
+    ...         print("damaged")
+    damaged
+    """
 
 
 class Spec(NamedTuple):

@@ -37,6 +37,8 @@ def check_grads(
 
     The error names the element and both numbers.
 
+    Returns None if they agree.
+
     >>> import numpy as np, gdcore as gd
     >>> gd.check_grads(lambda x: np.sin(x) * x, np.array([1.0, 2.0]))
     >>> wrong = gd.gate(lambda x: x**2, lambda ans, x: lambda g: g * x)

@@ -75,6 +75,11 @@ def gate(function: Callable[P, R], *vjps: Vjp | None, replace: bool = False) -> 
 def stop_gradient(x: R) -> R:
     """Return ``x``, an array or any tree of arrays, as a constant of all derivatives in progress.
 
+    Arguments:
+        x: an array, or a tree of arrays.
+
+    Raises nothing: what is traced by no derivative is returned as it is.
+
     >>> import gdcore as gd
     >>> gd.grad(lambda x: x * gd.stop_gradient(x))(3.0)
     array(3.)
@@ -89,6 +94,11 @@ def rematerialise(f: Callable[P, R]) -> Callable[P, R]:
     This halves the speed of the block and frees the memory of all that happens inside. ``f`` takes arrays or trees
     of arrays and returns one array; it has to give the same when it is called again, and a traced value that it
     uses has to be among its arguments.
+
+    Arguments:
+        f: a function of arrays or trees of arrays, which returns one array.
+
+    Raises ValueError, when it is called, for a traced value that ``f`` uses and that is none of its arguments.
 
     >>> import numpy as np, gdcore as gd
     >>> def layer(h, w):

@@ -52,6 +52,12 @@ def jacobian(
 
     Raises TypeError for a result that is no array, and what :func:`value_and_grad` raises.
 
+    Arguments:
+        f: a function that computes an array.
+        argnums: that of :func:`value_and_grad`.
+        has_aux: that of :func:`value_and_grad`.
+        mode: ``"forward"``, ``"reverse"`` or None, for the cheaper one.
+
     >>> import numpy as np, gdcore as gd
     >>> gd.jacobian(lambda v: np.stack([v[0] ** 2 * v[1], 5 * v[0]]))(np.array([2.0, 3.0]))
     array([[12.,  4.],
@@ -182,6 +188,13 @@ def hessian(f: Callable[P, Any], argnums: Argnums = 0, has_aux: bool = False) ->
     and in general of the input's shape twice; for a tree of inputs it is a tree whose leaves are trees:
     ``hessian(f)(params)["w"]["b"]`` has the shape of ``w`` followed by that of ``b``. It is the Jacobian of the
     gradient.
+
+    Arguments:
+        f: that of :func:`value_and_grad`.
+        argnums: that of :func:`value_and_grad`.
+        has_aux: that of :func:`value_and_grad`.
+
+    Raises TypeError or ValueError as :func:`value_and_grad` does.
 
     >>> import numpy as np, gdcore as gd
     >>> gd.hessian(lambda v: v[0] ** 2 * v[1])(np.array([2.0, 3.0]))

@@ -129,6 +129,14 @@ def grad(
 
     With ``has_aux=True`` it gives ``grads, aux``. ``rows`` is as there.
 
+    Arguments:
+        f: that of :func:`value_and_grad`.
+        argnums: that of :func:`value_and_grad`.
+        has_aux: that of :func:`value_and_grad`.
+        rows: that of :func:`value_and_grad`.
+
+    Raises TypeError or ValueError as :func:`value_and_grad` does.
+
     >>> import gdcore as gd
     >>> gd.grad(lambda x: x**3)(2.0)
     array(12.)
@@ -152,6 +160,9 @@ def hvp(f: Callable[Concatenate[T, Further], Any]) -> Callable[Concatenate[T, T,
 
     ``hvp(f)(params, v, *args, **kwargs)`` is the gradient of ``sum(grad(f)(params) * v)``: a tree like ``params``,
     as ``v`` has to be. Raises TypeError or ValueError for a ``v`` of another structure or other shapes.
+
+    Arguments:
+        f: a function that computes one real number, as for :func:`value_and_grad`.
 
     >>> import numpy as np, gdcore as gd
     >>> gd.hvp(lambda v: v[0] ** 2 * v[1])(np.array([2.0, 3.0]), np.array([1.0, 0.0]))

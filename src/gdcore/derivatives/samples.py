@@ -33,6 +33,9 @@ def value_and_grads(f: Callable[P, Any]) -> Callable[P, tuple[Any, Any]]:
 
     Raises TypeError or ValueError for data without a common first axis, and what :func:`value_and_grad` raises.
 
+    Arguments:
+        f: the loss of a batch, one real number.
+
     >>> import numpy as np, gdcore as gd
     >>> def loss(w, x, y):
     ...     return np.mean((x @ w - y) ** 2)

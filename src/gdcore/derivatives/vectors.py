@@ -25,6 +25,9 @@ def flatten(tree: T) -> tuple[Any, Callable[[Any], T]]:
 
     Raises TypeError for a leaf that is no array of floats; ``back`` raises ValueError for another shape.
 
+    Arguments:
+        tree: an array of floats, or nested dicts, lists and tuples of them.
+
     >>> import numpy as np, gdcore as gd
     >>> vector, back = gd.flatten({"w": np.array([[1.0, 2.0]]), "b": 3.0})
     >>> vector

@@ -38,6 +38,10 @@ def vjp(f: Callable[P, R], argnums: Argnums = 0) -> Callable[P, tuple[R, Callabl
     ``params`` and ``argnums`` are those of :func:`value_and_grad`, and so are the gradients and the errors.
     ``pull`` raises TypeError or ValueError for a ``g`` of another structure or other shapes.
 
+    Arguments:
+        f: a function that computes an array, or a tree of arrays.
+        argnums: that of :func:`value_and_grad`.
+
     >>> import numpy as np, gdcore as gd
     >>> value, pull = gd.vjp(lambda v: v[0] * v[1:])(np.array([2.0, 3.0, 4.0]))
     >>> value
@@ -119,6 +123,9 @@ def jvp(
     Raises TypeError or ValueError for a ``v`` of another structure or other shapes, and what
     :func:`value_and_grad` raises.
 
+    Arguments:
+        f: a function that computes an array, or a tree of arrays.
+
     >>> import numpy as np, gdcore as gd
     >>> gd.jvp(lambda t: np.sin(t * np.arange(3.0)))(0.0, 1.0)
     (array([0., 0., 0.]), array([0., 1., 2.]))
@@ -190,6 +197,12 @@ def elementwise_grad(f: Callable[P, Any], argnums: Argnums = 0) -> Callable[P, A
 
     Where each element of the result depends on one element of the argument, as in a function of NumPy's arithmetic,
     that is the derivative of ``f`` at each element. ``argnums`` is that of :func:`value_and_grad`.
+
+    Arguments:
+        f: a function that computes an array.
+        argnums: that of :func:`value_and_grad`.
+
+    Raises TypeError or ValueError as :func:`value_and_grad` does.
 
     >>> import numpy as np, gdcore as gd
     >>> gd.elementwise_grad(np.square)(np.array([1.0, 2.0, 3.0]))

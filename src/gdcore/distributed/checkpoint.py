@@ -50,9 +50,23 @@ def save(
     All ranks call it. Rank 0 writes; it has the state on disk beside ``path`` meanwhile, not in memory, so
     twice the room is needed.
 
-    Arguments: as for :func:`gdcore.save`. Those of rank 0 count.
+    Arguments:
+        path: as for :func:`gdcore.save`. Those of rank 0 count.
+        params: as for :func:`gdcore.save`. Those of rank 0 count.
+        optimizer: as for :func:`gdcore.save`. Those of rank 0 count.
+        rng: as for :func:`gdcore.save`. Those of rank 0 count.
+        epoch: as for :func:`gdcore.save`. Those of rank 0 count.
+        metadata: as for :func:`gdcore.save`. Those of rank 0 count.
 
-    Raises as :func:`gdcore.save` does, on rank 0; RuntimeError on the others then.
+    Returns None. Raises as :func:`gdcore.save` does, on rank 0; RuntimeError on the others then.
+
+    >>> import tempfile, numpy as np, gdcore as gd
+    >>> w = np.ones(2)
+    >>> opt = gd.distributed.ShardedOptimizer(gd.Adam, w)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gd.distributed.save(f"{folder}/run.npz", w, opt, epoch=3)
+    ...     gd.distributed.load(f"{folder}/run.npz", w, opt).epoch
+    3
     """
     _check_sharded(optimizer)
     writes = optimizer.comm.Get_rank() == 0
@@ -89,11 +103,21 @@ def load(
     All ranks call it, and each reads the file; of the state, it keeps only its share. It does not matter how many
     ranks wrote the file, or whether it was one process without ranks.
 
-    Arguments: as for :func:`gdcore.load`. ``comm`` is the communicator of ``optimizer``, or, without one, by
-    default ``MPI.COMM_WORLD``.
+    Arguments:
+        path: as for :func:`gdcore.load`.
+        params: as for :func:`gdcore.load`.
+        optimizer: as for :func:`gdcore.load`.
+        rng: as there.
+        comm: the communicator of ``optimizer``, or, without one, by default ``MPI.COMM_WORLD``.
 
     The state in what is returned stays on disk, in arrays that cannot be written. Raises as :func:`gdcore.load`
     does, and RuntimeError on the other ranks then.
+
+    >>> import tempfile, numpy as np, gdcore as gd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gd.save(f"{folder}/run.npz", np.ones(2), epoch=3)
+    ...     gd.distributed.load(f"{folder}/run.npz").epoch
+    3
     """
     if optimizer is None:
         found = read(path, communicator(comm))

@@ -247,7 +247,7 @@ class ShardedOptimizer:
         check_among(self._structure.labels, self._params, flatten(params))
 
     def team(self, comm: Comm, value_and_grad: ValueAndGrad, callback: Callback, limits: Limits) -> Ranks:
-        """Return what :func:`gdcore.fit` does otherwise over several ranks."""
+        """Return what ``fit`` does over ranks, for its ``comm``, ``value_and_grad``, ``callback``, ``limits``."""
         if comm is not self.comm:
             raise ValueError("comm: expected the communicator of the optimizer, got another")
         for name, limit in vars(limits).items():

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from ._engine import Engine as Engine
 from ._halves import narrowed as narrowed
+from ._lent import are as are
+from ._lent import seen as seen
 from ._norm import multiply as multiply
 from ._norm import norm as norm
 from ._rows import each_once as each_once

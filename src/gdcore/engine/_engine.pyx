@@ -26,6 +26,7 @@ from ._update cimport check_grad
 import numpy as np
 
 from ..rows import Rows
+from ..tensors import borrow_grads
 from ._halves import widened
 from ._rows import summed
 from .arrays import arena_in, check_writable, new_arena, spec_of
@@ -232,8 +233,6 @@ cdef class Engine:
         if not is_like(grad, e) or not cnp.PyArray_CheckExact(grad):
             if isinstance(grad, Rows):
                 return self.bind_rows(i, grad)
-            if issubclass(type(grad), np.generic):  # NumPy's own reductions return these for 0-d arrays
-                grad = self.grads[i] = np.asarray(grad)
             half = check_grad(f"grads{self.labels[i]}", grad, e, param)
             self.halved |= half > 0
         if e.size == 0:
@@ -262,7 +261,7 @@ cdef class Engine:
         # Whether this very thread is in a step: in Python code that the step called, before its first write.
         return self.holder == PyThread_get_thread_ident()
 
-    def check(self, grads):
+    def check(self, grads, bint give=True):
         """Return the leaves of ``grads``, if a step could be made with them; by rows, each row once."""
         if self.is_mine():
             raise RuntimeError("check: expected a call from outside, got one from within a step of this optimizer")
@@ -270,7 +269,7 @@ cdef class Engine:
             self.holder = PyThread_get_thread_ident()
             try:
                 self.take_in(grads)
-                found = [widened(grad) if half_kind(grad) else grad for grad in self.grads]
+                found = [widened(grad) if give and half_kind(grad) else grad for grad in self.grads]
                 for i, index in self.indices:
                     found[i] = Rows(index, found[i], len(self.params[i]))
                 return found
@@ -334,6 +333,10 @@ cdef class Engine:
         cdef Py_ssize_t i, size, total = 0
         if take(self.grads, self.structure.root, grads, 0) != self.count:
             self.grads[:] = self.structure.leaves(grads, "grads")
+        for i in range(self.count):  # before any check: this may run Python code
+            if not (self.grads[i] is None or cnp.PyArray_CheckExact(self.grads[i])):
+                borrow_grads(self.grads, self.labels)
+                break
         compare(self.params, self.structure.root, self.tree, 0, self.labels, check_same_memory)
         near = []
         self.halved = self.master

@@ -8,6 +8,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..arguments import Array, is_array
+from ..tensors import borrowed
 
 
 def check_among(labels: Sequence[str], arrays: Sequence[Array], leaves: Sequence[object]) -> None:
@@ -15,6 +16,7 @@ def check_among(labels: Sequence[str], arrays: Sequence[Array], leaves: Sequence
 
     Memory is compared by its bounds. ``labels`` are those of the arrays in their tree.
     """
+    leaves = [borrowed("params", leaf) for leaf in leaves]
     known = set(map(id, leaves))
     others = [(label, array) for label, array in zip(labels, arrays, strict=True) if id(array) not in known]
     if not others:
@@ -30,6 +32,7 @@ def check_among(labels: Sequence[str], arrays: Sequence[Array], leaves: Sequence
 
 def check_same_memory(label: str, array: Array, now: object) -> None:
     """Raise ValueError unless what is now in the place of an array is a view of all of it."""
+    now = borrowed(f"params{label}", now)
     if not is_array(now) or any(
         array.__array_interface__[name] != now.__array_interface__[name] for name in ("data", "shape", "strides")
     ):

@@ -19,6 +19,9 @@ def set_num_threads(count: int) -> None:
 
     Results do not depend on it. Raises TypeError unless ``count`` is an integer, ValueError unless it is >= 1.
 
+    Arguments:
+        count: an int >= 1.
+
     >>> import gdcore as gd
     >>> before = gd.get_num_threads()
     >>> gd.set_num_threads(1)
@@ -34,7 +37,12 @@ def set_num_threads(count: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a large step may use, the caller's among them; at most 64."""
+    """Return how many threads a large step may use, the caller's among them; at most 64.
+
+    >>> import gdcore as gd
+    >>> gd.get_num_threads() >= 1
+    True
+    """
     return _pool.threads()
 
 

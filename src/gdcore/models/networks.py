@@ -64,6 +64,9 @@ class Network(Trainable):
     The methods take ``params`` first, as :func:`gdcore.fit` calls them; those that people call by themselves,
     ``fit``, ``score``, ``predict``, ``predict_proba`` and ``save``, use ``model.params``. No method but ``fit``
     changes the model, so threads may share one.
+
+    >>> Network((4, 8, 3), "classes", activation="tanh")
+    Network(4 -> 8 -> 3, classes, float64)
     """
 
     def __init__(
@@ -100,7 +103,14 @@ class Network(Trainable):
         return [{"params": weights}, {"params": biases, "weight_decay": 0.0, "l2": 0.0}]
 
     def outputs(self, params: Any, x: Any) -> Any:
-        """Return what the last layer gives for the samples ``x``: (n, outputs), or (n,) where one is a sample's."""
+        """Return what the last layer gives for the samples ``x``: (n, outputs), or (n,) where one is a sample's.
+
+        Arguments:
+            params: a tree like the model's own.
+            x: samples, (n, features).
+
+        Raises TypeError or ValueError for samples of another shape.
+        """
         weights, biases = params
         h = x
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -111,7 +121,13 @@ class Network(Trainable):
     def loss(self, params: Any, x: Any, y: Array, weights: Array | None = None) -> Any:
         """Return the loss of the samples ``x``, (n, features), with the targets ``y``: one number.
 
-        ``weights``, (n,), weigh the samples: ``sum(w_i loss_i) / n``.
+        Arguments:
+            params: a tree like the model's own.
+            x: samples, (n, features).
+            y: their targets.
+            weights: those of the samples, (n,): ``sum(w_i loss_i) / n``; None for 1.
+
+        Raises TypeError or ValueError for samples or targets of another shape.
         """
         task = TASKS[self.task]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -230,6 +246,8 @@ class Linear(Network):
         targets: numbers that a sample predicts, an int >= 1. ``y`` is (n,) for one, else (n, targets).
         dtype: float32 or float64.
 
+    Raises TypeError or ValueError for an argument that is none of these.
+
     >>> import numpy as np, gdcore as gd
     >>> rng = np.random.default_rng(0)
     >>> x = rng.standard_normal((100, 2))
@@ -252,6 +270,8 @@ class Logistic(Network):
         features: columns of ``x``, an int >= 1.
         dtype: float32 or float64.
 
+    Raises TypeError or ValueError for an argument that is none of these.
+
     >>> import numpy as np
     >>> Logistic(2).predict_proba(np.array([[1.0, 1.0]]))
     array([[0.5, 0.5]])
@@ -268,6 +288,8 @@ class Softmax(Network):
         features: columns of ``x``, an int >= 1.
         classes: how many there are, an int >= 2.
         dtype: float32 or float64.
+
+    Raises TypeError or ValueError for an argument that is none of these.
 
     >>> import numpy as np
     >>> Softmax(2, 4).predict_proba(np.array([[1.0, 1.0]]))
@@ -327,6 +349,10 @@ def from_config(config: Mapping[str, Any], params: Any = None) -> Network:
     """Return the network whose ``config`` this is, with ``params``, or with zeros to be filled in.
 
     Raises TypeError or ValueError for a config that is none, and for parameters that do not fit it.
+
+    Arguments:
+        config: what ``model.config`` was.
+        params: the parameters, a tree of arrays; None for zeros.
 
     >>> from_config(Softmax(4, 3).config)
     Network(4 -> 3, classes, float64)

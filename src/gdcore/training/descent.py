@@ -41,6 +41,11 @@ class OptimizeResult(dict[str, Any]):
         success: whether ``status`` is below 4.
         message: the same in words.
         path: the values of ``fun`` in the order in which they were met, a list of floats.
+
+    >>> import numpy as np, gdcore as gd
+    >>> found = gd.minimize(lambda x: (x - 3.0) ** 2, 0.0, lr=0.1)
+    >>> found.success, found.x.round(3)
+    (True, np.float64(3.0))
     """
 
     def __getattr__(self, name: str) -> Any:

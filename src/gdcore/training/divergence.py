@@ -16,6 +16,15 @@ class DivergenceError(FloatingPointError):
     Attributes:
         epoch, step: where, both from 1; the step within its epoch.
         history: the :class:`gdcore.History` of the epochs before.
+
+    >>> import numpy as np, gdcore as gd
+    >>> model, rng = gd.models.Linear(1), np.random.default_rng(0)
+    >>> data, opt = (np.ones((8, 1)), np.arange(8.0)), gd.SGD(model.params, lr=1e200)
+    >>> try:
+    ...     gd.fit(model.value_and_grad, model.params, data, opt, epochs=9, batch_size=8, rng=rng)
+    ... except gd.DivergenceError as error:
+    ...     print(error.epoch < 9)
+    True
     """
 
     def __init__(self, message: str, epoch: int, step: int, history: History) -> None:

@@ -21,6 +21,11 @@ from .table import TABLE, Row, usual_unary
 def relu(x: Any) -> Any:
     """Return ``max(x, 0)`` of each element; its gradient at 0 is 0.
 
+    Arguments:
+        x: an array of floats, or a number.
+
+    Raises TypeError for what is no number.
+
     >>> relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
@@ -29,6 +34,11 @@ def relu(x: Any) -> Any:
 
 def tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of each element.
+
+    Arguments:
+        x: an array of floats, or a number.
+
+    Raises TypeError for what is no number.
 
     >>> tanh(np.array([0.0, 1000.0]))
     array([0., 1.])
@@ -39,6 +49,11 @@ def tanh(x: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """Return ``1 / (1 + exp(-x))`` of each element; no ``x`` overflows.
 
+    Arguments:
+        x: an array of floats, or a number.
+
+    Raises TypeError for what is no number.
+
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
@@ -48,6 +63,11 @@ def sigmoid(x: Any) -> Any:
 def softplus(x: Any) -> Any:
     """Return ``log(1 + exp(x))`` of each element; no ``x`` overflows.
 
+    Arguments:
+        x: an array of floats, or a number.
+
+    Raises TypeError for what is no number.
+
     >>> softplus(np.array([-1000.0, 1000.0]))
     array([   0., 1000.])
     """
@@ -56,6 +76,11 @@ def softplus(x: Any) -> Any:
 
 def gelu(x: Any) -> Any:
     """Return ``x * cdf(x)`` of each element, with the exact ``cdf`` of the normal distribution.
+
+    Arguments:
+        x: an array of floats, or a number.
+
+    Raises TypeError for what is no number.
 
     >>> gelu(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.1587,  0.    ,  0.8413])
@@ -67,6 +92,11 @@ def gelu(x: Any) -> Any:
 
 def silu(x: Any) -> Any:
     """Return ``x * sigmoid(x)`` of each element, also called swish.
+
+    Arguments:
+        x: an array of floats, or a number.
+
+    Raises TypeError for what is no number.
 
     >>> silu(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.2689,  0.    ,  0.7311])

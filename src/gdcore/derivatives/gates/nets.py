@@ -20,6 +20,12 @@ from .table import TABLE, Row, row
 def softmax(x: Any, axis: int = -1) -> Any:
     """Return ``exp(x) / sum(exp(x))`` along ``axis``; no ``x`` overflows.
 
+    Arguments:
+        x: an array of floats.
+        axis: along which it sums, an int.
+
+    Raises NumPy's AxisError for an axis that there is not.
+
     >>> softmax(np.array([0.0, 1000.0]))
     array([0., 1.])
     """
@@ -28,6 +34,12 @@ def softmax(x: Any, axis: int = -1) -> Any:
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Return ``x - log(sum(exp(x)))`` along ``axis``; no ``x`` overflows.
+
+    Arguments:
+        x: an array of floats.
+        axis: along which it sums, an int.
+
+    Raises NumPy's AxisError for an axis that there is not.
 
     >>> log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
@@ -40,6 +52,14 @@ def logsumexp(x: Any, axis: Any = None, b: Any = None, keepdims: bool = False) -
 
     Elements of ``-inf`` add nothing; a sum of nothing is ``-inf``. Of equal infinite elements each gets its share
     of the gradient.
+
+    Arguments:
+        x: an array of floats.
+        axis: over which it sums, an int or a tuple of them; None for all.
+        b: factors of the terms, an array that broadcasts against ``x``.
+        keepdims: keep the axes as ones of length 1.
+
+    Raises NumPy's AxisError for an axis that there is not.
 
     >>> logsumexp(np.array([1000.0, 1000.0])).round(4)
     np.float64(1000.6931)
@@ -106,6 +126,12 @@ def squared_error(prediction: Any, target: Any) -> Any:
 
     Both have the same shape, with at least one element: a ValueError otherwise, as arrays of shapes (n, 1) and (n,)
     would be broadcast to (n, n).
+
+    Arguments:
+        prediction: an array of floats.
+        target: an array of the same shape.
+
+    Raises ValueError for another shape, and for arrays without elements.
 
     >>> squared_error(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
     np.float64(2.0)
