@@ -19,7 +19,8 @@ from typing import Any, Final
 import numpy as np
 
 from .. import derivatives, optimizers, updates
-from ..halves import BFLOAT16, HALF_DTYPES
+from ..arguments import BFLOAT16
+from ..halves import HALF_DTYPES
 from ..reference import narrow
 from ..rules import RULES, Rule
 
@@ -27,7 +28,11 @@ Array = np.ndarray[Any, Any]
 
 STEPS: Final = 25
 
-DTYPES: Final = {"float32": np.dtype(np.float32), "float64": np.dtype(np.float64), **HALF_DTYPES}
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
+    "float32": np.dtype(np.float32),
+    "float64": np.dtype(np.float64),
+    **HALF_DTYPES,
+}
 
 DIGITS: Final = {2: 8, 4: 24, 8: 53}
 """By the size of a number: how many binary digits the numbers here have, all of which it holds."""

@@ -9,7 +9,6 @@ same by hand, and faster. Numbers out of range become inf or nan without a warni
 loss.
 """
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -20,11 +19,10 @@ import numpy as np
 from ..arguments import Array, describe
 from ..checkpoints import CheckpointError, load
 from ..derivatives import dense, relu, sigmoid, tanh
-from ..engine import check_like
 from ..metrics import Metric
-from ..trees import Structure, flatten
 from .backprop import Backprop, Params
 from .rows import is_sparse
+from .shapes import checked_dtype, checked_params, checked_sizes, one_of
 from .tasks import TASKS
 from .trainable import Trainable
 
@@ -78,16 +76,16 @@ class Network(Trainable):
         dtype: Any = np.float64,
         params: Any = None,
     ) -> None:
-        self.task = _one_of("task", task, TASKS)
-        self.activation = _one_of("activation", activation, ACTIVATIONS)
-        self.dtype = _checked_dtype(dtype)
-        self.sizes = _checked_sizes(sizes)
+        self.task = one_of("task", task, TASKS)
+        self.activation = one_of("activation", activation, ACTIVATIONS)
+        self.dtype = checked_dtype(dtype)
+        self.sizes = checked_sizes(sizes)
         TASKS[task].check_outputs(self.sizes[-1])
         shapes = list(pairwise(self.sizes))
         weights = [np.zeros(shape, self.dtype) for shape in shapes]
         biases = [np.zeros(shape[1], self.dtype) for shape in shapes]
         self._backprop = Backprop(self.sizes, activation, task, self.dtype)
-        self.params: Params = (weights, biases) if params is None else _checked_params(params, (weights, biases))
+        self.params: Params = (weights, biases) if params is None else checked_params(params, (weights, biases))
 
     def groups(self) -> list[dict[str, Any]]:
         """Return the parameters as an optimizer takes them, with biases that never decay.
@@ -340,7 +338,7 @@ class MLP(Network):
         super().__init__(sizes, task, activation=activation, dtype=dtype)
         if not isinstance(rng, np.random.Generator):
             raise TypeError(f"rng: expected a numpy.random.Generator, got {rng!r} of type {type(rng).__name__}")
-        draw = INITS[ACTIVATIONS[activation] if init is None else _one_of("init", init, INITS)]
+        draw = INITS[ACTIVATIONS[activation] if init is None else one_of("init", init, INITS)]
         for w in self.params[0]:
             w[:] = draw(rng, w.shape)
 
@@ -371,44 +369,3 @@ def _layer(h: Any, w: Any, b: Any, activation: str | None = None) -> Any:
         return dense(h, w, b, activation)
     z = h @ w + b
     return z if activation is None else GATES[activation](z)
-
-
-def _one_of(name: str, value: Any, table: Mapping[str, Any]) -> str:
-    if not isinstance(value, str) or value not in table:
-        error = ValueError if isinstance(value, str) else TypeError
-        raise error(f"{name}: expected one of {', '.join(map(repr, table))}, got {value!r}")
-    return value
-
-
-def _checked_dtype(dtype: Any) -> np.dtype[Any]:
-    said = f"dtype: expected float32 or float64, got {dtype!r}"
-    try:
-        found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError:
-        raise TypeError(said) from None
-    if dtype is None or found not in (np.float32, np.float64):
-        raise ValueError(said)
-    return found
-
-
-def _checked_sizes(sizes: Any) -> tuple[int, ...]:
-    said = f"sizes: expected two ints >= 1 or more, got {sizes!r}"
-    if not isinstance(sizes, Sequence) or isinstance(sizes, str) or any(isinstance(size, bool) for size in sizes):
-        raise TypeError(said)
-    try:
-        found = tuple(map(operator.index, sizes))
-    except TypeError:
-        raise TypeError(said) from None
-    if len(found) < 2 or min(found) < 1:
-        raise ValueError(said)
-    return found
-
-
-def _checked_params(params: Any, like: Params) -> Params:
-    structure = Structure(like, "params")
-    for label, array, zeros in zip(
-        structure.labels, structure.leaves(params, "params"), flatten(like), strict=True
-    ):
-        check_like(f"params{label}", array, zeros)
-    weights, biases = params
-    return list(weights), list(biases)
