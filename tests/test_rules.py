@@ -127,7 +127,7 @@ def test_rule_has_a_kernel_a_reference_and_an_update_of_one_signature(rule):
     assert inspect.signature(reference) == inspect.signature(update)
     assert ("t" in inspect.signature(reference).parameters) == bool(rule.corrections)
     assert (update.__name__, update.__qualname__, update.__module__) == (rule.name, rule.name, "gdcore.updates")
-    assert inspect.getdoc(update) == inspect.getdoc(reference)
+    assert inspect.getdoc(update).startswith(inspect.getdoc(reference))
     assert pickle.loads(pickle.dumps(update)) is update
     for name, default in rule.hyperparameters.items():
         if name not in rule.slots.values():
@@ -308,7 +308,8 @@ def test_no_test_has_a_list_of_optimizers_of_its_own():
     for path in [*Path(__file__).parent.rglob("*.py"), *(Path(__file__).parents[1] / "bench").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
-                inner = [child.attr for child in ast.walk(node) if isinstance(child, ast.Attribute)]
+                inside = [child for child in ast.walk(node) if isinstance(child, ast.Attribute)]
+                inner = [child.attr for child in inside if not ast.unparse(child.value).startswith("torch")]
                 assert len(set(inner) & set(KINDS)) < 3, f"{path}:{node.lineno}"
 
 

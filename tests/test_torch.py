@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rules_table
 
 import gdcore as gd
 
@@ -21,7 +22,7 @@ register_optimizer_step_post_hook = importlib.import_module(
 ).register_optimizer_step_post_hook
 
 PAGE = Path(__file__).parents[1] / "docs" / "torch.md"
-KINDS = [gd.SGD, gd.Momentum, gd.RMSProp, gd.Adam, gd.AdamW, gd.Adagrad, gd.NAdam, gd.Lion]
+KINDS = list(rules_table.KINDS.values())
 Opt = partial(gdtorch.Optimizer, kind=gd.AdamW, lr=0.01)
 
 
@@ -204,13 +205,17 @@ def test_a_module_is_stepped_as_its_arrays_are(kind, dtype):
 @pytest.mark.parametrize(
     ("kind", "options", "theirs"),
     [
-        (gd.AdamW, {}, torch.optim.AdamW),
-        (gd.Adam, {"l2": 0.1}, partial(torch.optim.Adam, weight_decay=0.1)),
-        (gd.NAdam, {}, torch.optim.NAdam),
-        (gd.Adagrad, {}, torch.optim.Adagrad),
-        (gd.SGD, {}, torch.optim.SGD),
-        (gd.Momentum, {"dampening": 0.0, "nesterov": True}, partial(torch.optim.SGD, momentum=0.9, nesterov=True)),
-        (gd.RMSProp, {"beta": 0.99}, torch.optim.RMSprop),
+        (rules_table.KINDS["AdamW"], {}, torch.optim.AdamW),
+        (rules_table.KINDS["Adam"], {"l2": 0.1}, partial(torch.optim.Adam, weight_decay=0.1)),
+        (rules_table.KINDS["NAdam"], {}, torch.optim.NAdam),
+        (rules_table.KINDS["Adagrad"], {}, torch.optim.Adagrad),
+        (rules_table.KINDS["SGD"], {}, torch.optim.SGD),
+        (
+            rules_table.KINDS["Momentum"],
+            {"dampening": 0.0, "nesterov": True},
+            partial(torch.optim.SGD, momentum=0.9, nesterov=True),
+        ),
+        (rules_table.KINDS["RMSProp"], {"beta": 0.99}, torch.optim.RMSprop),
     ],
 )
 def test_a_training_is_torchs_to_rounding(kind, options, theirs):

@@ -104,7 +104,10 @@ class Statistic:
         return self.of(out, y, weights)
 
     def of(self, out: Array, y: Array, weights: Array | None = None) -> float:
-        """Return the value for the outputs and the targets of all samples."""
+        """Return the value for all samples: of the outputs ``out``, the targets ``y``, and their ``weights``.
+
+        Raises ValueError unless there are as many of both.
+        """
         if len(out) != len(y):
             raise ValueError(f"outputs: expected one row a sample, {len(y)}, got {len(out)}")
         with _quiet():

@@ -33,6 +33,9 @@ EXAMPLES = {
 }  # fmt: skip
 """Beside the base, what each flag is tried with."""
 
+BESIDE = {"class_weight": "task"}
+"""What a flag asks for beside it."""
+
 REPLACED = []
 
 
@@ -66,6 +69,8 @@ assert set(EXAMPLES) == {row.name for row in fields(Options)}
 base = observed("base", BASE)
 assert base[0] == 0, base
 for name in ["nothing", *(row.name for row in fields(Options))]:
-    tried = observed(name, {**BASE, **({name: EXAMPLES[name]} if name in EXAMPLES else {})})
+    beside = {BESIDE[name]: EXAMPLES[BESIDE[name]]} if name in BESIDE else {}
+    without = observed(f"without {name}", {**BASE, **beside}) if beside else base
+    tried = observed(name, {**BASE, **beside, **({name: EXAMPLES[name]} if name in EXAMPLES else {})})
     if is_first():
-        print(name, int(tried != base), flush=True)
+        print(name, int(tried != without), flush=True)

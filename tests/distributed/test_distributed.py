@@ -65,7 +65,7 @@ def theorems_on(count):
 
 @under_mpiexec
 @pytest.mark.parametrize("theorem", THEOREMS)
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 2, 3, pytest.param(4, marks=pytest.mark.slow)])
 def test_theorem(count, theorem):
     done = theorems_on(count)
     assert theorem in done.stdout.split(), done.stdout + done.stderr

@@ -97,14 +97,18 @@ class Trainable:
     def score(self, x: Any, y: Any) -> float:
         """Return how good the predictions are, as scikit-learn does: R2, or the accuracy for classes.
 
-        Arguments: as of :meth:`fit`.
+        Arguments:
+            x: samples, as of :meth:`fit`.
+            y: what they are, as there.
+
+        Raises TypeError or ValueError for others.
         """
         metric = r2 if self.task == "regression" else accuracy
         x, y = self._columns(x, y)
         return metric(self.outputs)(self.params, x, whole(y))
 
     def save(self, path: str | Path) -> None:
-        """Write the model to one file, as :func:`gdcore.save` does; :meth:`load` reads it.
+        """Write the model to ``path``, as :func:`gdcore.save` does; :meth:`load` reads it. Raises OSError as it does.
 
         >>> import tempfile, gdcore as gd
         >>> with tempfile.TemporaryDirectory() as folder:
