@@ -108,7 +108,7 @@ class Trainable:
         return metric(self.outputs)(self.params, x, whole(y))
 
     def save(self, path: str | Path) -> None:
-        """Write the model to ``path``, as :func:`gdcore.save` does; :meth:`load` reads it. Raises OSError as it does.
+        """Write the model to ``path``, as :func:`gdcore.save` does; :meth:`load` reads it. Raises OSError too.
 
         >>> import tempfile, gdcore as gd
         >>> with tempfile.TemporaryDirectory() as folder:
