@@ -117,7 +117,7 @@ def wide_kernels():
         measure(k)
         if KERNELS[k].float32 == wide[k].float32:
             found.append((KERNELS[k].rule.decode(), "float32"))
-        if KERNELS[k].float64 == wide[k].float64:
+        if KERNELS[k].float64 != NULL and KERNELS[k].float64 == wide[k].float64:
             found.append((KERNELS[k].rule.decode(), "float64"))
         k += 1
     return found
