@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rules_table import every_make
 from test_rules import VARIANTS, assert_same_bits, call, make_slots, settings
-from test_stages import COMBINATIONS, SHAPES, optimizer_of
+from test_stages import COMBINATIONS, SHAPES, before_the_rule, optimizer_of
 
 import gdcore as gd
 from gdcore.engine._halves import narrowed, widened
@@ -136,15 +136,7 @@ def new_arrays(dtype, rng):
 
 def by_reference(rule, t, params, masters, grads, slots, given, asked):
     """One step as its stages one after the other in plain NumPy; returns the norm."""
-    found, passed = None, [gd.reference.widen(g) if half_of(g.dtype) else g for g in grads]
-    if "scale" in asked:
-        passed = [gd.reference.scale(g, asked["scale"]) for g in passed]
-    if "max_value" in asked:
-        passed = [gd.reference.clip(g, asked["max_value"]) for g in passed]
-    if "max_norm" in asked:
-        found = gd.reference.norm(passed)
-        if found > asked["max_norm"]:
-            passed = [gd.reference.scale(g, asked["max_norm"] / found) for g in passed]
+    passed, found = before_the_rule([gd.reference.widen(g) if half_of(g.dtype) else g for g in grads], asked)
     for w, m, g, own in zip(params, masters, passed, slots, strict=True):
         if half_of(w.dtype):
             gd.reference.recall(m, w)

@@ -26,9 +26,9 @@ def new_arrays(dtype, rng):
     return [*arrays, np.asfortranarray(arrays[-1]), rng.standard_normal((20, 60)).astype(dtype)[::2, 1::3]]
 
 
-def by_reference(rule, t, params, grads, slots, given, asked):
-    """One step as its stages one after the other in plain NumPy; returns the norm."""
-    found, passed = None, grads
+def before_the_rule(passed, asked):
+    """Return gradients as they come to the rule, by the stages in plain NumPy, and the norm."""
+    found = None
     if "scale" in asked:
         passed = [gd.reference.scale(g, asked["scale"]) for g in passed]
     if "max_value" in asked:
@@ -37,6 +37,12 @@ def by_reference(rule, t, params, grads, slots, given, asked):
         found = gd.reference.norm(passed)
         if found > asked["max_norm"]:
             passed = [gd.reference.scale(g, asked["max_norm"] / found) for g in passed]
+    return passed, found
+
+
+def by_reference(rule, t, params, grads, slots, given, asked):
+    """One step as its stages one after the other in plain NumPy; returns the norm."""
+    passed, found = before_the_rule(grads, asked)
     for w, g, own in zip(params, passed, slots, strict=True):
         call(gd.reference, rule, t, w, g, {name: slot for name, slot in own.items() if name != "average"}, given)
         if "average" in asked:

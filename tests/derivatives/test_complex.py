@@ -9,7 +9,7 @@ import autograd
 import autograd.numpy
 import numpy as np
 import pytest
-from derivatives.test_gates import LOST, REFUSALS, drawer, in_autograd, namesake, split
+from derivatives.test_gates import LOST, REFUSALS, as_function, drawer, in_autograd, namesake, split
 
 import gdcore as gd
 from gdcore.derivatives._gate import REAL
@@ -38,20 +38,6 @@ def of_complex(example):
     args, kwargs = split(example)
     wide = lambda x: np.complex128 if x is np.float64 else x  # noqa: E731
     return (*map(wide, args), {name: wide(x) for name, x in kwargs.items()})
-
-
-def as_function(row, example):
-    """Return the example as a function of a list of its parameters, and those."""
-    args, kwargs = split(example)
-    at = [i for i, x in enumerate(args) if is_parameter(x)]
-
-    def f(params):
-        given = list(args)
-        for i, x in zip(at, params, strict=True):
-            given[i] = x
-        return row.of(*given, **kwargs)
-
-    return f, [args[i] for i in at]
 
 
 def mixtures(params):
@@ -86,7 +72,7 @@ def cases(chosen, dtype=np.complex128):
 def test_a_gate_of_complex_numbers_agrees_with_finite_differences_to_second_order(row, examples):
     compared = 0
     for example in examples:
-        f, params = as_function(row, example)
+        f, params = as_function(row, example, is_parameter)
         for some in mixtures(params):
             if taken(f, some):
                 gd.check_grads(f, some)
@@ -99,7 +85,7 @@ def test_a_gate_of_complex_numbers_agrees_with_finite_differences_to_second_orde
 def test_a_gate_of_real_numbers_refuses_complex_ones_unless_it_is_right(row, examples):
     refused = 0
     for example in examples:
-        f, params = as_function(row, example)
+        f, params = as_function(row, example, is_parameter)
         try:
             gd.check_grads(f, params, order=1)
         except TypeError as error:
@@ -112,7 +98,7 @@ def test_a_gate_of_real_numbers_refuses_complex_ones_unless_it_is_right(row, exa
 @pytest.mark.parametrize(("row", "examples"), list(cases(lambda row: row.domain != REAL, np.complex64)))
 def test_a_gate_keeps_complex64_and_a_real_argument_has_a_real_gradient(row, examples):
     for example in examples:
-        f, params = as_function(row, example)
+        f, params = as_function(row, example, is_parameter)
         for some in mixtures(params):
             if not taken(f, some):
                 continue
@@ -125,7 +111,7 @@ def test_a_gate_keeps_complex64_and_a_real_argument_has_a_real_gradient(row, exa
 @pytest.mark.parametrize(("row", "examples"), list(cases(lambda row: row.domain != REAL)))
 def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, examples, monkeypatch):
     for example in examples[:4]:
-        f, params = as_function(row, example)
+        f, params = as_function(row, example, is_parameter)
         if not taken(f, params):
             continue
         real = lambda p, f=f: np.real(f(p)) + 2 * np.imag(f(p))  # noqa: E731

@@ -221,13 +221,17 @@ def _options(keepdims: Any) -> bool:
     return False if keepdims is np._NoValue else bool(keepdims)
 
 
+def _known(a: Any, where: Any) -> Any:
+    """Return which elements count: those that ``where`` names and that are not nan."""
+    known = ~np.isnan(real(a))
+    return known if where is True else known & where
+
+
 @of_complex(np.nanmean, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanmean))
 def _nanmean(
     a: Any, axis: Any = None, dtype: Any = None, out: None = None, keepdims: Any = False, *, where: Any = True
 ) -> Any:
-    known = ~np.isnan(real(a))
-    where = known if where is True else known & where
-    return np.mean(a, axis, dtype, out, _options(keepdims), where=where)
+    return np.mean(a, axis, dtype, out, _options(keepdims), where=_known(a, where))
 
 
 @of_complex(np.nanvar, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanvar))
@@ -241,9 +245,7 @@ def _nanvar(
     *,
     where: Any = True,
 ) -> Any:
-    known = ~np.isnan(real(a))
-    where = known if where is True else known & where
-    return np.var(a, axis, dtype, out, ddof, _options(keepdims), where=where)
+    return np.var(a, axis, dtype, out, ddof, _options(keepdims), where=_known(a, where))
 
 
 @of_complex(np.nanstd, examples=_some_nan(_nan_examples), of=_leaving_out(np.nanstd))
@@ -257,9 +259,7 @@ def _nanstd(
     *,
     where: Any = True,
 ) -> Any:
-    known = ~np.isnan(real(a))
-    where = known if where is True else known & where
-    return np.std(a, axis, dtype, out, ddof, _options(keepdims), where=where)
+    return np.std(a, axis, dtype, out, ddof, _options(keepdims), where=_known(a, where))
 
 
 # Of several variables.
