@@ -190,3 +190,13 @@ def test_gradients_through_a_block_that_is_computed_again_are_ones_own():
     gradient = gd.grad(gd.rematerialise(total))(np.ones(2))
     gradient *= 0
     np.testing.assert_array_equal(cache, 1)
+
+
+@pytest.mark.parametrize("function", [np.nanmean, np.nanvar, np.nanstd])
+def test_of_what_is_not_nan_where_names_what_counts(function):
+    x = np.array([1.0, np.nan, 4.0, 100.0])
+    where = np.array([True, True, True, False])
+    value, slope = gd.value_and_grad(lambda x: function(x, where=where))(x)
+    assert value == function(np.array([1.0, 4.0]))
+    np.testing.assert_allclose(slope[[0, 2]], gd.grad(function)(np.array([1.0, 4.0])), rtol=1e-15)
+    np.testing.assert_array_equal(slope[[1, 3]], 0)

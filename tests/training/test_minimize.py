@@ -124,6 +124,15 @@ def test_tolerances_end_a_run(name, status):
     assert f"{name}=0.001" in result.message
 
 
+@pytest.mark.parametrize("name", ["ftol", "xtol"])
+def test_a_run_is_calm_after_ten_steps_in_a_row(name):
+    def rate(t):
+        return 0.0 if t < 9 else 0.25 if t < 12 else 0.0  # still for nine steps, then not, then still
+
+    result = gd.minimize(bowl, [0.0], optimizer=gd.SGD, schedule=rate, **{name: 1e-6})
+    assert result.nit == 22
+
+
 def test_what_is_not_finite_ends_a_run_with_the_last_good_point():
     def edge(x):
         return np.sum(np.where(x < 2.0, bowl(x), np.nan))
