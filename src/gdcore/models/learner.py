@@ -20,7 +20,7 @@ from .. import metrics
 from ..arguments import Array, checked_int, checked_number
 from ..stepping import Optimizer
 from ..training import History, Record, fit
-from .choices import default_epochs, optimizer_of, schedule_of
+from .choices import EXACT, default_epochs, optimizer_of, schedule_of
 from .holdout import held_out
 from .networks import MLP, Network, from_config
 from .outcome import constant_error, least_squares, shortcomings
@@ -167,12 +167,14 @@ class Learner(BaseEstimator):  # type: ignore[misc]
         """
         samples, arrays = _arrays(model, x, y, weights)
         data, validation = (arrays, None) if self.patience is None else self._split(arrays, model.task, rng)
-        batch_size, epochs = checked_int("batch_size", self.batch_size, 1), self.epochs
+        batch_size, epochs, enough = checked_int("batch_size", self.batch_size, 1), self.epochs, -np.inf
         if epochs is None:
             epochs = default_epochs(len(data[1]), batch_size)
+            if model.task == "regression":
+                enough = EXACT * model.sizes[-1]
         optimizer = self._optimizer(model)
         steps = checked_int("epochs", epochs, 0) * -(-len(data[1]) // batch_size)
-        watch = _Watch(samples.outputs, model.task, validation, self.tol, self.n_iter_no_change)
+        watch = _Watch(samples.outputs, model.task, validation, enough, self.tol, self.n_iter_no_change)
         history = fit(
             samples.value_and_grad,
             model.params,
@@ -189,7 +191,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]
             callback=watch,
         )
         if history.stopped == "callback":
-            history.stopped = "tol"
+            history.stopped = watch.why
         self.__dict__.pop("_going", None)
         self.history_ = history
         self.model_ = model
@@ -306,26 +308,37 @@ def _arrays(model: Network, x: Any, y: Array, weights: Array | None) -> "tuple[B
 
 
 class _Watch:
-    """What hears of each epoch: it tells the score of the samples held back, and ends a run that stands still."""
+    """What hears of each epoch: it tells the score of samples held back, and ends a run that has done enough."""
 
     def __init__(
-        self, outputs: Callable[..., Any], task: str, validation: Arrays | None, tol: Any, no_change: Any
+        self,
+        outputs: Callable[..., Any],
+        task: str,
+        validation: Arrays | None,
+        enough: float,
+        tol: Any,
+        no_change: Any,
     ) -> None:
         self.metric = metrics.r2(outputs) if task == "regression" else metrics.accuracy(outputs)
         self.validation = validation
+        self.enough = enough
         self.tol = None if tol is None else checked_number("tol", tol, 0, above=False)
         self.no_change = checked_int("n_iter_no_change", no_change, 1)
         self.best, self.waited = np.inf, 0
+        self.why = ""
 
     def __call__(self, record: Record, params: Any) -> bool:
-        """Return whether to end: after ``no_change`` epochs whose loss was not ``tol`` below the best before."""
+        """Return whether to end: at a loss of ``enough``, or where ``no_change`` epochs were not ``tol`` better."""
         if self.validation is not None:
             record["validation_score"] = self.metric(params, *self.validation)
-        if self.tol is None:
-            return False
-        self.waited = self.waited + 1 if record["loss"] > self.best - self.tol else 0
-        self.best = min(self.best, record["loss"])
-        return self.waited >= self.no_change
+        if record["loss"] <= self.enough:
+            self.why = "exact"
+        elif self.tol is not None:
+            self.waited = self.waited + 1 if record["loss"] > self.best - self.tol else 0
+            self.best = min(self.best, record["loss"])
+            if self.waited >= self.no_change:
+                self.why = "tol"
+        return bool(self.why)
 
 
 def weighed(x: Any, y: Array, weights: Array | None) -> tuple[Any, Array, Array | None]:
