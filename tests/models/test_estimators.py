@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, load_wine
@@ -186,7 +186,6 @@ def test_samples_held_out_are_of_all_classes_in_their_parts():
     assert (held != held_out(100, 20, np.random.default_rng(0), y)).any()
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.floats(0, 1), st.integers(0, 2**32))
 def test_each_class_is_held_out_in_its_part_and_keeps_a_sample(counts, part, seed):
     y = np.repeat(np.arange(len(counts)), counts)
