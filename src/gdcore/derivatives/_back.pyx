@@ -6,7 +6,7 @@ around goes through the same lines, in gates.
 
 cimport numpy as cnp
 
-from ._products cimport product, row_like, sum_over
+from ._products cimport product, product_with_transpose, row_like, sum_over
 from ._scalars cimport apply, cut, number_of, power
 from ._tape cimport Node, Tape, add, add_number
 from ._ways cimport (
@@ -119,7 +119,7 @@ cdef int back(Node node, object g, bint fresh, bint stacked, bint once, Node bef
             give(node.b, -g * (r / y), node.bend_b, True)
     elif way == MATMUL:
         if node.a is not None:
-            give(node.a, product(g, y.T), node.bend_a, True)
+            give(node.a, product_with_transpose(g, y), node.bend_a, True)
         if node.b is not None:
             give(node.b, product(x.T, g), node.bend_b, True)
     elif way == ACTIVATE:
@@ -190,7 +190,7 @@ cdef int activation_back(Node node, object g, bint fresh, Node before) except -1
     ):
         return add(node.a, node.gate.vjps[0](kept, kept)(g), False)
     if not takes(g):
-        g, fresh = np.array(g, order="C"), True
+        g, fresh = cnp.PyArray_NewCopy(<cnp.ndarray> g, cnp.NPY_CORDER), True
     d = g if fresh else new_like(kept)
     if before is node.a and before.way == ADD and before.gradient is None and adds_row(before, kept):
         sums = row_like(kept)

@@ -37,16 +37,34 @@ cdef int kind_of_block(object x) noexcept:
     return kind if kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE else -1
 
 
+cdef Py_ssize_t LARGE = 1 << 14  # elements of a product; np.dot fills it with zeros first, and more than it saves
+cdef Py_ssize_t FEW = 32  # rows, beside which laying out the other matrix is most of the work
+cdef Py_ssize_t MANY = 1 << 18  # multiplications, from which on BLAS lays it out at all
+
+
 cdef object product(object x, object y):
-    # x @ y: of whole matrices by np.dot, which has the same bits and asks less. What it does not warn of,
-    # before NumPy 2.3, is left to np.matmul.
+    # x @ y: of whole matrices by np.dot, which has the same bits and asks less, if they are small. What it does not
+    # warn of, before NumPy 2.3, is left to np.matmul.
     cdef object z
     cdef int kind = kind_of_block(x)
-    if kind < 0 or kind_of_block(y) != kind:
+    if (
+        kind < 0 or kind_of_block(y) != kind
+        or cnp.PyArray_DIM(<cnp.ndarray> x, 0) * cnp.PyArray_DIM(<cnp.ndarray> y, 1) >= LARGE
+    ):
         return x @ y
     feclearexcept(FE_INVALID | FE_OVERFLOW)
     z = PyArray_MatrixProduct2(x, y, NULL)
     return x @ y if fetestexcept(FE_INVALID | FE_OVERFLOW) else z
+
+
+cdef object product_with_transpose(object g, object w):
+    # g @ w.T, of few rows in float32 as the transpose of w @ g.T: BLAS lays out a transposed w in twice the time.
+    cdef Py_ssize_t rows
+    if kind_of_block(g) == cnp.NPY_FLOAT == kind_of_block(w):
+        rows = cnp.PyArray_DIM(<cnp.ndarray> g, 0)
+        if 1 < rows <= FEW and rows * cnp.PyArray_SIZE(<cnp.ndarray> w) > MANY:
+            return cnp.PyArray_NewCopy(product(w, g.T).T, cnp.NPY_CORDER)
+    return product(g, w.T)
 
 
 def summed(object d, tuple axes not None):

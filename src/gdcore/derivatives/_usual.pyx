@@ -195,7 +195,7 @@ cdef class Elementwise(Element):
         if not takes(value):
             if type(value) is not ndarray or not cnp.PyArray_NDIM(<cnp.ndarray> value):
                 return None
-            value = np.array(value, order="C")
+            value = cnp.PyArray_NewCopy(<cnp.ndarray> value, cnp.NPY_CORDER)
         ans = new_like(value)
         activate(self.activation, value, None, ans)
         node.way, node.x, node.y = ACTIVATE, ans if self.by_result else value, self.activation
