@@ -5,6 +5,7 @@ around goes through the same lines, in gates.
 """
 
 cimport numpy as cnp
+from cpython.object cimport PyObject
 
 from ._products cimport product, product_with_transpose, row_like, sum_over
 from ._scalars cimport apply, combined, cut, number_of, power
@@ -20,6 +21,9 @@ from contextlib import nullcontext
 import numpy as np
 
 cnp.import_array()
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject* o)
 
 cdef object NOTHING = nullcontext()
 cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray
@@ -216,8 +220,17 @@ cdef bint adds_row(Node node, cnp.ndarray ans) noexcept:
 cdef int pull_back(Node node, object g, bint stacked) except -1:
     cdef bint apart = stacked and not node.gate.stacks if node.links else False
     for parent, pull in node.links:
-        add(parent, np_stack([pull(row) for row in g]) if apart else pull(g), False)
+        d = np_stack([pull(row) for row in g]) if apart else pull(g)
+        add(parent, d, is_ours(d))
     return 0
+
+
+cdef bint is_ours(object d) noexcept:
+    # Whether it is an array that nothing but the caller holds.
+    return (
+        type(d) is ndarray and Py_REFCNT(<PyObject*> d) == 1 and cnp.PyArray_BASE(<cnp.ndarray> d) is NULL
+        and cnp.PyArray_ISWRITEABLE(<cnp.ndarray> d)
+    )
 
 
 cdef object pull_of_index = None
