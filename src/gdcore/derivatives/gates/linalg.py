@@ -166,8 +166,7 @@ def _tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     return matmul(left, right).reshape(shape_x + shape_y)
 
 
-FEW: Final = 30_000
-"""So many products take less time than to look for a path by which BLAS could make them."""
+FEW: Final = 30_000  # products, which take less time than to look for a path by which BLAS could make them
 
 
 def _pull_einsum(i: int, ans: Any, subscripts: str, *operands: Any, optimize: Any = False) -> Pull:
