@@ -20,11 +20,13 @@ ValueAndGrad = Callable[..., tuple[Any, Any]]
 Callback = Callable[[Record, Any], bool | None]
 
 
-def checked_pair(returned: Any, name: str = "value_and_grad") -> tuple[Any, Any]:
-    """Return a loss and its gradients, which ``name`` returned; raise TypeError for anything else."""
+def checked_pair(
+    returned: Any, name: str = "value_and_grad", way_out: str = "gd.value_and_grad(f) does, of a loss f"
+) -> tuple[Any, Any]:
+    """Return a loss and its gradients, which ``name`` returned; raise TypeError, with ``way_out``, for others."""
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         got = f"{len(returned)} items" if isinstance(returned, tuple | list) else type(returned).__name__
-        raise TypeError(f"{name}: expected to return a loss and its gradients, got {got}")
+        raise TypeError(f"{name}: expected to return a loss and its gradients, got {got}; {way_out}")
     return returned[0], returned[1]
 
 
