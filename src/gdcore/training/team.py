@@ -31,8 +31,14 @@ def checked_pair(
 
 
 def checked_loss(value: Any, name: str = "value_and_grad") -> float:
-    """Return a loss, which ``name`` returned, as a float; raise TypeError unless it is a real number."""
+    """Return a loss, which ``name`` returned, as a float; raise TypeError unless it is a real number.
+
+    It may be of torch or jax, with the shape of a number.
+    """
     real = isinstance(value, numbers.Real) or (is_array(value) and value.ndim == 0 and value.dtype.kind in "fiu")
+    if not real and not is_array(value) and getattr(value, "shape", None) == () and hasattr(value, "__dlpack__"):
+        value = np.asarray(value.detach() if hasattr(value, "detach") else value)
+        real = value.dtype.kind not in "bcO"
     if not real or isinstance(value, bool | np.bool_):
         got = f"{value.dtype} {value.shape}" if is_array(value) else type(value).__name__
         raise TypeError(f"{name}: expected a loss that is one real number, got {got}")
