@@ -87,8 +87,7 @@ def test_the_page_runs():
         exec(compile(block, "torch.md", "exec"), namespace)
 
 
-@pytest.mark.parametrize("weigh", [lambda p: p, jnp.asarray], ids=["arrays", "copies"])
-def test_fit_takes_the_loss_and_the_gradients_of_jax(weigh):
+def test_fit_takes_the_loss_and_the_gradients_of_jax():
     x = np.random.default_rng(0).standard_normal((40, 2)).astype(np.float32)
     y = x @ np.float32([1, -2])
 
@@ -96,11 +95,9 @@ def test_fit_takes_the_loss_and_the_gradients_of_jax(weigh):
         return jnp.mean((x @ w - y) ** 2)
 
     w, v = np.zeros(2, np.float32), np.zeros(2, np.float32)
-    both = jax.jit(jax.value_and_grad(loss))
-    history = gd.fit(lambda w, *batch: both(weigh(w), *batch), w, (x, y), gd.SGD(w, lr=0.1), epochs=30)
-    plain = gd.fit(
-        gd.value_and_grad(lambda w, x, y: np.mean((x @ w - y) ** 2)), v, (x, y), gd.SGD(v, lr=0.1), epochs=30
-    )
+    history = gd.fit(jax.jit(jax.value_and_grad(loss)), w, (x, y), gd.SGD(w, lr=0.1), epochs=30)
+    own = gd.value_and_grad(lambda w, x, y: np.mean((x @ w - y) ** 2))
+    plain = gd.fit(own, v, (x, y), gd.SGD(v, lr=0.1), epochs=30)
     np.testing.assert_allclose(w, v, rtol=1e-5)
     np.testing.assert_allclose(history["loss"], plain["loss"], rtol=1e-4, atol=1e-10)
     for wrong in (jnp.ones(2), jnp.asarray(True), jnp.asarray(1j)):

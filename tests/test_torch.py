@@ -546,7 +546,7 @@ def test_fit_takes_the_loss_and_the_gradients_of_torch():
         loss = (torch.from_numpy(x) @ w - torch.from_numpy(y)).square().mean()
         return loss, torch.autograd.grad(loss, w)[0]
 
-    history = gd.fit(value_and_grad, w, (x, y), gd.SGD(w, lr=0.1), epochs=50)
+    history = gd.fit(value_and_grad, w, (x, y), gd.SGD(w, lr=0.1), epochs=100)
     assert history[-1]["loss"] < history[0]["loss"]
     np.testing.assert_allclose(w, np.linalg.lstsq(x, y)[0], rtol=1e-3)
     with pytest.raises(TypeError, match="expected a loss that is one real number, got Tensor"):
