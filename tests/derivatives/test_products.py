@@ -203,6 +203,7 @@ def test_a_jacobian_goes_the_way_of_fewer_vectors(monkeypatch):
         gd.jacobian(lambda x: wide @ x, mode=mode)(np.ones(1000))
     assert taken == ["_by_columns", "_by_rows", "_by_columns", "_by_rows"]
 
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_jacobian_of_a_product_is_the_matrix(dtype, rng):
     """Basis vectors pick its rows and columns, unless there are infinities in it."""
