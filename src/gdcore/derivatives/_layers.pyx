@@ -201,7 +201,7 @@ cdef class CrossEntropy:
         self.gate = gate
 
     def __call__(self, x, labels):
-        """Return the traced loss; None unless one derivative traces rows, and labels are int64 or of their dtype."""
+        """Return the traced loss; None unless one derivative traces rows, and labels int64 or of their dtype."""
         cdef Node node
         cdef bint single
         cdef double loss

@@ -38,8 +38,8 @@ cdef inline floating row_sum(const floating* x, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline floating sum_of_products(const floating* x, const floating* y, Py_ssize_t n) noexcept nogil:
-    # In the order of row_sum. Where y is 0, x adds nothing, though it were infinite; in one loop with the sums GCC 12
-    # gets that wrong.
+    # In the order of row_sum. Where y is 0, x adds nothing, though it were infinite; in one loop with the sums
+    # GCC 12 gets that wrong.
     cdef floating[STRIP] strip
     cdef floating[LANES] lanes
     cdef Py_ssize_t i, k, m, begin

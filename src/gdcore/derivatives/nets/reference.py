@@ -140,9 +140,12 @@ def log_softmax(z: Array) -> Array:
 
 def softmax_back(kind: str, g: Array, ans: Array) -> Array:
     """Return the gradient by what gave the softmax ``ans``, or ``"log_softmax"``."""
+    d: Array
     if kind == "softmax":
-        return ans * (g - _sum_of_products(g, ans)[..., None])
-    return g - functions.exp(ans) * row_sum(g)[..., None]
+        d = ans * (g - _sum_of_products(g, ans)[..., None])
+    else:
+        d = g - functions.exp(ans) * row_sum(g)[..., None]
+    return d
 
 
 def log_sum_exp(z: Array) -> Array:
