@@ -83,19 +83,30 @@ def foreign(machine, roots, suite):
 
 def unpack(architecture, root, suite):
     """Fetch Debian's packages of an architecture, with all that they need, and unpack them into a folder."""
-    apt = root / "apt"
+    command = apt(root / "apt", architecture, suite)
+    subprocess.run([*command, "install", "--download-only", "--no-install-recommends", "-y", *WANTED], check=True)
+    for package in sorted((root / "apt/cache/archives").glob("*.deb")):
+        subprocess.run(["dpkg", "-x", package, root], check=True)
+    for name in ("lib", "lib64"):
+        if (root / "usr" / name).exists() and not (root / name).exists():
+            (root / name).symlink_to(f"usr/{name}")
+
+
+def apt(place, architecture, suite):
+    """Return apt-get for a suite of Debian, with lists of its own in a folder, which are fetched."""
     for folder in ("state/lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d"):
-        (apt / folder).mkdir(parents=True, exist_ok=True)
-    (apt / "status").touch()
+        (place / folder).mkdir(parents=True, exist_ok=True)
+    (place / "status").touch()
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
     mirror = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]
-    (apt / "etc/sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n")
+    lines = [f"{kind} [signed-by={KEYRING}] {mirror} {suite} main\n" for kind in ("deb", "deb-src")]
+    (place / "etc/sources.list").write_text("".join(lines))
     options = {
-        "Dir::State": apt / "state",
-        "Dir::State::status": apt / "status",
-        "Dir::Cache": apt / "cache",
-        "Dir::Etc": apt / "etc",
-        "Dir::Etc::sourcelist": apt / "etc/sources.list",
+        "Dir::State": place / "state",
+        "Dir::State::status": place / "status",
+        "Dir::Cache": place / "cache",
+        "Dir::Etc": place / "etc",
+        "Dir::Etc::sourcelist": place / "etc/sources.list",
         "Dir::Etc::sourceparts": "-",
         "APT::Architecture": architecture,
         "APT::Architectures": architecture,
@@ -104,12 +115,7 @@ def unpack(architecture, root, suite):
     }
     command = ["apt-get", "-qq", *[part for name, value in options.items() for part in ("-o", f"{name}={value}")]]
     subprocess.run([*command, "update"], check=True)
-    subprocess.run([*command, "install", "--download-only", "--no-install-recommends", "-y", *WANTED], check=True)
-    for package in sorted((apt / "cache/archives").glob("*.deb")):
-        subprocess.run(["dpkg", "-x", package, root], check=True)
-    for name in ("lib", "lib64"):
-        if (root / "usr" / name).exists() and not (root / name).exists():
-            (root / name).symlink_to(f"usr/{name}")
+    return command
 
 
 def build(machine, root, built):
