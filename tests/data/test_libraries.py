@@ -5,7 +5,7 @@ import pytest
 
 import gdcore as gd
 
-from .test_columns import X, Y, outputs, trained, value_and_grad
+from .line import X, Y, outputs, trained, value_and_grad
 
 pytestmark = pytest.mark.libraries
 

@@ -9,7 +9,7 @@ from scipy import sparse
 
 import gdcore as gd
 
-from .test_columns import X, Y, outputs, trained, value_and_grad
+from .line import X, Y, outputs, trained, value_and_grad
 
 
 def of_epoch(epoch):
