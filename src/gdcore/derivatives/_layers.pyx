@@ -100,7 +100,7 @@ cdef object with_row(Traced x, Traced y, Tape tape, Node node):
         or not takes(z)
     ):
         return None
-    node.way, node.bend_b = ADD, (ROWS, None, bias.shape, None)
+    node.way, node.bend_b, node.y = ADD, (ROWS, None, bias.shape, None), (z.shape, z.dtype)
     return wrap_later(z, bias, None, tape, node)
 
 
@@ -157,17 +157,17 @@ cdef class Dense:
         if of_b is not None:
             if node is not None:
                 tape.put(node)
-            node = add_row(node, of_b, b, self.gate)
+            node = add_row(node, of_b, b, h, self.gate)
         if activation is not None:
             tape.put(node)
             node = activation_of(node, z if not by_result else h, activation, gate)
         return wrap(h, tape, node)
 
 
-cdef Node add_row(Node z, Node of_b, object b, Gate gate):
+cdef Node add_row(Node z, Node of_b, object b, object ans, Gate gate):
     cdef Node node = Node.__new__(Node)
     node.gate, node.way, node.a, node.b = gate, ADD, z, of_b
-    node.bend_b = (ROWS, None, b.shape, None)
+    node.bend_b, node.y = (ROWS, None, b.shape, None), (ans.shape, ans.dtype)
     return node
 
 

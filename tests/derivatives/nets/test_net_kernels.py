@@ -198,7 +198,7 @@ def test_rows_are_added_and_elements_dropped_as_by_their_twins(dtype):
     dtype=st.sampled_from(DTYPES),
     seed=st.integers(0, 9),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_windows_are_those_of_their_twins(sizes, kernel, step, around, dtype, seed):
     rng = np.random.default_rng(seed)
     window = (*sizes, *kernel, *step, *around)
