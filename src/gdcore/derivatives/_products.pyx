@@ -47,7 +47,8 @@ cdef Py_ssize_t TOO_MANY = 1_000_000  # and beyond which all are
 
 cdef object product(object x, object y):
     # x @ y: of whole matrices by np.dot, which has the same bits and asks less, if they are small. What it does not
-    # warn of, before NumPy 2.3, is left to np.matmul. Flags alone say nothing: a BLAS may compute beside the elements.
+    # warn of, before NumPy 2.3, is left to np.matmul. Flags alone say nothing: a BLAS may compute more than the
+    # elements.
     cdef object z
     cdef int kind = kind_of_block(x)
     if (
