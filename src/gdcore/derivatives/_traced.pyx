@@ -20,7 +20,7 @@ from threading import RLock
 
 import numpy as np
 
-from .elements import array_of_elements, in_mean_of_list
+from .elements import array_of_elements, in_mean_of_list, printed
 from .later import gate_read_later
 from .refusals import (
     name_of, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling, refuse_writing,
@@ -270,10 +270,10 @@ cdef class Traced:
         refuse_conversion(real(self))
 
     def __float__(self):
-        self._refuse_conversion()
+        return printed(float, real(self))
 
     def __int__(self):
-        self._refuse_conversion()
+        return printed(int, real(self))
 
     def __index__(self):
         self._refuse_conversion()
