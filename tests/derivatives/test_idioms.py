@@ -414,3 +414,13 @@ def test_what_is_made_whole_numbers_or_truth_values_is_a_constant():
         whole = made(x)
         np.testing.assert_array_equal(gd.grad(lambda x, made=made: np.sum(x * made(x)))(x), whole)
     np.testing.assert_array_equal(gd.grad(lambda x: x[np.int64(x[1])])(x), [0, 0, 1])
+
+
+def test_what_an_array_says_of_its_memory_and_spread_about_a_mean():
+    said = gd.grad(lambda x: x.sum() * x.itemsize + x.nbytes + x.strides[0] * x.flags.c_contiguous)
+    np.testing.assert_array_equal(said(x3), 8)
+    for spread in (np.var, np.std):
+        gd.check_grads(lambda x, f=spread: f(x[0], mean=np.mean(x[1]), correction=1, where=[True, True, False]), A)
+        expected = spread(A, axis=1, mean=A[:, :1], keepdims=True)
+        value, _ = gd.vjp(lambda x, f=spread: f(x, axis=1, mean=x[:, :1], keepdims=True))(A)
+        np.testing.assert_allclose(value, expected)

@@ -34,6 +34,13 @@ def array_of_elements(x: Any, plain: Any, dtype: Any) -> Any:
     return whole
 
 
+def attribute_of(plain: Any, name: str) -> Any:
+    """Return what an array says of its memory; raise AttributeError for what traced values lack."""
+    if name in {"flags", "itemsize", "nbytes", "strides"}:
+        return getattr(plain, name)
+    raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
+
+
 def printed(kind: type, plain: Any) -> Any:
     """Return the number that ``"%.3f" % x`` prints; raise TypeError for any other use of one."""
     return kind(plain) if is_printing(sys._getframe(1)) else refuse_conversion(plain)
