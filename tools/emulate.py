@@ -83,19 +83,30 @@ def foreign(machine, roots, suite):
 
 def unpack(architecture, root, suite):
     """Fetch Debian's packages of an architecture, with all that they need, and unpack them into a folder."""
-    apt = root / "apt"
+    command = apt(root / "apt", architecture, suite)
+    subprocess.run([*command, "install", "--download-only", "--no-install-recommends", "-y", *WANTED], check=True)
+    for package in sorted((root / "apt/cache/archives").glob("*.deb")):
+        subprocess.run(["dpkg", "-x", package, root], check=True)
+    for name in ("lib", "lib64"):
+        if (root / "usr" / name).exists() and not (root / name).exists():
+            (root / name).symlink_to(f"usr/{name}")
+
+
+def apt(place, architecture, suite):
+    """Return apt-get for a suite of Debian, with lists of its own in a folder, which are fetched."""
     for folder in ("state/lists/partial", "cache/archives/partial", "etc/preferences.d", "etc/apt.conf.d"):
-        (apt / folder).mkdir(parents=True, exist_ok=True)
-    (apt / "status").touch()
+        (place / folder).mkdir(parents=True, exist_ok=True)
+    (place / "status").touch()
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
     mirror = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]
-    (apt / "etc/sources.list").write_text(f"deb [signed-by={KEYRING}] {mirror} {suite} main\n")
+    lines = [f"{kind} [signed-by={KEYRING}] {mirror} {suite} main\n" for kind in ("deb", "deb-src")]
+    (place / "etc/sources.list").write_text("".join(lines))
     options = {
-        "Dir::State": apt / "state",
-        "Dir::State::status": apt / "status",
-        "Dir::Cache": apt / "cache",
-        "Dir::Etc": apt / "etc",
-        "Dir::Etc::sourcelist": apt / "etc/sources.list",
+        "Dir::State": place / "state",
+        "Dir::State::status": place / "status",
+        "Dir::Cache": place / "cache",
+        "Dir::Etc": place / "etc",
+        "Dir::Etc::sourcelist": place / "etc/sources.list",
         "Dir::Etc::sourceparts": "-",
         "APT::Architecture": architecture,
         "APT::Architectures": architecture,
@@ -104,12 +115,7 @@ def unpack(architecture, root, suite):
     }
     command = ["apt-get", "-qq", *[part for name, value in options.items() for part in ("-o", f"{name}={value}")]]
     subprocess.run([*command, "update"], check=True)
-    subprocess.run([*command, "install", "--download-only", "--no-install-recommends", "-y", *WANTED], check=True)
-    for package in sorted((apt / "cache/archives").glob("*.deb")):
-        subprocess.run(["dpkg", "-x", package, root], check=True)
-    for name in ("lib", "lib64"):
-        if (root / "usr" / name).exists() and not (root / name).exists():
-            (root / name).symlink_to(f"usr/{name}")
+    return command
 
 
 def build(machine, root, built):
@@ -120,20 +126,33 @@ def build(machine, root, built):
         patch.dict(os.environ, GDCORE_BUILD="release", _PYTHON_HOST_PLATFORM=f"linux-{machine}"),
     ):
         os.chdir(PROJECT)
-        runpy.run_path("setup.py")
+        names = runpy.run_path("setup.py")
     python = next((root / "usr/include").glob("python3*"))
     numpy = root / "usr/lib/python3/dist-packages/numpy/_core/include"
 
-    def compiled(extension):
-        command = [f"{machine}-linux-gnu-gcc", f"--sysroot={root}", "-shared", "-fPIC", "-DNDEBUG", "-w"]
-        command += [f"-I{folder}" for folder in (python, root / "usr/include", numpy)]
-        command += [f"-D{name}={value}" for name, value in extension.define_macros]
+    def command(extension):
+        folders = (python, root / "usr/include", numpy)
+        return [
+            *(f"{machine}-linux-gnu-gcc", f"--sysroot={root}", "-fPIC", "-DNDEBUG", "-w"),
+            *(f"-I{folder}" for folder in folders),
+            *(f"-D{name}={value}" for name, value in extension.define_macros),
+            *(*extension.sources, *extension.extra_compile_args),
+        ]
+
+    def compiled(part):
+        target = built / f"{part.name}.o"
+        subprocess.run([*command(part), "-c", "-o", target], check=True)
+        return target
+
+    def linked(extension):
+        objects = parts if extension.name == names["shared"] else []
         target = built / (extension.name.replace(".", "/") + ".so")
-        arguments = [*extension.extra_compile_args, *extension.extra_link_args]
-        subprocess.run([*command, *extension.sources, *arguments, "-o", target], check=True)
+        arguments = [*objects, *extension.extra_link_args, "-shared", "-o", target]
+        subprocess.run([*command(extension), *arguments], check=True)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(compiled, found))
+        parts = [*pool.map(compiled, (extension for extension in found if extension.name in names["together"]))]
+        list(pool.map(linked, (extension for extension in found if extension.name not in names["together"])))
 
 
 if __name__ == "__main__":

@@ -252,6 +252,20 @@ def test_a_jacobian_goes_the_way_of_fewer_vectors(monkeypatch):
     assert taken == ["_by_columns", "_by_rows", "_by_columns", "_by_rows"]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_jacobian_of_a_product_is_the_matrix(dtype, rng):
+    """Basis vectors pick its rows and columns, unless there are infinities in it."""
+    x = rng.standard_normal((7, 4)).astype(dtype)
+    for f, expected in ((lambda w: x @ w, x), (lambda w: w @ x.T, x), (lambda w: 2 * (x[::-1] @ w), 2 * x[::-1])):
+        np.testing.assert_array_equal(gd.jacobian(f)(np.ones(4, dtype)), expected, strict=True)
+    x[2, 1] = np.inf
+    for f in (lambda w: x @ w, lambda w: w @ x.T):
+        with np.errstate(invalid="ignore"):
+            together = gd.jacobian(f, mode="reverse")(np.ones(4, dtype))
+            _, pull = gd.vjp(f)(np.ones(4, dtype))
+            np.testing.assert_array_equal(together, [pull(e) for e in np.eye(7, dtype=dtype)])
+
+
 def test_a_users_gate_whose_vjp_cannot_be_differentiated_goes_in_reverse():
     tall = np.ones((1000, 3))
     product = gd.gate(lambda x: tall @ x, lambda ans, x: lambda g: np.asarray(tall.T @ g, np.float64))

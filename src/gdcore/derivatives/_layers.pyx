@@ -201,16 +201,21 @@ cdef class CrossEntropy:
         self.gate = gate
 
     def __call__(self, x, labels):
-        """Return the traced loss; None unless these are rows that one derivative traces and int64 for each."""
+        """Return the traced loss; None unless one derivative traces rows, and labels int64 or of their dtype."""
         cdef Node node
         cdef bint single
         cdef double loss
         if type(x) is not Traced or type(labels) is not ndarray:
             return None
         value = (<Traced> x).get()
-        if (
-            not takes(value) or not cnp.PyArray_EquivTypenums(kind_in(labels), cnp.NPY_INT64)
-            or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> labels) or not is_rows(value, labels)
+        if not takes(value) or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> labels):
+            return None
+        if cnp.PyArray_EquivTypenums(kind_in(labels), cnp.NPY_INT64):
+            if not is_rows(value, labels):
+                return None
+        elif (
+            kind_in(labels) != kind_in(value) or not cnp.PyArray_SIZE(<cnp.ndarray> value)
+            or not cnp.PyArray_SAMESHAPE(<cnp.ndarray> value, <cnp.ndarray> labels)
         ):
             return None
         d = new_like(value)

@@ -8,7 +8,7 @@ from libc.math cimport isfinite
 
 from ._gate cimport Gate, admit, is_complex, pull_of_complex
 from ._layers cimport with_row
-from ._scalars cimport apply, cut, power
+from ._scalars cimport apply, combined, cut, power
 from ._tape cimport Node, Tape
 from ._traced cimport Element, Traced, wrap, wrap_later, wrap_number
 from ._ways cimport (
@@ -199,7 +199,7 @@ cdef class Elementwise(Element):
         if not takes(value):
             if type(value) is not ndarray or not cnp.PyArray_NDIM(<cnp.ndarray> value):
                 return None
-            value = np.array(value, order="C")
+            value = cnp.PyArray_NewCopy(<cnp.ndarray> value, cnp.NPY_CORDER)
         ans = new_like(value)
         activate(self.activation, value, None, ans)
         node.way, node.x, node.y = ACTIVATE, ans if self.by_result else value, self.activation
@@ -248,7 +248,9 @@ cdef class Elementwise(Element):
                 return self.two(given, y)
         if not self.gate.domain and (is_complex(x) or is_complex(y)):
             admit(self.gate, (x, y))
-        ans = self.function(x, y)
+        ans = combined(self.way, x, y, None) if self.arithmetic and self.way != POWER else None
+        if ans is None:
+            ans = self.function(x, y)
         if type(ans) is complex:  # of one of Python's and a float64
             ans = complex128(ans)
         if not is_of_floats(ans):

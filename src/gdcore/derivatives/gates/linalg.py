@@ -26,9 +26,20 @@ def _fit(pull: Pull, made: tuple[int, ...], wanted: tuple[int, ...]) -> Pull:
     return pull if made == wanted else shrink(pull, made, wanted)
 
 
+def _stack_times(g: Any, m: Any) -> Any:
+    """Return ``g @ m``; of basis vectors, one after the other, as for a Jacobian, that is a view of ``m``."""
+    rows = len(g) if g.ndim == 2 else 0
+    if rows and type(g) is np.ndarray and type(m) is np.ndarray and g.dtype is m.dtype:
+        first = int(g[0].argmax())
+        unit = g.diagonal(first)
+        if len(unit) == rows == np.count_nonzero(unit == 1) == np.count_nonzero(g) and np.isfinite(m.sum()):
+            return m[first : first + rows]
+    return g @ m
+
+
 def _pull_matmul_x(ans: Any, x: Any, y: Any) -> Pull:
     if y.ndim == 2:
-        return lambda g: g @ y.T
+        return (lambda g: _stack_times(g, y.T)) if x.ndim == 1 else lambda g: g @ y.T
     if y.ndim == 1:
         return lambda g: g[..., None] * y
     if x.ndim == 1:
@@ -40,7 +51,7 @@ def _pull_matmul_y(ans: Any, x: Any, y: Any) -> Pull:
     if x.ndim == 2 == y.ndim:
         return lambda g: x.T @ g
     if x.ndim == 2 and y.ndim == 1:
-        return lambda g: g @ x
+        return lambda g: _stack_times(g, x)
     if x.ndim == 1:
         return (lambda g: g[..., None] * x) if y.ndim == 1 else (lambda g: x[:, None] * g[..., None, :])
     if y.ndim == 1:
@@ -155,8 +166,7 @@ def _tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     return matmul(left, right).reshape(shape_x + shape_y)
 
 
-FEW: Final = 30_000
-"""So many products take less time than to look for a path by which BLAS could make them."""
+FEW: Final = 30_000  # products, which take less time than to look for a path by which BLAS could make them
 
 
 def _pull_einsum(i: int, ans: Any, subscripts: str, *operands: Any, optimize: Any = False) -> Pull:
