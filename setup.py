@@ -13,8 +13,10 @@
 
 import os
 import re
+import runpy
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,14 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools._distutils.util import get_platform
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 KINDS = ("release", "debug", "sanitize", "threads", "annotate")
 kind = os.environ.get("GDCORE_BUILD", "release")
 if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
 checked = kind in {"debug", "sanitize", "threads"}
+here = Path(__file__).parent
 
 # What is built for need not be what builds: ARCHFLAGS, _PYTHON_HOST_PLATFORM and Visual Studio's tools say it.
 target = get_platform()
@@ -66,15 +70,16 @@ if sanitizers := SANITIZERS.get(kind):
 
 kernels = ("_kernels", "derivatives.nets._net_kernels")
 baseline: list[str] = []
-modules: dict[str, list[str]] = {name: [] for name in kernels}
-modules |= {f"engine._{name}": [] for name in ("plan", "norm", "rows", "halves")}
 # What loops over no elements is as fast when it is compiled for less size.
 small = [] if checked or target.startswith("win") else ["-O2"]
-calls = "cpu pool coefficients stages update engine exported lent"
-modules |= {f"engine._{name}": small for name in calls.split()}
-calls = "scalars tape products back traced gate usual layers ends"
-modules |= {f"derivatives._{name}": small for name in calls.split()}
-modules["derivatives.nets._door"] = small
+# Vectors as -O3 makes them, without what doubles the code and makes nothing faster. What remains behind whole vectors
+# gets a narrower loop of vectors in the rules, whose arrays are often short, and a plain loop in nets.
+vectors = [*small, "-ftree-vectorize", "-fvect-cost-model", "-funswitch-loops"] if small else []
+remains = ["--param=vect-epilogues-nomask=0"] if small and target.startswith("linux") else []
+modules: dict[str, list[str]] = {kernels[0]: vectors, kernels[1]: vectors + remains}
+together = runpy.run_path(str(here / "src/gdcore/_together.py"))["MODULES"]
+loops = {f"gdcore.engine._{name}" for name in ("plan", "norm", "rows", "halves")}
+modules |= {name.removeprefix("gdcore."): vectors if name in loops else small for name in sorted(together)}
 if architecture == "x86_64":
     if target.startswith("win"):
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
@@ -82,8 +87,8 @@ if architecture == "x86_64":
         newer = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256"]}
         baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
         # Which width of vectors is faster is measured where it runs.
-        modules["_kernels_v4_512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
-    modules |= {f"{module}_{level}": flags for module in kernels for level, flags in newer.items()}
+        modules["_kernels_v4_512"] = [*vectors, "-march=x86-64-v4", "-mprefer-vector-width=512"]
+    modules |= {f"{module}_{level}": modules[module] + flags for module in kernels for level, flags in newer.items()}
 
 extensions = [
     Extension(
@@ -103,14 +108,36 @@ extensions = [
 
 
 class BuildExt(build_ext):
-    """Compiles them without the search path for libraries that Python's own settings bring: none needs one."""
+    """Compiles them, and links those that are one file together.
+
+    It leaves out the search path for libraries that Python's own settings bring: none needs one.
+    """
 
     def build_extensions(self) -> None:
         """Compile all of them."""
         linker = getattr(self.compiler, "linker_so", [])  # MSVC has none
         if kept := [part for part in linker if not part.startswith("-Wl,-rpath")]:
             self.compiler.set_executable("linker_so", kept)
+        (whole,) = (extension for extension in self.extensions if extension.name == shared)
+        parts = [extension for extension in self.extensions if extension.name in together]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            whole.extra_objects = [name for names in pool.map(self.compiled, parts) for name in names]
+        whole.depends += whole.extra_objects
+        self.extensions = [extension for extension in self.extensions if extension not in parts]
         super().build_extensions()
+
+    def compiled(self, part: Extension) -> list[str]:
+        """Compile one of those that are one file; return its objects."""
+        objects = self.compiler.object_filenames(part.sources, output_dir=self.build_temp)
+        if self.force or newer_group([*part.sources, *part.depends], objects[0], "newer"):
+            self.compiler.compile(
+                part.sources,
+                output_dir=self.build_temp,
+                macros=part.define_macros,
+                include_dirs=part.include_dirs,
+                extra_postargs=part.extra_compile_args,
+            )
+        return objects
 
 
 # What Cython's modules have in common is compiled once.
@@ -134,7 +161,6 @@ def for_an_index(readme: str, source: str | None) -> str:
     return re.sub(r"((?<!!)\[[^]]*\]\()(?!https://|#)", rf"\1{source}/blob/HEAD/", whole)
 
 
-here = Path(__file__).parent
 urls = tomllib.loads((here / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
 
 setup(

@@ -1,11 +1,10 @@
-"""A net that reads a text letter by letter and learns to write like it: an LSTM.
+"""A net that reads a text letter by letter and learns to write like it: an LSTM on gdcore's own README.
 
-The text is what gdcore says of its functions. At each letter the net keeps some of what it remembers, and takes in
-something new; from what it then shows come the chances of the next letter. To write, draw a letter by these
-chances, let the net read it, and draw the next.
+At each letter the net keeps some of what it remembers, and takes in something new; from what it then shows come
+the chances of the next letter. To write, draw a letter by these chances, let the net read it, and draw the next.
 """
 
-import inspect
+from pathlib import Path
 
 import numpy as np
 
@@ -59,9 +58,9 @@ def write(params, alphabet, beginning, length, rng, temperature=0.5):
 
 
 def main(steps=400):
-    """Train on a text, and return the surprise at a letter at the start and at the end."""
+    """Train on the README, and return the surprise at a letter at the start and at the end."""
     rng = np.random.default_rng(0)
-    text = "\n".join(inspect.getdoc(getattr(gd, name)) or "" for name in gd.__all__)
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     alphabet = sorted(set(text))
     numbers = np.searchsorted(alphabet, list(text))
     params, losses = start(len(alphabet), rng), []
@@ -73,7 +72,7 @@ def main(steps=400):
         losses.append(value)
         if step % 100 == 0:
             print(f"After {step} steps, at a surprise of {np.mean(losses[-10:]):.2f}, it writes:")
-            print("    " + write(params, alphabet, "The ", 100, rng).replace("\n", "\n    "))
+            print("    " + write(params, alphabet, "gdcore ", 100, rng).replace("\n", "\n    "))
     return losses[0], np.mean(losses[-10:])
 
 

@@ -3,10 +3,15 @@
 import os
 import signal
 
+import hypothesis
 import numpy as np
 import pytest
 
 from gdcore.cli.parser import main
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-import gdcore as gd
 from gdcore.cli import example as worked_example
 
 ROOT = Path(__file__).parents[1]
@@ -57,8 +56,7 @@ def test_convolutions_read_more_than_985_of_1000_unseen_digits():
 
 def test_an_lstm_begins_by_guessing_and_learns_what_is_frequent(capsys):
     before, after = load("character_lstm").main(steps=30)
-    letters = set().union("\n", *(inspect.getdoc(getattr(gd, name)) or "" for name in gd.__all__))
-    assert abs(before - np.log(len(letters))) < 0.3
+    assert abs(before - np.log(len(set((ROOT / "README.md").read_text("utf-8"))))) < 0.3
     assert after < before - 1
 
 
@@ -66,7 +64,7 @@ def test_an_lstm_begins_by_guessing_and_learns_what_is_frequent(capsys):
 def test_an_lstm_learns_to_write(capsys):
     before, after = load("character_lstm").main()
     assert after < before - 2.5
-    assert " the " in capsys.readouterr().out.splitlines()[-1]
+    assert capsys.readouterr().out.count("gdcore") >= 4
 
 
 def test_logistic_regression_meets_scikit_learns_optimum():

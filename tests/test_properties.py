@@ -56,7 +56,7 @@ def problems(draw):
     return pairs
 
 
-@hypothesis.settings(max_examples=300, deadline=None)
+@hypothesis.settings(max_examples=300)
 @hypothesis.given(problems(), st.sampled_from(sorted(MAKERS)))
 def test_a_step_equals_that_on_contiguous_copies_and_writes_nothing_else(pairs, kind):
     params = [param.array for param, _ in pairs]
@@ -76,7 +76,7 @@ def test_a_step_equals_that_on_contiguous_copies_and_writes_nothing_else(pairs, 
             np.testing.assert_array_equal(opt.state[name][slot], array, strict=True)
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(
     st.lists(st.integers(0, 40), min_size=1, max_size=6), st.sampled_from(sorted(MAKERS)), st.integers(0, 9)
 )
@@ -94,7 +94,7 @@ def test_the_split_into_arrays_changes_no_bit(sizes, kind, seed):
     np.testing.assert_array_equal(parts, whole)
 
 
-@hypothesis.settings(max_examples=200, deadline=None)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(problems(), st.sampled_from(sorted(MAKERS)), st.data())
 def test_a_failed_step_writes_nothing(pairs, kind, data):
     params = [param.array for param, _ in pairs]

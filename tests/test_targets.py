@@ -70,6 +70,12 @@ def test_what_does_not_depend_on_the_target_is_compiled_for_each(extensions):
     assert len(others) == 1
 
 
+def test_every_source_is_compiled(extensions):
+    source = SETUP.parent / "src"
+    names = {".".join(path.relative_to(source).with_suffix("").parts) for path in source.rglob("*.pyx")}
+    assert set(extensions("linux-x86_64")) == names | {"gdcore._cython"}
+
+
 @pytest.mark.parametrize("builder", ["macosx-11.0-arm64", "macosx-10.13-x86_64", "macosx-10.13-universal2"])
 def test_archflags_say_what_a_mac_builds_for(extensions, builder):
     for flags, target in {

@@ -27,6 +27,7 @@ def elf(kinds=(1,), tags=(5,), text=b"", order="<"):
 
 
 RIGHT = elf(kinds=(1, 6, 11), tags=(5, 6, 1))
+WHOLE = RIGHT + b"".join(f"PyInit_{name.rpartition('.')[2]}\0".encode() for name in CHECK["TOGETHER"])
 TAGS = {
     "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64": ".cpython-311-x86_64-linux-gnu.so",
     "cp314-cp314t-musllinux_1_2_aarch64": ".cpython-314t-aarch64-linux-musl.so",
@@ -44,6 +45,7 @@ def wheel(tmp_path):
     def write(tag, others=(), suffix=None):
         path = tmp_path / f"gdcore-1.0-{tag}.whl"
         files = dict.fromkeys(CHECK["expected_modules"](tag.rpartition("-")[2].split(".")[0]), RIGHT)
+        files["gdcore._cython"] = WHOLE
         files |= dict(others)
         with zipfile.ZipFile(path, "w") as archive:
             for name, data in files.items():
@@ -64,14 +66,17 @@ def test_the_modules_are_those_of_the_platform():
     assert {name for name in levels if "_v" in name} == levels - none >= {"gdcore._kernels_v4_512"}
     assert CHECK["expected_modules"]("macosx_10_13_x86_64") == levels
     assert CHECK["expected_modules"]("win_amd64") == levels - {"gdcore._kernels_v4_512"}
-    assert {"gdcore._cython", "gdcore._kernels", "gdcore.engine._engine"} <= none
+    assert none == {"gdcore._cython", "gdcore._kernels", "gdcore.derivatives.nets._net_kernels"}
     for platform in ("musllinux_1_2_aarch64", "macosx_11_0_arm64", "macosx_10_13_universal2", "win_arm64"):
         assert CHECK["expected_modules"](platform) == none
 
 
 @pytest.mark.parametrize("tag", TAGS)
 def test_the_modules_of_another_platform_are_wrong(wheel, tag):
-    assert wheel(tag, {"gdcore.engine._engine": None}) == ["lacks gdcore.engine._engine"]
+    assert wheel(tag, {"gdcore._kernels": None}) == ["lacks gdcore._kernels"]
+    assert wheel(tag, {"gdcore._cython": WHOLE.replace(b"__engine", b"__other")}) == [
+        f"gdcore/_cython{TAGS[tag]}: lacks gdcore.engine._engine"
+    ]
     assert wheel(tag, {"gdcore._other": RIGHT}) == ["has, and should not, gdcore._other"]
 
 

@@ -5,6 +5,7 @@ other; no debug symbols, no search path for libraries and no path of the machine
 """
 
 import re
+import runpy
 import struct
 import sys
 import zipfile
@@ -15,18 +16,19 @@ SOURCE = Path(__file__).resolve().parents[1] / "src"
 SUFFIX = re.compile(r"\.(?:cpython-|cp)(\d+t?)-?[\w-]*\.(?:so|pyd)$")
 VARIANT = re.compile(r"_v\d+(_512)?$")
 PATH = re.compile(rb"(?<![\w.+-])(?:/|[A-Za-z]:\\)[\w.+/\\ -]{2,200}\.(?:pyx|pxd|pdb|cpp|c|h|o)\b")
+TOGETHER, FILE = runpy.run_path(str(SOURCE / "gdcore/_together.py"))["MODULES"], "gdcore._cython"
 TABLE_OF_SYMBOLS, DYNAMIC = 2, 6
 SEARCH_PATHS = {15: "RPATH", 29: "RUNPATH"}
 
 
 def expected_modules(platform: str) -> set[str]:
-    """Return the names of the modules of a wheel for a platform such as ``manylinux_2_28_x86_64``."""
+    """Return the names of the files of modules in a wheel for a platform such as ``manylinux_2_28_x86_64``."""
     modules = {".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.pyx")}
     windows, levels = platform.startswith("win"), platform.endswith(("x86_64", "amd64"))
     for module in sorted(modules):
         if (variant := VARIANT.search(module)) and (not levels or (windows and variant[1])):
             modules.remove(module)
-    return modules | {"gdcore._cython"}
+    return modules - TOGETHER | {FILE}
 
 
 def complaints(wheel: Path) -> Iterator[str]:
@@ -47,6 +49,12 @@ def complaints(wheel: Path) -> Iterator[str]:
         if not suffix or f"cp{suffix[1]}" != abi or not abi.startswith(python):
             yield f"{name}: expected a module for {python}-{abi}"
         yield from (f"{name}: {complaint}" for complaint in complaints_of_binary(data))
+        if name.startswith(FILE.replace(".", "/")):
+            lacking = {
+                module for module in TOGETHER if f"PyInit_{module.rpartition('.')[2]}\0".encode() not in data
+            }
+            if lacking:
+                yield f"{name}: lacks {', '.join(sorted(lacking))}"
 
 
 def complaints_of_binary(data: bytes) -> Iterator[str]:

@@ -126,20 +126,33 @@ def build(machine, root, built):
         patch.dict(os.environ, GDCORE_BUILD="release", _PYTHON_HOST_PLATFORM=f"linux-{machine}"),
     ):
         os.chdir(PROJECT)
-        runpy.run_path("setup.py")
+        names = runpy.run_path("setup.py")
     python = next((root / "usr/include").glob("python3*"))
     numpy = root / "usr/lib/python3/dist-packages/numpy/_core/include"
 
-    def compiled(extension):
-        command = [f"{machine}-linux-gnu-gcc", f"--sysroot={root}", "-shared", "-fPIC", "-DNDEBUG", "-w"]
-        command += [f"-I{folder}" for folder in (python, root / "usr/include", numpy)]
-        command += [f"-D{name}={value}" for name, value in extension.define_macros]
+    def command(extension):
+        folders = (python, root / "usr/include", numpy)
+        return [
+            *(f"{machine}-linux-gnu-gcc", f"--sysroot={root}", "-fPIC", "-DNDEBUG", "-w"),
+            *(f"-I{folder}" for folder in folders),
+            *(f"-D{name}={value}" for name, value in extension.define_macros),
+            *(*extension.sources, *extension.extra_compile_args),
+        ]
+
+    def compiled(part):
+        target = built / f"{part.name}.o"
+        subprocess.run([*command(part), "-c", "-o", target], check=True)
+        return target
+
+    def linked(extension):
+        objects = parts if extension.name == names["shared"] else []
         target = built / (extension.name.replace(".", "/") + ".so")
-        arguments = [*extension.extra_compile_args, *extension.extra_link_args]
-        subprocess.run([*command, *extension.sources, *arguments, "-o", target], check=True)
+        arguments = [*objects, *extension.extra_link_args, "-shared", "-o", target]
+        subprocess.run([*command(extension), *arguments], check=True)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(compiled, found))
+        parts = [*pool.map(compiled, (extension for extension in found if extension.name in names["together"]))]
+        list(pool.map(linked, (extension for extension in found if extension.name not in names["together"])))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from . import _together as _together  # before all that is compiled
 from ._version import __version__ as __version__
 from .engine import get_num_threads, set_num_threads, show_config
 from .optimizers import *

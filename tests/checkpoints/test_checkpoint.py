@@ -9,7 +9,7 @@ from collections import OrderedDict, namedtuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from rules_table import every_make
@@ -199,7 +199,6 @@ WHOLE = {suffix: st.tuples(trees(arrays(suffix)), trees(arrays(suffix) | SCALARS
 
 
 @in_both
-@settings(deadline=None)
 @given(data=st.data())
 def test_what_is_saved_comes_back(tmp_path_factory, suffix, data):
     path = tmp_path_factory.mktemp("run") / f"run{suffix}"

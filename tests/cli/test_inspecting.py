@@ -83,6 +83,19 @@ def test_inspect_tells_of_classes_nets_and_how_it_was_trained(gdc, houses):
     assert (status, err.count("\n")) == (1, 1)
 
 
+def test_inspect_tells_what_rows_weighed(gdc, houses):
+    argv = ("train", houses, "--target", "garden", "--missing", "fill", "--epochs", 2, "--output", "m.npz")
+    gdc(*argv)
+    assert "weights:" not in gdc("inspect", "m.npz")[1]
+    said = gdc(*argv, "--weights", "area", "--class-weight", "no=1,yes=3")[1]
+    out = gdc("inspect", "m.npz")[1]
+    for line in ("  weights: 'area'", "  class weights: 'no' (1), 'yes' (3)"):
+        assert f"\n{line}\n" in said
+        assert f"\n{line}\n" in out
+    gdc(*argv, "--class-weight", "balanced")
+    assert re.search(r"\n  class weights: 'no' \([\d.]+\), 'yes' \([\d.]+\)\n", gdc("inspect", "m.npz")[1])
+
+
 def test_json_is_an_object_a_line(gdc, houses):
     argv = ("train", houses, "--target", "price", "--missing", "drop", "--epochs", 60, "--test", houses, "--json")
     status, out, _ = gdc(*argv)

@@ -638,7 +638,7 @@ def test_gates_import_no_optimizer():
     code = (
         "import sys, types, importlib.util as u; package = types.ModuleType('gdcore'); "
         "package.__path__ = [sys.argv[1]]; sys.modules['gdcore'] = package; "
-        "import gdcore.derivatives.operators, gdcore.derivatives.gates.nets; "
+        "import gdcore._together, gdcore.derivatives.operators, gdcore.derivatives.gates.nets; "
         "import gdcore.derivatives.extend, gdcore.derivatives.check; "
         "print(*(m for m in sys.modules if m.startswith('gdcore.')))"
     )
@@ -647,6 +647,7 @@ def test_gates_import_no_optimizer():
     loaded = {name.split(".")[1] for name in done.stdout.split()}
     of_engine = {
         "_cython",
+        "_together",
         "tensors",
         "engine",
         "environment",

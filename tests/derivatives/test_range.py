@@ -147,6 +147,27 @@ def test_gradient_and_hessian_of_a_product(factors):
             close(hessian[i, j], float(product_of(others)) if i != j else 0, 1e-14)
 
 
+@pytest.mark.parametrize("zeros", [0, 1, 2])
+def test_gradient_of_a_product_of_a_thousand_factors(zeros):
+    """Half of them are so small that no product of those alone is in the range, and half so large."""
+    rng = np.random.default_rng(1)
+    x = rng.choice([-1.0, 1.0], 1200) * rng.uniform(1, 1.02, 1200) * np.repeat([2.0**-30, 2.0**30], 600)
+    x[900 : 900 + zeros] = 0
+    whole = product_of(x[x != 0])
+    expected = np.zeros(1200) if zeros else A([float(whole / Fraction(y)) for y in x])
+    if zeros == 1:
+        expected[900] = float(whole)
+    with np.errstate(all="ignore"):
+        close(gd.grad(np.prod)(x), expected, 1e-12)
+        close(gd.grad(lambda x: np.sum(np.prod(x, axis=0)))(np.stack([x, x], 1))[:, 1], expected, 1e-12)
+
+
+def test_gradient_of_a_product_with_an_infinite_factor():
+    with np.errstate(all="ignore"):
+        close(gd.grad(np.prod)(A([np.inf, 2.0, 3.0])), [6, np.inf, np.inf])
+        assert np.isnan(gd.grad(np.prod)(A([np.inf, 0.0, 3.0]))[2])
+
+
 def test_products_along_an_axis_with_zeros():
     x = A([[0.0, 2.0, 3.0], [4.0, 5.0, 6.0], [0.0, 0.0, 7.0]])
     close(gd.grad(lambda x: np.sum(np.prod(x, axis=1)))(x), [[6, 0, 0], [30, 24, 20], [0, 0, 0]])

@@ -17,6 +17,7 @@ from sklearn.ensemble import (
     StackingRegressor,
     VotingClassifier,
 )
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.feature_selection import RFE, SelectFromModel, SequentialFeatureSelector
 from sklearn.impute import SimpleImputer
@@ -25,6 +26,7 @@ from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.metrics import brier_score_loss, make_scorer, mean_absolute_error, r2_score
 from sklearn.model_selection import (
     GridSearchCV,
+    HalvingGridSearchCV,
     RandomizedSearchCV,
     TunedThresholdClassifierCV,
     cross_val_predict,
@@ -110,6 +112,20 @@ def test_searches(classes):
     assert np.isfinite(search.cv_results_["mean_test_loss"]).all()
     drawn = RandomizedSearchCV(pipe, {"net__lr": [0.01, 0.1], "net__schedule": [None, "cosine"]}, n_iter=3, cv=2)
     assert drawn.fit(X, y).best_params_["net__lr"] in (0.01, 0.1)
+    halving = HalvingGridSearchCV(CLASSIFIER, {"lr": [0.001, 0.01, 0.1]}, cv=2, random_state=0)
+    assert halving.fit(X, y).n_iterations_ > 1
+    halving.set_params(resource="epochs", min_resources=2, max_resources=6).fit(X, y)
+    assert halving.best_estimator_.n_iter_ == 6
+
+
+def test_frames_go_through_a_pipeline_and_come_out(classes):
+    X, _, y, _ = classes
+    frame = pd.DataFrame(X, columns=[f"x{i}" for i in range(8)])
+    pipe = make_pipeline(StandardScaler(), PCA(3), CLASSIFIER).set_output(transform="pandas")
+    assert list(pipe.fit(frame, y)[:-1].transform(frame).columns) == ["pca0", "pca1", "pca2"]
+    assert list(pipe[-1].feature_names_in_) == ["pca0", "pca1", "pca2"]
+    with pytest.raises(ValueError, match="feature names should match"):
+        pipe[-1].predict(frame.iloc[:, :3])
 
 
 def test_curves_and_cross_validation(classes):

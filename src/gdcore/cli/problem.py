@@ -50,6 +50,8 @@ class Problem:
     """What was made of the table, in lines."""
     warnings: tuple[str, ...]
     """What people may not have meant."""
+    weighing: Mapping[str, str]
+    """What rows weigh, in words by subject; empty where all are alike."""
     test: Table | None = None
     """Other rows, to judge the model by."""
 
@@ -91,7 +93,7 @@ def posed(options: Options, table: Table) -> Problem:
     weights = _weights(table, ways)
     trained, watched, told = _weighed(options, target, y, None if weights is None else weights[order], held)
     validation = (x[:held], y[:held], *watched) if held else None
-    said = (*_said_of(table, account, columns), *told)
+    said = (*_said_of(table, account, columns), *(f"  {of}: {what}" for of, what in told.items()))
     asides = (*_asides(account), *warnings)
     return Problem(
         str(table.path),
@@ -101,6 +103,7 @@ def posed(options: Options, table: Table) -> Problem:
         rng,
         said,
         asides,
+        told,
     )
 
 
@@ -157,13 +160,13 @@ def _weights(table: Table, ways: Mapping[str, Numbers]) -> Any:
 
 def _weighed(
     options: Options, target: Target, y: NDArray[Any], weights: Floats | None, held: int
-) -> tuple[tuple[Floats, ...], tuple[Floats, ...], list[str]]:
+) -> tuple[tuple[Floats, ...], tuple[Floats, ...], dict[str, str]]:
     """Return the weights of rows to train on and of those held out, of mean 1, or none; and what to say of them.
 
     ``weights`` are those of ``--weights``; the first ``held`` rows are held out.
     """
     asked, classes = options.class_weight, target.classes
-    said = [f"  weights: {options.weights!r}"] * (weights is not None)
+    said = {} if weights is None else {"weights": repr(options.weights)}
     if asked is not None:
         if not classes:
             raise CommandError("--class-weight: expected a target of classes, got one of numbers", USAGE)
@@ -177,9 +180,7 @@ def _weighed(
                 )
             factors = np.array([dict(asked).get(name, 1.0) for name in classes])
         weights = factors[y] if weights is None else factors[y] * weights
-        said.append(
-            f"  class weights: {cut([f'{name!r} ({brief(f)})' for name, f in zip(classes, factors, strict=True)])}"
-        )
+        said["class weights"] = cut([f"{name!r} ({brief(f)})" for name, f in zip(classes, factors, strict=True)])
     if weights is None:
         return (), (), said
     for rows, part in (("to train on", weights[held:]), ("held out", weights[:held])):

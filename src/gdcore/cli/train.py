@@ -169,7 +169,7 @@ class TableRun:
         judgement, test, kept = self._judged(), self._tested(), options.patience is not None
         said = summary(history, measure, judgement.line, best_kept=kept) if len(history) else "not one whole epoch"
         if options.output is not None:
-            notes = {"data": self._rows(), "run": self._course(measure), "result": said}
+            notes = {"data": self._rows(), **self.problem.weighing, "run": self._course(measure), "result": said}
             notes |= {"test": test.line} if test else {}
             replace(self.problem.model, training=notes).save(options.output)
         if options.plot is not None and len(history):

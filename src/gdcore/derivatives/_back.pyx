@@ -5,9 +5,10 @@ around goes through the same lines, in gates.
 """
 
 cimport numpy as cnp
+from cpython.object cimport PyObject
 
-from ._products cimport product, row_like, sum_over
-from ._scalars cimport apply, cut, number_of, power
+from ._products cimport product, product_with_transpose, row_like, sum_over
+from ._scalars cimport apply, combined, cut, number_of, power
 from ._tape cimport Node, Tape, add, add_number
 from ._ways cimport (
     ACTIVATE, ADD, COS, DIVIDE, EXP, INDEX, LOG, MATMUL, MULTIPLY, NEGATIVE, POWER, PULLS, SAME, SCALE, SIN, SQRT,
@@ -21,11 +22,14 @@ import numpy as np
 
 cnp.import_array()
 
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject* o)
+
 cdef object NOTHING = nullcontext()
 cdef object float32 = np.float32, float64 = np.float64, ndarray = np.ndarray
 cdef object np_cos = np.cos, np_sin = np.sin, np_add = np.add, np_multiply = np.multiply, np_divide = np.divide
 cdef object np_negative = np.negative, np_add_at = np.add.at
-cdef object np_full = np.full, np_zeros = np.zeros, np_stack = np.stack
+cdef object np_full = np.full, np_stack = np.stack
 cdef object np_geterr = np.geterr, np_errstate = np.errstate
 
 
@@ -119,7 +123,7 @@ cdef int back(Node node, object g, bint fresh, bint stacked, bint once, Node bef
             give(node.b, -g * (r / y), node.bend_b, True)
     elif way == MATMUL:
         if node.a is not None:
-            give(node.a, product(g, y.T), node.bend_a, True)
+            give(node.a, product_with_transpose(g, y), node.bend_a, True)
         if node.b is not None:
             give(node.b, product(x.T, g), node.bend_b, True)
     elif way == ACTIVATE:
@@ -157,6 +161,9 @@ cdef int back(Node node, object g, bint fresh, bint stacked, bint once, Node bef
 
 cdef object times(object g, object factor, bint fresh):
     # g * factor, in the memory of g if that is ours and suits.
+    made = combined(MULTIPLY, g, factor, None)
+    if made is not None:
+        return made
     return np_multiply(g, factor, g) if fresh and can_hold(g, factor) else g * factor
 
 
@@ -190,7 +197,7 @@ cdef int activation_back(Node node, object g, bint fresh, Node before) except -1
     ):
         return add(node.a, node.gate.vjps[0](kept, kept)(g), False)
     if not takes(g):
-        g, fresh = np.array(g, order="C"), True
+        g, fresh = cnp.PyArray_NewCopy(<cnp.ndarray> g, cnp.NPY_CORDER), True
     d = g if fresh else new_like(kept)
     if before is node.a and before.way == ADD and before.gradient is None and adds_row(before, kept):
         sums = row_like(kept)
@@ -213,8 +220,17 @@ cdef bint adds_row(Node node, cnp.ndarray ans) noexcept:
 cdef int pull_back(Node node, object g, bint stacked) except -1:
     cdef bint apart = stacked and not node.gate.stacks if node.links else False
     for parent, pull in node.links:
-        add(parent, np_stack([pull(row) for row in g]) if apart else pull(g), False)
+        d = np_stack([pull(row) for row in g]) if apart else pull(g)
+        add(parent, d, is_ours(d))
     return 0
+
+
+cdef bint is_ours(object d) noexcept:
+    # Whether it is an array that nothing but the caller holds.
+    return (
+        type(d) is ndarray and Py_REFCNT(<PyObject*> d) == 1 and cnp.PyArray_BASE(<cnp.ndarray> d) is NULL
+        and cnp.PyArray_ISWRITEABLE(<cnp.ndarray> d)
+    )
 
 
 cdef object pull_of_index = None
@@ -226,16 +242,29 @@ def let_index_pull(function):
     pull_of_index = function
 
 
+cdef cnp.ndarray zeros(tuple shape, int kind):
+    cdef cnp.npy_intp[64] dims  # NumPy's arrays have no more axes
+    cdef int k, ndim = len(shape)
+    for k in range(ndim):
+        dims[k] = shape[k]
+    return cnp.PyArray_ZEROS(ndim, dims, kind, 0)
+
+
 cdef int index_back(Node node, object g, bint stacked) except -1:
     # x is the index, y the shape indexed, the number of axes of what came out, whether an element may be named
     # twice, and whether the index gives a view or a number. Many indices into one array share the memory of its
     # gradient.
     cdef Node a = node.a
+    cdef int kind
     shape, ndim, repeated, basic = node.y
     if stacked or not (type(g) is ndarray or type(g) is float64 or type(g) is float32):
         return add(a, pull_of_index(shape, ndim, node.x)(g), False)
     if not a.owned or type(a.gradient) is not ndarray:
-        whole = np_zeros(shape, g.dtype)
+        if type(g) is ndarray:
+            kind = cnp.PyArray_TYPE(<cnp.ndarray> g)
+        else:
+            kind = cnp.NPY_FLOAT if type(g) is float32 else cnp.NPY_DOUBLE
+        whole = zeros(shape, kind)
         if repeated:
             np_add_at(whole, node.x, g)
         else:
@@ -244,7 +273,8 @@ cdef int index_back(Node node, object g, bint stacked) except -1:
     if repeated:
         np_add_at(a.gradient, node.x, g)
     elif basic and type(part := a.gradient[node.x]) is ndarray:
-        np_add(part, g, part)
+        if combined(ADD, part, g, part) is None:
+            np_add(part, g, part)
     else:
         a.gradient[node.x] += g
     return 0

@@ -7,7 +7,7 @@ several tapes belongs to the highest; the values of the lower ones it treats as 
 itself be traced, and a derivative can be differentiated again.
 """
 
-
+cimport cython
 cimport numpy as cnp
 
 from ._tape cimport Node, Tape
@@ -235,6 +235,55 @@ def fused(Gate gate not None):
             check_result(gate, ans)
             pull = cast(pull, value.dtype)
         return wrap(ans, (<Traced> x).tape_, Node(gate, (((<Traced> x).node_, pull),)))
+
+    return through
+
+
+@cython.final
+cdef class Part:
+    """The pull to one of the arrays that were joined: its part of the gradient, ``behind`` axes before the last."""
+
+    cdef Py_ssize_t begin, end
+    cdef int behind
+
+    def __call__(self, g):
+        return g[(..., slice(self.begin, self.end), *(slice(None),) * self.behind)]
+
+
+def joining(Gate gate not None):
+    """Return the way of arrays through ``gate``, which joins them along an axis.
+
+    It returns None unless they are arrays of real numbers, of one dtype, that one derivative traces, or constants.
+    """
+
+    def through(arrays, int axis):
+        cdef Tape tape = None
+        cdef Part part
+        cdef list values = [], links = []
+        cdef Py_ssize_t end = 0
+        cdef int kind = 0
+        for x in arrays:
+            value = x
+            if type(x) is Traced:
+                value = (<Traced> x).get()
+                if tape is not None and tape is not (<Traced> x).tape_:
+                    return None
+                tape = (<Traced> x).tape_
+            if type(value) is not ndarray or (values and cnp.PyArray_TYPE(<cnp.ndarray> value) != kind):
+                return None
+            kind = cnp.PyArray_TYPE(<cnp.ndarray> value)
+            values.append(value)
+        if tape is None or (kind != cnp.NPY_FLOAT and kind != cnp.NPY_DOUBLE):
+            return None
+        ans = cnp.PyArray_Concatenate(values, axis)
+        axis += cnp.PyArray_NDIM(<cnp.ndarray> ans) if axis < 0 else 0
+        for x, value in zip(arrays, values):
+            part = Part.__new__(Part)
+            part.begin, part.behind = end, cnp.PyArray_NDIM(<cnp.ndarray> ans) - 1 - axis
+            part.end = end = end + cnp.PyArray_DIM(<cnp.ndarray> value, axis)
+            if type(x) is Traced:
+                links.append(((<Traced> x).node_, part))
+        return wrap(ans, tape, Node(gate, tuple(links)))
 
     return through
 

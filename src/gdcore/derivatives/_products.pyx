@@ -3,14 +3,16 @@
 cimport numpy as cnp
 from cpython.object cimport PyObject
 
+from ._scalars cimport combined
 from ._tape cimport Node
+from ._ways cimport ADD
 from .nets._door cimport activate, activate_back, new_like, takes
 
 import numpy as np
 
 cnp.import_array()
 
-cdef object ndarray = np.ndarray, np_add = np.add, add_reduce = np.add.reduce
+cdef object ndarray = np.ndarray, np_add = np.add, add_reduce = np.add.reduce, isfinite = np.isfinite
 
 cdef extern from "<fenv.h>" nogil:
     int FE_INVALID, FE_OVERFLOW
@@ -37,16 +39,39 @@ cdef int kind_of_block(object x) noexcept:
     return kind if kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE else -1
 
 
+cdef Py_ssize_t LARGE = 1 << 14  # elements of a product; np.dot fills it with zeros first, and more than it saves
+cdef Py_ssize_t FEW = 32  # rows, beside which laying out the other matrix is most of the work
+cdef Py_ssize_t MANY = 1 << 18  # multiplications, beyond which a transposed matrix is laid out
+cdef Py_ssize_t TOO_MANY = 1_000_000  # and beyond which all are
+
+
 cdef object product(object x, object y):
-    # x @ y: of whole matrices by np.dot, which has the same bits and asks less. What it does not warn of,
-    # before NumPy 2.3, is left to np.matmul.
+    # x @ y: of whole matrices by np.dot, which has the same bits and asks less, if they are small. What it does not
+    # warn of, before NumPy 2.3, is left to np.matmul. Flags alone say nothing: a BLAS may compute beside the elements.
     cdef object z
     cdef int kind = kind_of_block(x)
-    if kind < 0 or kind_of_block(y) != kind:
+    if (
+        kind < 0 or kind_of_block(y) != kind
+        or cnp.PyArray_DIM(<cnp.ndarray> x, 0) * cnp.PyArray_DIM(<cnp.ndarray> y, 1) >= LARGE
+    ):
         return x @ y
-    feclearexcept(FE_INVALID | FE_OVERFLOW)
+    if fetestexcept(FE_INVALID | FE_OVERFLOW):
+        feclearexcept(FE_INVALID | FE_OVERFLOW)
     z = PyArray_MatrixProduct2(x, y, NULL)
-    return x @ y if fetestexcept(FE_INVALID | FE_OVERFLOW) else z
+    return x @ y if fetestexcept(FE_INVALID | FE_OVERFLOW) and not isfinite(z).all() else z
+
+
+cdef object product_with_transpose(object g, object w):
+    # g @ w.T, of few rows in float32 as the transpose of w @ g.T: OpenBLAS takes more time for laying out a
+    # transposed w than for the product, and lays out none for a small product of what lies in rows.
+    cdef Py_ssize_t rows, count
+    if kind_of_block(g) == cnp.NPY_FLOAT == kind_of_block(w):
+        rows = cnp.PyArray_DIM(<cnp.ndarray> g, 0)
+        count = rows * cnp.PyArray_SIZE(<cnp.ndarray> w)
+        if 1 < rows <= FEW and count > MANY:
+            g = g.T if count > TOO_MANY else cnp.PyArray_NewCopy(g.T, cnp.NPY_CORDER)
+            return cnp.PyArray_NewCopy(product(w, g).T, cnp.NPY_CORDER)
+    return product(g, w.T)
 
 
 def summed(object d, tuple axes not None):
@@ -80,7 +105,8 @@ cdef object with_bias(object z, object bias, str activation, Node node):
     # activation(z + bias): in the memory of z, if nothing but the caller holds that. No value in between takes any.
     cdef object ans = z if Py_REFCNT(<PyObject*> z) == 1 else new_like(z)
     try:
-        np_add(z, bias, ans)
+        if combined(ADD, z, bias, ans) is None:
+            np_add(z, bias, ans)
     finally:
         if activation is not None:
             activate(activation, ans, None, ans)

@@ -10,8 +10,8 @@ and all is freed as the walk goes.
 cimport cython
 cimport numpy as cnp
 
-from ._scalars cimport cut, number_of
-from ._ways cimport INDEX
+from ._scalars cimport combined, cut, number_of
+from ._ways cimport ADD, INDEX
 
 import threading
 from collections.abc import Callable
@@ -140,8 +140,23 @@ cdef int add(Node node, object d, bint fresh) except -1:
         node.gradient = d
         node.owned = fresh and type(d) is ndarray
     elif node.owned and type(d) is ndarray and cnp.PyArray_SAMESHAPE(<cnp.ndarray> total, <cnp.ndarray> d):
-        np_add(total, d, total)
+        if combined(ADD, total, d, total) is None:
+            np_add(total, d, total)
+    elif fresh and of_one_kind(total, d):
+        if combined(ADD, d, total, d) is None:
+            np_add(total, d, d)
+        node.gradient, node.owned = d, True
     else:
-        node.gradient = total + d
+        made = combined(ADD, total, d, None)
+        node.gradient = total + d if made is None else made
         node.owned = type(node.gradient) is ndarray
     return 0
+
+
+cdef bint of_one_kind(object x, object y) noexcept:
+    # Whether they are arrays of one shape and dtype.
+    return (
+        type(x) is ndarray and type(y) is ndarray
+        and cnp.PyArray_TYPE(<cnp.ndarray> x) == cnp.PyArray_TYPE(<cnp.ndarray> y)
+        and cnp.PyArray_SAMESHAPE(<cnp.ndarray> x, <cnp.ndarray> y)
+    )

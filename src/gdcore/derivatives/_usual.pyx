@@ -8,7 +8,7 @@ from libc.math cimport isfinite
 
 from ._gate cimport Gate, admit, is_complex, pull_of_complex
 from ._layers cimport with_row
-from ._scalars cimport apply, cut, power
+from ._scalars cimport apply, combined, cut, power
 from ._tape cimport Node, Tape
 from ._traced cimport Element, Traced, wrap, wrap_later, wrap_number
 from ._ways cimport (
@@ -84,6 +84,10 @@ cdef bint is_of_floats(object x) noexcept:
         return type(x) is float64 or type(x) is float32
     kind = cnp.PyArray_TYPE(<cnp.ndarray> x)
     return kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE
+
+
+cdef bint is_like(object x, object ans):
+    return x.shape == ans.shape and x.dtype is ans.dtype
 
 
 cdef bint is_two(object y) noexcept:
@@ -176,7 +180,7 @@ cdef class Elementwise(Element):
             return wrap(ans_, x.tape_, node)
         ans_ = self.function(value)
         if self.way == NO_WAY or self.way == TANH:
-            node.way = PULLS
+            node.way, node.x = PULLS, True
             node.links = ((x.node_, self.gate.vjps[0](ans_, value)),)
         elif self.way == EXP or self.way == SQRT:
             node.x = ans_
@@ -195,7 +199,7 @@ cdef class Elementwise(Element):
         if not takes(value):
             if type(value) is not ndarray or not cnp.PyArray_NDIM(<cnp.ndarray> value):
                 return None
-            value = np.array(value, order="C")
+            value = cnp.PyArray_NewCopy(<cnp.ndarray> value, cnp.NPY_CORDER)
         ans = new_like(value)
         activate(self.activation, value, None, ans)
         node.way, node.x, node.y = ACTIVATE, ans if self.by_result else value, self.activation
@@ -244,7 +248,9 @@ cdef class Elementwise(Element):
                 return self.two(given, y)
         if not self.gate.domain and (is_complex(x) or is_complex(y)):
             admit(self.gate, (x, y))
-        ans = self.function(x, y)
+        ans = combined(self.way, x, y, None) if self.arithmetic and self.way != POWER else None
+        if ans is None:
+            ans = self.function(x, y)
         if type(ans) is complex:  # of one of Python's and a float64
             ans = complex128(ans)
         if not is_of_floats(ans):
@@ -255,6 +261,7 @@ cdef class Elementwise(Element):
                 admit(self.gate, (x, y))
             node.way = PULLS
             node.links = self.pulls(x, y, ans, a, b, real)
+            node.x = real and (a is None or is_like(x, ans)) and (b is None or is_like(y, ans))
             node.a = node.b = None
             return wrap(ans, tape, node)
         node.way = self.way
@@ -267,6 +274,9 @@ cdef class Elementwise(Element):
                 node.x = x
             if a is not None:
                 node.y = y
+        elif self.way == ADD or self.way == SUBTRACT:
+            if node.bend_a is not None or node.bend_b is not None:
+                node.y = (ans.shape, ans.dtype)  # for tangents, which go forth
         elif self.way == DIVIDE:
             node.y = y
             if b is not None:

@@ -35,8 +35,8 @@ cdef enum:
     LINE = 16  # elements; a multiple of it fills whole cache lines
     PIECE = 8192  # elements that a thread takes at a time: some microseconds
     STRIP = 512  # bytes of each array that are stepped before the next are asked for
-    SPAN = 512  # the same for a step that is more than its rule, which goes over each strip several times
-    AHEAD = 2048  # bytes between what is stepped and what is asked for
+    SPAN = 1024  # the same for a step that is more than its rule, which goes over each strip several times
+    AHEAD = 4  # strips between what is stepped and what is asked for
     ROWS_AHEAD = 4  # rows between the one that is stepped and the one that is asked for
 
 cdef struct Operand:
@@ -139,7 +139,7 @@ cdef inline void call_ahead(const Entry* e, const Group* group, void** x, Py_ssi
         for j in range(OPERANDS):
             if x[j] != NULL:
                 for k in range(STRIP // 64):
-                    gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
+                    gd_prefetch(<uintptr_t> x[j] + AHEAD * STRIP + 64 * k)
         call(e, group, x, min(n, strip))
         for j in range(OPERANDS):
             if x[j] != NULL:
@@ -225,7 +225,7 @@ cdef inline void drive_program(
     cdef double[WITH_STORED][CHUNK] buffers
     cdef double[CHUNK] strip
     cdef (void*)[WITH_STORED] x
-    cdef Py_ssize_t n, most = SPAN // e.itemsize if far else <Py_ssize_t> CHUNK
+    cdef Py_ssize_t n, bytes, most = SPAN // e.itemsize if far else <Py_ssize_t> CHUNK
     cdef int j, k
     c_assert(0 <= start and start <= end and end <= e.size)
     while start < end:
@@ -237,8 +237,9 @@ cdef inline void drive_program(
             if e.x[j].flat:
                 x[j] = e.x[j].data + start * stride(e, j)
                 if ahead:
-                    for k in range(<int> (most * stride(e, j)) // 64):
-                        gd_prefetch(<uintptr_t> x[j] + AHEAD + 64 * k)
+                    bytes = most * stride(e, j)
+                    for k in range(<int> bytes // 64):
+                        gd_prefetch(<uintptr_t> x[j] + AHEAD * bytes + 64 * k)
             else:
                 x[j] = buffers[j]
                 transfer(e, &e.x[j], start, n, <char*> buffers[j], True)

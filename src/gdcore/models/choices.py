@@ -79,6 +79,12 @@ def schedule_of(asked: Any, lr: float, steps: int) -> Callable[[int], float] | N
 LEAST_STEPS: Final = 3000
 LEAST_EPOCHS: Final = 20
 
+EXACT: Final = 1e-12
+"""A regression whose epochs nobody has counted ends at this loss a target: met to a millionth of their spread.
+
+Beyond it Adam's steps, of constant length, leap away and come back, and what they then find is rounding made large.
+"""
+
 
 def default_epochs(rows: int, batch_size: int) -> int:
     """Return how many epochs a run has unless told: small tables need many, as they give few steps in each."""

@@ -38,7 +38,8 @@ class GDRegressor(RegressorMixin, Learner):  # type: ignore[misc]
             ``gd.AdamW``, or a function that makes an optimizer, such as
             ``functools.partial(gd.Adam, betas=(0.8, 0.99))``.
         lr: learning rate, >= 0. None is the one that goes with the optimizer there, 0.002 for adam.
-        epochs: how often to go through the samples, an int >= 0. None is what makes 3,000 steps, and at least 20.
+        epochs: how often to go through the samples, an int >= 0. None is what makes 3,000 steps, and at least 20;
+            a regression then ends before once it meets the targets to a millionth of their spread.
         batch_size: samples a step, an int >= 1.
         weight_decay: decoupled decay of the weights, >= 0; biases do not decay.
         l2: coupled penalty of the weights, >= 0: ``l2 / 2 * ||w||^2`` is added to the loss.
@@ -59,7 +60,8 @@ class GDRegressor(RegressorMixin, Learner):  # type: ignore[misc]
 
     Attributes:
         model_: the network, of ``gd.models``.
-        history_: what happened, a :class:`gdcore.History`; ``n_iter_`` epochs. ``stopped`` may also be ``"tol"``.
+        history_: what happened, a :class:`gdcore.History`; ``n_iter_`` epochs. ``stopped`` may also be ``"tol"``
+            or ``"exact"``, where the targets are met.
         loss_curve_, best_loss_: the losses of the epochs, without penalties, and the least of them.
         validation_scores_, best_validation_score_: with ``patience``, accuracy or R2 of the samples held back after
             each epoch, and the best; else None. ``patience`` itself compares their losses.

@@ -20,11 +20,11 @@ from .. import metrics
 from ..arguments import Array, checked_int, checked_number
 from ..stepping import Optimizer
 from ..training import History, Record, fit
-from .choices import default_epochs, optimizer_of, schedule_of
+from .choices import EXACT, default_epochs, optimizer_of, schedule_of
 from .holdout import held_out
 from .networks import MLP, Network, from_config
 from .outcome import constant_error, least_squares, shortcomings
-from .rows import ByNumber, is_sparse
+from .rows import is_sparse
 from .tasks import TASKS
 from .weighing import check_sum, of_mean_one
 
@@ -32,7 +32,7 @@ DTYPES: Final = (np.float64, np.float32)
 """What ``X`` may be; anything else becomes the first."""
 
 Arrays = tuple[Array, ...]
-"""Samples, or their numbers, their targets, and their weights if they have any."""
+"""Samples, their targets, and their weights if they have any."""
 
 
 @dataclass
@@ -165,16 +165,18 @@ class Learner(BaseEstimator):  # type: ignore[misc]
 
         ``weights`` have mean 1.
         """
-        samples, arrays = _arrays(model, x, y, weights)
+        arrays = _arrays(model, x, y, weights)
         data, validation = (arrays, None) if self.patience is None else self._split(arrays, model.task, rng)
-        batch_size, epochs = checked_int("batch_size", self.batch_size, 1), self.epochs
+        batch_size, epochs, enough = checked_int("batch_size", self.batch_size, 1), self.epochs, -np.inf
         if epochs is None:
             epochs = default_epochs(len(data[1]), batch_size)
+            if model.task == "regression":
+                enough = EXACT * model.sizes[-1]
         optimizer = self._optimizer(model)
         steps = checked_int("epochs", epochs, 0) * -(-len(data[1]) // batch_size)
-        watch = _Watch(samples.outputs, model.task, validation, self.tol, self.n_iter_no_change)
+        watch = _Watch(model.outputs, model.task, validation, enough, self.tol, self.n_iter_no_change)
         history = fit(
-            samples.value_and_grad,
+            model.value_and_grad,
             model.params,
             data,
             optimizer,
@@ -189,11 +191,11 @@ class Learner(BaseEstimator):  # type: ignore[misc]
             callback=watch,
         )
         if history.stopped == "callback":
-            history.stopped = "tol"
+            history.stopped = watch.why
         self.__dict__.pop("_going", None)
         self.history_ = history
         self.model_ = model
-        return self._shortcomings(samples.outputs, data, x, unit)
+        return self._shortcomings(data, unit)
 
     def _pass(
         self, model: Network, rng: np.random.Generator | None, x: Any, y: Array, weights: Array | None
@@ -208,9 +210,9 @@ class Learner(BaseEstimator):  # type: ignore[misc]
                 f"schedule: expected a function of the step for partial_fit, which knows no end, got "
                 f"{self.schedule!r}"
             )
-        samples, arrays = _arrays(model, x, y, weights)
+        arrays = _arrays(model, x, y, weights)
         history = fit(
-            samples.value_and_grad,
+            model.value_and_grad,
             model.params,
             arrays,
             going.optimizer,
@@ -254,7 +256,7 @@ class Learner(BaseEstimator):  # type: ignore[misc]
             parts.append((x, y, *(w / w.mean() for w in weights)))
         return parts[0], parts[1]
 
-    def _shortcomings(self, outputs: Callable[..., Any], data: Arrays, x: Any, unit: float) -> list[str]:
+    def _shortcomings(self, data: Arrays, unit: float) -> list[str]:
         """Return what the run has not found that it was to find on the samples that it was trained on.
 
         ``unit`` is that of the targets in which errors are told.
@@ -269,12 +271,12 @@ class Learner(BaseEstimator):  # type: ignore[misc]
             return losses if classes else [unit * (loss / model.sizes[-1]) ** 0.5 for loss in losses]
 
         train, watched = errors("loss"), self.patience is not None
-        told = {metric.__name__: metric(outputs)(model.params, *data) for metric in TASKS[model.task].metrics}
+        told = {metric.__name__: metric(model.outputs)(model.params, *data) for metric in TASKS[model.task].metrics}
         if not watched:  # else the parameters are those of another epoch than the last
             train.append(told["cross_entropy"] if classes else unit * told["rmse"])
         alone, constant = constant_error(*data[1:], classes=classes)
         plain = type(self.optimizer) is str and not (self.weight_decay or self.l2 or self.max_norm)
-        free = plain and not (classes or len(model.sizes) > 2 or watched or is_sparse(x))
+        free = plain and not (classes or len(model.sizes) > 2 or watched or is_sparse(data[0]))
         best = least_squares(*data) if free else None
         return shortcomings(
             train,
@@ -298,34 +300,43 @@ class Learner(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _arrays(model: Network, x: Any, y: Array, weights: Array | None) -> "tuple[ByNumber | Network, Arrays]":
-    """Return what is trained, and on which arrays: sparse samples are told by their numbers."""
-    samples = ByNumber(model, x) if is_sparse(x) else model
-    others = () if weights is None else (weights.astype(model.dtype),)
-    return samples, (samples.numbers if isinstance(samples, ByNumber) else x, y, *others)
+def _arrays(model: Network, x: Any, y: Array, weights: Array | None) -> Arrays:
+    """Return what is trained on."""
+    return (x, y) if weights is None else (x, y, weights.astype(model.dtype))
 
 
 class _Watch:
-    """What hears of each epoch: it tells the score of the samples held back, and ends a run that stands still."""
+    """What hears of each epoch: it tells the score of samples held back, and ends a run that has done enough."""
 
     def __init__(
-        self, outputs: Callable[..., Any], task: str, validation: Arrays | None, tol: Any, no_change: Any
+        self,
+        outputs: Callable[..., Any],
+        task: str,
+        validation: Arrays | None,
+        enough: float,
+        tol: Any,
+        no_change: Any,
     ) -> None:
         self.metric = metrics.r2(outputs) if task == "regression" else metrics.accuracy(outputs)
         self.validation = validation
+        self.enough = enough
         self.tol = None if tol is None else checked_number("tol", tol, 0, above=False)
         self.no_change = checked_int("n_iter_no_change", no_change, 1)
         self.best, self.waited = np.inf, 0
+        self.why = ""
 
     def __call__(self, record: Record, params: Any) -> bool:
-        """Return whether to end: after ``no_change`` epochs whose loss was not ``tol`` below the best before."""
+        """Return whether to end: at a loss of ``enough``, or where ``no_change`` epochs were not ``tol`` better."""
         if self.validation is not None:
             record["validation_score"] = self.metric(params, *self.validation)
-        if self.tol is None:
-            return False
-        self.waited = self.waited + 1 if record["loss"] > self.best - self.tol else 0
-        self.best = min(self.best, record["loss"])
-        return self.waited >= self.no_change
+        if record["loss"] <= self.enough:
+            self.why = "exact"
+        elif self.tol is not None:
+            self.waited = self.waited + 1 if record["loss"] > self.best - self.tol else 0
+            self.best = min(self.best, record["loss"])
+            if self.waited >= self.no_change:
+                self.why = "tol"
+        return bool(self.why)
 
 
 def weighed(x: Any, y: Array, weights: Array | None) -> tuple[Any, Array, Array | None]:

@@ -16,6 +16,7 @@ from .products import others, without_two
 from .table import of_complex, row
 
 WELL_CONDITIONED: Final = 1e6
+AHEAD, BEHIND = np.array([1, 2, 0]), np.array([2, 0, 1])
 
 
 def adjoint(x: Any) -> Any:
@@ -59,6 +60,12 @@ def _usual(a: Any, det: Any) -> Any:
     return inverse if np.all(size < WELL_CONDITIONED) else None
 
 
+def _minors(a: Any) -> Any:
+    """Return the cofactors of matrices of 3 by 3, cross products of their rows."""
+    b, c = a[..., AHEAD, :], a[..., BEHIND, :]
+    return b[..., AHEAD] * c[..., BEHIND] - b[..., BEHIND] * c[..., AHEAD]
+
+
 def _turned(a: Any) -> tuple[Any, Any, Any]:
     """Return ``u``, the singular values, and ``v`` of ``a = u @ diag(s) @ v`` such that ``det(u) det(v)`` is 1."""
     known = np.isfinite(a).all(axis=(-2, -1), keepdims=True)
@@ -78,6 +85,8 @@ def _cofactors_of(a: Any) -> Any:
         inverse = _usual(a, det)
         if inverse is not None:
             return det[..., None, None] * inverse
+        if a.shape[-1] == 3 and np.isfinite(minors := _minors(a)).all():
+            return minors
     u, s, v = _turned(a)
     return (conj(u) * others(s)[..., None, :]) @ conj(v)
 

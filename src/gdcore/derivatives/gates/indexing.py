@@ -14,6 +14,8 @@ from .._gate import COMPLEX, Gate, shrink
 from .._tape import Pull
 from .._traced import Traced, real
 from .._usual import Index
+from ..joining import array
+from ..refusals import refuse_options
 from .table import TABLE, Row, derived, of_complex, row
 
 Shape = tuple[int, ...]
@@ -214,9 +216,27 @@ def _diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return moved[..., rows - min(offset, 0), rows + max(offset, 0)]
 
 
-@of_complex(np.trace, examples=lambda draw: [(draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), 0, 1, 2)])
-def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: None = None, out: None = None) -> Any:
-    return np.sum(_diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
+def _pull_trace(ans: Any, x: Any, offset: int, rows: int, columns: int) -> Pull:
+    ones = np.eye(x.shape[rows], x.shape[columns], offset, x.dtype)
+    ones = ones if rows < columns else ones.T
+    ones = np.expand_dims(ones, [a for a in range(min(rows, columns), 0) if a not in {rows, columns}])
+    return lambda g: np.expand_dims(g, (rows, columns)) * ones
+
+
+_trace_gate = Gate("np.trace", np.trace, (_pull_trace,), stacks=True, domain=COMPLEX)
+
+
+@of_complex(
+    np.trace,
+    examples=lambda draw: [
+        (draw(3, 3),), (draw(2, 3), 1), (draw(2, 3, 3), 0, 1, 2), (draw(2, 4, 3), {"axis1": 2, "axis2": 0}),
+    ],
+)  # fmt: skip
+def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None) -> Any:
+    refuse_options("np.trace", {"out": out})
+    a = array(a) if dtype is None else array(a).astype(dtype)
+    rows, columns = (normalize_axis_index(axis, a.ndim) - a.ndim for axis in (axis1, axis2))
+    return _trace_gate(a, offset, rows, columns)
 
 
 @of_complex(

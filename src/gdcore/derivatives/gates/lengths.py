@@ -105,7 +105,7 @@ def in_range(length: Callable[..., Any], x: Any, axis: Any, **options: Any) -> A
     """Return ``length(x, axis)``, of floats, also where its squares over- or underflow."""
     with np.errstate(over="ignore", under="ignore"):
         ans = length(x, axis, **options)
-        if not moderate(ans):
+        if not moderate(ans) and x.any():
             scale = power_of_two(x, axis)
             ans = length(x / scale, axis, **options) * scale.reshape(ans.shape)
     return ans

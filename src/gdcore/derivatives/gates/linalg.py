@@ -7,7 +7,7 @@ is the symmetric one, that of both triangles.
 import math
 import operator
 from string import ascii_letters
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -18,7 +18,7 @@ from .._tape import Pull
 from .._traced import real
 from ..joining import array, is_sparse
 from .determinants import adjoint, square_examples
-from .lengths import along, in_range, power_of_two, square_size
+from .lengths import along, in_range, moderate, power_of_two, square_size
 from .table import TABLE, Row, of_complex, row
 
 
@@ -26,9 +26,20 @@ def _fit(pull: Pull, made: tuple[int, ...], wanted: tuple[int, ...]) -> Pull:
     return pull if made == wanted else shrink(pull, made, wanted)
 
 
+def _stack_times(g: Any, m: Any) -> Any:
+    """Return ``g @ m``; of basis vectors, one after the other, as for a Jacobian, that is a view of ``m``."""
+    rows = len(g) if g.ndim == 2 else 0
+    if rows and type(g) is np.ndarray and type(m) is np.ndarray and g.dtype is m.dtype:
+        first = int(g[0].argmax())
+        unit = g.diagonal(first)
+        if len(unit) == rows == np.count_nonzero(unit == 1) == np.count_nonzero(g) and np.isfinite(m.sum()):
+            return m[first : first + rows]
+    return g @ m
+
+
 def _pull_matmul_x(ans: Any, x: Any, y: Any) -> Pull:
     if y.ndim == 2:
-        return lambda g: g @ y.T
+        return (lambda g: _stack_times(g, y.T)) if x.ndim == 1 else lambda g: g @ y.T
     if y.ndim == 1:
         return lambda g: g[..., None] * y
     if x.ndim == 1:
@@ -40,7 +51,7 @@ def _pull_matmul_y(ans: Any, x: Any, y: Any) -> Pull:
     if x.ndim == 2 == y.ndim:
         return lambda g: x.T @ g
     if x.ndim == 2 and y.ndim == 1:
-        return lambda g: g @ x
+        return lambda g: _stack_times(g, x)
     if x.ndim == 1:
         return (lambda g: g[..., None] * x) if y.ndim == 1 else (lambda g: x[:, None] * g[..., None, :])
     if y.ndim == 1:
@@ -155,7 +166,10 @@ def _tensordot(x: Any, y: Any, axes: Any = 2) -> Any:
     return matmul(left, right).reshape(shape_x + shape_y)
 
 
-def _pull_einsum(i: int, ans: Any, subscripts: str, *operands: Any) -> Pull:
+FEW: Final = 30_000  # products, which take less time than to look for a path by which BLAS could make them
+
+
+def _pull_einsum(i: int, ans: Any, subscripts: str, *operands: Any, optimize: Any = False) -> Pull:
     i -= 1
     terms, output = subscripts.split("->")
     inputs = terms.split(",")
@@ -185,7 +199,9 @@ def _pull_einsum(i: int, ans: Any, subscripts: str, *operands: Any) -> Pull:
             others.append(letter)
             factors.append(np.ones(sizes[letter], x.dtype))
     back = f"{','.join([output, *others])}->{target}"
-    return _fit(lambda g: np.einsum(back, g, *factors), tuple(sizes[letter] for letter in target), x.shape)
+    optimize = math.prod(sizes.values()) > FEW
+    made = tuple(sizes[letter] for letter in target)
+    return _fit(lambda g: np.einsum(back, g, *factors, optimize=optimize), made, x.shape)
 
 
 _einsum = row(
@@ -210,6 +226,7 @@ _einsum = row(
         (draw(2, 3), [0, 1], draw(3, 2), [1, 2], [0, 2]),
         (draw(3, 3), [0, 0]),
         (draw(2, 3), [..., 1], draw(3), [1], [...]),
+        ("ij,jk,k->i", draw(2, 3), draw(3, 2), draw(2), {"optimize": True}),
     ],
 )
 
@@ -218,6 +235,7 @@ def _einsum_entry(subscripts: Any, *operands: Any, optimize: Any = False, **kwar
     if not isinstance(subscripts, str):
         subscripts, operands = _written_out(subscripts, *operands)
     operands = tuple(map(array, operands))
+    kwargs |= {"optimize": optimize} if optimize else {}
     return _einsum(_explicit(subscripts.replace(" ", ""), operands), *operands, **kwargs)
 
 
@@ -369,6 +387,10 @@ def _vector_norm(size: Any, order: Any, axis: int) -> Any:
     # A length is as much larger as its vector, so that a constant can be put before it. Of a negative order, the
     # smallest element counts most.
     plain = real(size)
+    with np.errstate(all="ignore"):
+        total = (size ** float(order)).sum(axis=axis)
+    if moderate(real(total)):
+        return total ** (1 / order)
     scale = power_of_two(plain if order > 0 else np.min(plain, axis, keepdims=True, initial=np.inf), axis)
     total = ((size / scale) ** float(order)).sum(axis=axis)
     scale = scale.reshape(total.shape)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .._gate import conj
+from .._gate import HOLOMORPHIC, Gate, conj
+from .._tape import Pull
 from ..joining import array
 from .linalg import matmul
 from .table import of_complex
@@ -43,6 +44,24 @@ if hasattr(np, "matvec"):  # since NumPy 2.2
         return matmul(conj(array(x))[..., None, :], y)[..., 0, :]
 
 
+def _pull_kron(first: bool) -> Any:
+    def vjp(ans: Any, a: Any, b: Any) -> Pull:
+        ndim, shape = a.ndim, tuple(n for pair in zip(a.shape, b.shape, strict=True) for n in pair)
+        at_a, at_b = [*range(0, 2 * ndim, 2)], [*range(1, 2 * ndim, 2)]
+        at, other, at_other = (at_a, b, at_b) if first else (at_b, a, at_a)
+
+        def pull(g: Any) -> Any:
+            parts = g.reshape(g.shape[: g.ndim - ndim] + shape)
+            return np.einsum(parts, [..., *range(2 * ndim)], other, at_other, [..., *at])
+
+        return pull
+
+    return vjp
+
+
+_kron_gate = Gate("np.kron", np.kron, (_pull_kron(True), _pull_kron(False)), stacks=True, domain=HOLOMORPHIC)
+
+
 @of_complex(
     np.kron,
     examples=lambda draw: [(draw(2, 3), draw(3, 2)), (draw(2), draw(3)), (draw(2), draw(2, 2)), (2.0, draw(2))],
@@ -50,10 +69,7 @@ if hasattr(np, "matvec"):  # since NumPy 2.2
 def _kron(a: Any, b: Any) -> Any:
     a, b = array(a), array(b)
     ndim = max(a.ndim, b.ndim)
-    left, right = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
-    a = np.reshape(a, tuple(n for size in left for n in (size, 1)))
-    b = np.reshape(b, tuple(n for size in right for n in (1, size)))
-    return np.reshape(a * b, tuple(i * j for i, j in zip(left, right, strict=True)))
+    return _kron_gate(*(x if x.ndim == ndim else np.reshape(x, (1,) * (ndim - x.ndim) + x.shape) for x in (a, b)))
 
 
 def _cross_examples(draw: Any) -> list[tuple[Any, ...]]:

@@ -1,47 +1,51 @@
 """Products of all factors but one, and of all but two: what the derivatives of ``prod`` and ``det`` are made of.
 
-Nothing is divided, so that zeros are right, and exponents are kept apart, so that what lies between neither
-overflows nor underflows.
+Zeros are counted apart, and so are exponents, so that what lies between neither overflows nor underflows.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from .._gate import HOLOMORPHIC, Gate
 from .._tape import Pull
 
+SAFE: Final = 1000
+"""So many numbers from 1/2 to 1 have a product that is in the range of float64."""
+
 
 def _others_of(x: Any) -> Any:
-    if x.dtype.kind == "c":  # which have no exponent of their own
+    if x.dtype.kind == "c" or not np.isfinite(x).all():  # which have no exponent of their own
         one = np.ones_like(x[..., :1])
         before = np.cumprod(np.concatenate([one, x[..., :-1]], -1), -1)
         behind = np.cumprod(np.concatenate([one, x[..., :0:-1]], -1), -1)[..., ::-1]
         return before * behind if x.shape[-1] else x
-    with np.errstate(under="ignore"):
-        mantissa, exponent = np.frexp(x)
-        mantissa, exponent = _others(mantissa, exponent.astype(np.int64))
-        return np.ldexp(mantissa, np.clip(exponent, -5000, 5000).astype(np.intc))
+    mantissa, exponent = np.frexp(x.astype(np.float64, copy=False))
+    zero = None if mantissa.all() else mantissa == 0
+    if zero is not None:
+        mantissa = np.where(zero, 1, mantissa)
+    product, shift = _product(mantissa, exponent)
+    shift = np.minimum(np.maximum(shift[..., None] - exponent, -5000), 5000).astype(np.intc)
+    with np.errstate(under="ignore", over="ignore"):
+        ans = np.ldexp(product[..., None] / mantissa, shift)
+        if zero is not None:
+            ans = np.where(zero.sum(axis=-1, keepdims=True) == zero, ans, 0)
+        return ans.astype(x.dtype, copy=False)
 
 
-def _others(mantissa: Any, exponent: Any) -> tuple[Any, Any]:
-    """Return for each factor along the last axis the product of the others: those of pairs, times its neighbour."""
-    n = mantissa.shape[-1]
-    if n <= 1:
-        return np.ones_like(mantissa), np.zeros_like(exponent)
-    half = n // 2
-    left, right = slice(0, half), slice(half, 2 * half)  # an odd one out is last
-    product, carry = np.frexp(mantissa[..., left] * mantissa[..., right])
-    more = exponent[..., left] + exponent[..., right] + carry
-    of_pairs, shift = _others(
-        np.concatenate([product, mantissa[..., 2 * half :]], -1),
-        np.concatenate([more, exponent[..., 2 * half :]], -1),
-    )
-    paired, moved = of_pairs[..., :half], shift[..., :half]
-    m = np.concatenate([paired * mantissa[..., right], paired * mantissa[..., left], of_pairs[..., half:]], -1)
-    e = np.concatenate([moved + exponent[..., right], moved + exponent[..., left], shift[..., half:]], -1)
-    m, carry = np.frexp(m)
-    return m, e + carry
+def _product(mantissa: Any, exponent: Any) -> tuple[Any, Any]:
+    """Return the product along the last axis, as a number from 1/2 to 1 and an exponent."""
+    while mantissa.shape[-1] > SAFE:
+        fill = [(0, 0)] * (mantissa.ndim - 1) + [(0, -mantissa.shape[-1] % SAFE)]
+        shape = (*mantissa.shape[:-1], -1, SAFE)
+        mantissa, exponent = (
+            np.pad(part, fill, constant_values=value).reshape(shape)
+            for part, value in ((mantissa, 1.0), (exponent, 0))
+        )
+        mantissa, carry = np.frexp(np.prod(mantissa, -1))
+        exponent = exponent.sum(axis=-1, dtype=np.int64) + carry
+    mantissa, carry = np.frexp(np.prod(mantissa, -1))
+    return mantissa, exponent.sum(axis=-1, dtype=np.int64) + carry
 
 
 def _pull_others(ans: Any, x: Any) -> Pull:

@@ -1,6 +1,7 @@
 """The gates that reduce or accumulate along axes.
 
-Elements that share the maximum or the minimum share its gradient in equal parts. ``std`` of equal elements has the
+Elements that share the maximum or the minimum share its gradient in equal parts; complex ones are ordered by their
+real parts, then by their imaginary parts. ``std`` of equal elements has the
 gradient 0.
 """
 
@@ -15,7 +16,7 @@ from .._traced import real
 from .._usual import Total
 from ..joining import array
 from ..refusals import name_of, refuse_options
-from .lengths import along, in_range, moderate, power_of_two, square_size
+from .lengths import MODERATE, along, in_range, moderate, power_of_two, square_size
 from .products import others
 from .table import TABLE, Row
 
@@ -72,15 +73,23 @@ def _pull_mean(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) ->
     return lambda g: pull(g / n)
 
 
+def _moderate_products(x: Any, axis: Any) -> bool:
+    """Return whether the product of any of the elements is in the range of the dtype."""
+    size, most = np.abs(x), MODERATE[x.dtype] ** 3
+    with np.errstate(under="ignore", over="ignore"):
+        least, largest = np.prod(np.minimum(size, 1), axis), np.prod(np.maximum(size, 1), axis)
+    return bool(np.all((least > 1 / most) & (largest < most)))
+
+
 def _pull_prod(ans: Any, x: Any, axis: Any = None, *, keepdims: bool = False) -> Pull:
     grow = grower(x.shape, axis, keepdims)
-    if moderate(real(x)) and moderate(real(ans)):
+    if moderate(real(x)) and (moderate(real(ans)) or _moderate_products(real(x), axis)):
         return lambda g: grow(g) * (grow(ans) / x)
     axes = tuple(a + x.ndim for a in axes_of(axis, x.ndim))
     free = tuple(a for a in range(x.ndim) if a not in axes)
     moved = np.transpose(x, free + axes)
     flat = moved.reshape(*moved.shape[: len(free)], elements_of(x.shape, axis))
-    back = np.argsort(free + axes)
+    back = sorted(range(x.ndim), key=(free + axes).__getitem__)
     return lambda g: grow(g) * np.transpose(others(flat).reshape(moved.shape), back)
 
 
@@ -278,9 +287,11 @@ reduction(
     np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples, _std, further=_further_std, domain=COMPLEX
 )
 reduction(
-    np.max, _pull_extremum, "axis out keepdims initial where", _max_examples, further=_further(np.maximum, None)
-)
+    np.max, _pull_extremum, "axis out keepdims initial where", _max_examples, further=_further(np.maximum, None),
+    domain=COMPLEX,
+)  # fmt: skip
 reduction(
-    np.min, _pull_extremum, "axis out keepdims initial where", _min_examples, further=_further(np.minimum, None)
-)
+    np.min, _pull_extremum, "axis out keepdims initial where", _min_examples, further=_further(np.minimum, None),
+    domain=COMPLEX,
+)  # fmt: skip
 reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples, domain=COMPLEX)

@@ -184,6 +184,10 @@ def _slope(f: Any, space: Any, axis: int, edge_order: int) -> Any:
             f"np.gradient: expected more than {edge_order} elements along axis {axis}, and a spacing that is a "
             f"number or one coordinate for each, got {n} elements and a spacing of shape {space.shape}"
         )
+    if not space.ndim and edge_order == 1:
+        ends = (f[..., 1:2] - f[..., :1]) / space, (f[..., -1:] - f[..., -2:-1]) / space
+        inner = (f[..., 2:] - f[..., :-2]) / (2 * space)
+        return np.moveaxis(np.concatenate([ends[0], inner, ends[1]], -1), -1, axis).astype(f.dtype)
     steps = np.diff(space) if space.ndim else np.broadcast_to(space, (n - 1,))
     rise = (f[..., 1:] - f[..., :-1]) / steps
     left, right = steps[:-1], steps[1:]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from .._gate import COMPLEX, Gate, of_dtype, shrink
+from .._gate import COMPLEX, Gate, joining, of_dtype, shrink
 from .._tape import Pull
 from .._traced import real
 from ..joining import array
@@ -159,6 +159,7 @@ _concatenate_gate = Gate(
     stacks=True,
     domain=COMPLEX,
 )
+_join = joining(_concatenate_gate)
 
 
 @of_complex(
@@ -173,7 +174,10 @@ _concatenate_gate = Gate(
     ],
 )
 def _concatenate(arrays: Any, axis: Any = 0, out: None = None, **options: Any) -> Any:
-    if axis is None:
+    if type(axis) is int and out is None and not options and type(arrays) in {list, tuple}:
+        if (made := _join(arrays, axis)) is not None:
+            return made
+    elif axis is None:
         arrays, axis = [np.ravel(x) for x in arrays], 0
     return _concatenate_gate(*map(array, arrays), axis=axis, out=out, **options)
 
