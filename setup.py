@@ -72,12 +72,11 @@ kernels = ("_kernels", "derivatives.nets._net_kernels")
 baseline: list[str] = []
 # What loops over no elements is as fast when it is compiled for less size.
 small = [] if checked or target.startswith("win") else ["-O2"]
-# Vectors as -O3 makes them, without what doubles the code and makes nothing faster: for the few elements that
-# remain there is a loop, not a narrower loop of vectors and copies for each number of them.
+# Vectors as -O3 makes them, without what doubles the code and makes nothing faster. What remains behind whole vectors
+# gets a narrower loop of vectors in the rules, whose arrays are often short, and a plain loop in nets.
 vectors = [*small, "-ftree-vectorize", "-fvect-cost-model", "-funswitch-loops"] if small else []
-if small and target.startswith("linux"):
-    vectors.append("--param=vect-epilogues-nomask=0")
-modules: dict[str, list[str]] = dict.fromkeys(kernels, vectors)
+remains = ["--param=vect-epilogues-nomask=0"] if small and target.startswith("linux") else []
+modules: dict[str, list[str]] = {kernels[0]: vectors, kernels[1]: vectors + remains}
 together = runpy.run_path(str(here / "src/gdcore/_together.py"))["MODULES"]
 loops = {f"gdcore.engine._{name}" for name in ("plan", "norm", "rows", "halves")}
 modules |= {name.removeprefix("gdcore."): vectors if name in loops else small for name in sorted(together)}
@@ -86,11 +85,10 @@ if architecture == "x86_64":
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
     else:
         newer = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256"]}
-        newer = {level: vectors + flags for level, flags in newer.items()}
         baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
         # Which width of vectors is faster is measured where it runs.
         modules["_kernels_v4_512"] = [*vectors, "-march=x86-64-v4", "-mprefer-vector-width=512"]
-    modules |= {f"{module}_{level}": flags for module in kernels for level, flags in newer.items()}
+    modules |= {f"{module}_{level}": modules[module] + flags for module in kernels for level, flags in newer.items()}
 
 extensions = [
     Extension(

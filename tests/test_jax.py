@@ -85,3 +85,21 @@ def test_the_page_runs():
     assert blocks
     for block in blocks:
         exec(compile(block, "torch.md", "exec"), namespace)
+
+
+def test_fit_takes_the_loss_and_the_gradients_of_jax():
+    x = np.random.default_rng(0).standard_normal((40, 2)).astype(np.float32)
+    y = x @ np.float32([1, -2])
+
+    def loss(w, x, y):
+        return jnp.mean((x @ w - y) ** 2)
+
+    w, v = np.zeros(2, np.float32), np.zeros(2, np.float32)
+    history = gd.fit(jax.jit(jax.value_and_grad(loss)), w, (x, y), gd.SGD(w, lr=0.1), epochs=30)
+    own = gd.value_and_grad(lambda w, x, y: np.mean((x @ w - y) ** 2))
+    plain = gd.fit(own, v, (x, y), gd.SGD(v, lr=0.1), epochs=30)
+    np.testing.assert_allclose(w, v, rtol=1e-5)
+    np.testing.assert_allclose(history["loss"], plain["loss"], rtol=1e-4, atol=1e-10)
+    for wrong in (jnp.ones(2), jnp.asarray(True), jnp.asarray(1j)):
+        with pytest.raises(TypeError, match="expected a loss that is one real number, got"):
+            gd.fit(lambda *_, wrong=wrong: (wrong, w), w, (x, y), gd.SGD(w, lr=0.1), epochs=1)

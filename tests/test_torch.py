@@ -535,3 +535,19 @@ def test_the_example_of_the_docstring_runs():
     test = doctest.DocTestParser().get_doctest(gdtorch.Optimizer.__doc__, {}, "Optimizer", None, 0)
     assert test.examples
     assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_fit_takes_the_loss_and_the_gradients_of_torch():
+    x, y = np.random.default_rng(0).standard_normal((2, 40, 1))
+    w = np.zeros((1, 1))
+
+    def value_and_grad(w, x, y):
+        w = torch.from_numpy(w).requires_grad_()
+        loss = (torch.from_numpy(x) @ w - torch.from_numpy(y)).square().mean()
+        return loss, torch.autograd.grad(loss, w)[0]
+
+    history = gd.fit(value_and_grad, w, (x, y), gd.SGD(w, lr=0.1), epochs=100)
+    assert history[-1]["loss"] < history[0]["loss"]
+    np.testing.assert_allclose(w, np.linalg.lstsq(x, y)[0], rtol=1e-3)
+    with pytest.raises(TypeError, match="expected a loss that is one real number, got Tensor"):
+        gd.fit(lambda *_: (torch.ones(1), w), w, (x, y), gd.SGD(w, lr=0.1), epochs=1)

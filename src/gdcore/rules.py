@@ -7,8 +7,7 @@ table.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -19,8 +18,7 @@ REQUIRED: Final = object()
 """The default of a hyperparameter that has none."""
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One update rule.
 
     ``hyperparameters`` maps each name to its default, in the order in which ``coefficients`` takes them.

@@ -109,6 +109,8 @@ def take_apart(tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
         keys, leaves = tuple(tree), list(tree.values())
         if not any(isinstance(leaf, BRANCHES) for leaf in leaves):
             return leaves, lambda others: dict(zip(keys, others, strict=True))
+    elif not isinstance(tree, BRANCHES):
+        return [tree], lambda others: others[0]
     return flatten(tree), lambda others: rebuild(tree, iter(others))
 
 

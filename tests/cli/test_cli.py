@@ -11,7 +11,6 @@ import threading
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 from sklearn.datasets import load_diabetes
 
@@ -23,6 +22,8 @@ from gdcore.models.scaling import Scaling
 from gdcore.tables.model import TableModel
 from gdcore.tables.table import Table
 from gdcore.trees import flatten
+
+pl = pytest.importorskip("polars")
 
 FEATURES = [f"x{i}" for i in range(8)]
 

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 from sklearn.datasets import load_digits, load_iris
 
@@ -19,6 +18,8 @@ from gdcore.models import SCHEDULES
 from gdcore.tables.forms import PLAIN
 from gdcore.tables.model import TableModel
 from gdcore.tables.table import Table
+
+pl = pytest.importorskip("polars")
 
 TOWNS = {"Bern": 20.0, "Basel": 50.0, "Chur": 0.0}
 

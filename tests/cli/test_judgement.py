@@ -3,12 +3,13 @@
 import re
 
 import numpy as np
-import polars as pl
 import pytest
 from sklearn import metrics as peer
 from sklearn.linear_model import LinearRegression
 
 from gdcore.cli.judgement import judged
+
+pl = pytest.importorskip("polars")
 
 
 def written(**columns):

@@ -3,10 +3,11 @@
 import json
 
 import numpy as np
-import polars as pl
 import pytest
 
 from gdcore.cli.judgement import judged
+
+pl = pytest.importorskip("polars")
 
 
 def rows(n=40):

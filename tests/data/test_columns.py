@@ -1,31 +1,15 @@
 """Columns: the samples of every library are trained on as those of NumPy are."""
 
 import numpy as np
-import pandas as pd
-import polars as pl
 import pytest
 from scipy import sparse
 
 import gdcore as gd
 
-X = np.random.default_rng(0).standard_normal((101, 3))
-Y = X @ [1.0, -2.0, 0.5] + 0.3
+from .line import X, Y, outputs, trained, value_and_grad
 
-
-def value_and_grad(params, x, y):
-    r = x @ params["w"] + params["b"] - y
-    return np.mean(r**2), {"w": 2 * (x.T @ r) / len(r), "b": np.array(2 * r.mean())}
-
-
-def outputs(params, x):
-    return x @ params["w"] + params["b"]
-
-
-def trained(data, **changed):
-    params = {"w": np.zeros(3), "b": np.array(0.0)}
-    arguments = {"epochs": 3, "batch_size": 10, "rng": np.random.default_rng(1)} | changed
-    history = gd.fit(value_and_grad, params, data, gd.Adam(params, lr=0.05), **arguments)
-    return np.append(params["w"], params["b"]), history
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
 
 
 class Exported:
@@ -205,7 +189,11 @@ def test_shuffled_batches_have_the_samples_of_their_order(order, dtype):
         ),
         (pl.DataFrame({"a": [1.0, 2.0], "town": ["x", "y"]}), TypeError, "column 'town' of String; encode it"),
         (pd.Series(["x", "y"]), TypeError, "expected numbers, got Series of"),
+        (pd.DataFrame({"t": pd.date_range("2024", periods=2)}), TypeError, "got column 't' of datetime64"),
+        (pd.Series(pd.to_timedelta([1, 2])), TypeError, "expected numbers, got Series of timedelta64"),
+        (pl.Series([1, 2]).cast(pl.Datetime), TypeError, "expected numbers, got Series of Datetime"),
         ([1, None], TypeError, "expected numbers, got list of objects"),
+        ((x for x in [1.0]), TypeError, r"got generator; np.array\(list\(...\)\) of it is one"),
         ([[1, 2], [3]], ValueError, "expected what NumPy can read, got list: "),
         (pl.LazyFrame({"a": [1]}), TypeError, "or what NumPy can read as one, got LazyFrame"),
         ({"a": [1]}, TypeError, "or what NumPy can read as one, got dict"),

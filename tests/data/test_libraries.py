@@ -6,7 +6,7 @@ import pytest
 
 import gdcore as gd
 
-from .test_columns import X, Y, outputs, trained, value_and_grad
+from .line import X, Y, outputs, trained, value_and_grad
 
 pytestmark = pytest.mark.libraries
 
@@ -123,6 +123,18 @@ def test_what_is_no_plain_memory_of_the_cpu_is_refused_with_the_call_that_is_mis
     ):
         with pytest.raises(TypeError, match=rf"data\[0\]: expected what NumPy can read, got Tensor: .*{missing}"):
             trained((tensor, Y))
+
+
+def test_texts_in_a_file_and_what_is_closed_are_refused(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"], file["s"] = X, ["a"] * 101
+        with pytest.raises(TypeError, match=r"data\[1\]: expected numbers, got Dataset of object; encode it"):
+            trained((file["x"], file["s"]))
+        x = file["x"]
+    with pytest.raises(ValueError, match=r"data\[0\]: expected what NumPy can read, got Dataset: .*identifier"):
+        trained((x, Y))
 
 
 def test_a_dataset_is_refused_with_the_loader_that_is_missing():

@@ -9,7 +9,7 @@ from scipy import sparse
 
 import gdcore as gd
 
-from .test_columns import X, Y, outputs, trained, value_and_grad
+from .line import X, Y, outputs, trained, value_and_grad
 
 
 def of_epoch(epoch):
@@ -173,6 +173,9 @@ def test_of_a_source_metrics_are_told_as_met_or_of_the_validation():
         trained((X, Y), validation=BATCHES, metrics={"f": lambda *_: 1.0})
 
 
+ONCE = iter(BATCHES)
+
+
 @pytest.mark.parametrize(
     ("data", "error", "said"),
     [
@@ -188,6 +191,11 @@ def test_of_a_source_metrics_are_told_as_met_or_of_the_validation():
         (lambda epoch: 3, TypeError, "expected a function of the epoch to return an iterator, got int"),
         (lambda epoch: [], ValueError, "expected 1 batches or more, got 0 in epoch 1"),
         (
+            lambda epoch: ONCE,
+            ValueError,
+            "expected 1 batches or more, got 0 in epoch 2; what gives its batches once is made anew in each: data=",
+        ),
+        (
             lambda epoch: [()],
             ValueError,
             "expected batches of one sample or more, got tuple .* as batch 1 of epoch 1",
@@ -195,7 +203,7 @@ def test_of_a_source_metrics_are_told_as_met_or_of_the_validation():
         (Loader([(X[:0], Y[:0])]), ValueError, "expected batches of one sample or more"),
         (Loader([(X, ["a", None])]), TypeError, "in a batch: expected numbers, got list of objects"),
     ],
-    ids=["iterator", "generator", "array", "dict", "int", "no iterator", "none", "empty", "no samples", "objects"],
+    ids=["iter", "generator", "array", "dict", "int", "no iterator", "none", "once", "empty", "hollow", "objects"],
 )
 def test_what_yields_no_batches_is_refused_with_what_is_missing(data, error, said):
     with pytest.raises(error, match=f"data: {said}"):

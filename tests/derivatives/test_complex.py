@@ -235,9 +235,9 @@ def test_what_is_not_real_is_refused():
 
 
 def test_a_gate_of_real_numbers_alone_says_so():
-    said = r"np.maximum: expected real numbers with a traced value, as its gate is of those alone, got complex128"
-    refuses(said, lambda: gd.grad(lambda z: np.maximum(z, 0).real.sum())(Z3))
-    refuses(said, lambda: gd.grad(lambda x: np.maximum(x, Z3).real.sum())(Z3.real))
+    said = r"np.clip: expected real numbers with a traced value, as its gate is of those alone, got complex128"
+    refuses(said, lambda: gd.grad(lambda z: np.clip(z, 0, 1).real.sum())(Z3))
+    refuses(said, lambda: gd.grad(lambda x: np.clip(x, Z3, 2).real.sum())(Z3.real))
     refuses("np.quantile: expected real numbers", lambda: gd.grad(lambda z: np.quantile(z, 0.5).real)(Z3))
     refuses("np.unwrap: expected real numbers", lambda: gd.grad(lambda z: np.unwrap(p=z).real.sum())(Z3))
 
@@ -328,3 +328,22 @@ def test_check_grads_sees_a_wrong_imaginary_part():
         AssertionError, match=r"params\[0\]: expected the gradient .*j, by finite differences, got .*j"
     ):
         gd.check_grads(lambda z: np.abs(wrong(z) + 1) ** 2, Z3)
+
+
+# Extremes: NumPy orders complex numbers by their real parts, then by their imaginary parts.
+
+
+def test_the_largest_of_complex_numbers_gets_the_gradient_and_equal_ones_share_it():
+    z = np.array([1 + 2j, 1 - 3j, 0 + 9j, 1 + 2j])
+    slope = lambda f: gd.grad(lambda z: np.real(f(z)) + 2 * np.imag(f(z)))(z)  # noqa: E731
+    one = 1 + 2j
+    for largest in (
+        np.max,
+        np.maximum.reduce,
+        lambda z: np.maximum(z[0], np.maximum(z[1], np.maximum(z[2], z[3]))),
+    ):
+        np.testing.assert_array_equal(slope(largest), [one / 2, 0, 0, one / 2])
+    np.testing.assert_array_equal(slope(np.min), [0, 0, one, 0])
+    np.testing.assert_array_equal(slope(np.ptp), [one / 2, 0, -one, one / 2])
+    np.testing.assert_array_equal(slope(np.median), [one / 2, one / 2, 0, 0])
+    np.testing.assert_array_equal(slope(lambda z: np.maximum.accumulate(z)[1]), [one, 0, 0, 0])

@@ -183,6 +183,54 @@ def test_the_dtypes_are_those_of_parameters_and_results():
     assert (value.dtype, pull(np.ones(3, np.float32)).dtype) == (np.float64, np.float32)
 
 
+X, W = np.random.default_rng(1).standard_normal((2, 3, 3))
+F32 = np.float32
+PATHS = {
+    "a row beside a constant matrix": (lambda b: X + b - W, X[0]),
+    "a row taken from one": (lambda b: (X - b) / (b * b), X[0]),
+    "the bias of a layer alone": (lambda b: gd.dense(X, W, b, "tanh"), X[0]),
+    "a bias in plain code, used twice": (lambda b: gd.relu(X @ W + b) + np.sum(np.tanh(X @ W + b)), X[0]),
+    "a layer in plain code": (lambda p: gd.relu(X @ p[0] + p[1]), [W, X[0]]),
+    "float32 beside float64": (lambda x: (x + X[0]) * x - X[1] / x, X[0].astype(F32)),
+    "numbers": (lambda x: np.sin(x[0]) * x[1] ** 2 / (x[1] - x[0]) + np.tanh(x[1]) * np.sqrt(np.exp(-x[0])), X[0]),
+    "numbers of float32": (
+        lambda x: x[0] * np.float64(2) + np.log(x[0] ** 2) - (-x[1]) + 3.0 * x[2],
+        X[0].astype(F32),
+    ),
+    "the root of a square": (lambda x: np.sqrt(x * x) ** 2 + np.sqrt(x**2) ** 2, X),
+    "a loss of classes": (lambda x: gd.softmax_cross_entropy(x, np.array([0, 2, 1])), X),
+    "means, indices": (lambda x: np.mean(x) * x[1:, [0, 2]] - x[0, 1], X),
+    "complex numbers on the way": (lambda x: np.abs(np.exp(1j * x[0]) + x[1] * 1j * x[2]), X[0]),
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_tangents_are_those_of_the_pulls(path):
+    f, params = PATHS[path]
+    rng = np.random.default_rng(2)
+    v = (
+        [rng.standard_normal(x.shape) for x in params]
+        if type(params) is list
+        else rng.standard_normal(params.shape)
+    )
+    value, pull = gd.vjp(f)(params)
+    got, tangent = gd.jvp(f)(params, v)
+    g = rng.standard_normal(np.shape(value))
+    pairs = zip(pull(g), v, strict=True) if type(params) is list else [(pull(g), v)]
+    assert (tangent.shape, tangent.dtype) == (np.shape(value), value.dtype)
+    np.testing.assert_array_equal(got, value)
+    np.testing.assert_allclose(np.sum(g * tangent), sum(np.sum(d * w) for d, w in pairs), rtol=1e-5)
+
+
+def test_what_no_result_depends_on_is_not_worked_out_for_tangents():
+    def f(x):
+        unused = np.sqrt(x[0]) + np.log(x[1:] + 1)  # whose slopes are infinite at 0
+        return x * 2 if unused is not None else None
+
+    _, tangent = gd.jvp(f)(np.zeros(3), np.ones(3))
+    np.testing.assert_array_equal(tangent, 2)
+
+
 # Jacobians.
 
 
@@ -202,6 +250,7 @@ def test_a_jacobian_goes_the_way_of_fewer_vectors(monkeypatch):
     for mode in ("forward", "reverse"):
         gd.jacobian(lambda x: wide @ x, mode=mode)(np.ones(1000))
     assert taken == ["_by_columns", "_by_rows", "_by_columns", "_by_rows"]
+
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_jacobian_of_a_product_is_the_matrix(dtype, rng):

@@ -155,9 +155,9 @@ def test_sums_of_gradients_that_overflow_are_told(dtype):
         lambda x: np.sum(x[:, :9] * big[:, 1:]) + np.sum(x[:, 1:] * big[:, 1:]),
     ]
     for f in ways:
-        with pytest.warns(RuntimeWarning, match="^overflow encountered in add$"):
+        with pytest.warns(RuntimeWarning, match=r"^overflow encountered in add$"):
             assert np.isinf(gd.grad(f)(np.zeros((4, 10), dtype))).any()
-        with np.errstate(over="raise"), pytest.raises(FloatingPointError, match="^overflow encountered in add$"):
+        with np.errstate(over="raise"), pytest.raises(FloatingPointError, match=r"^overflow encountered in add$"):
             gd.grad(f)(np.zeros((4, 10), dtype))
 
 

@@ -403,6 +403,7 @@ def gdcore(count, *args, **environment):
 
 @pytest.fixture
 def table(tmp_path):
+    pytest.importorskip("polars")
     rng = np.random.default_rng(0)
     x = rng.standard_normal((203, 3))
     rows = np.column_stack([x, x @ [1.0, -2.0, 3.0] + 0.5 + 0.1 * rng.standard_normal(203)])

@@ -3,12 +3,13 @@
 import sys
 
 import numpy as np
-import polars as pl
 import pytest
 
 from gdcore.tables.account import Wishes, account_of
 from gdcore.tables.model import TableModel
 from gdcore.tables.table import Table
+
+pl = pytest.importorskip("polars")
 
 ROWS = 60
 KINDS = ["p", "q", "r"]

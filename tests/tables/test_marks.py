@@ -3,11 +3,12 @@
 import re
 
 import numpy as np
-import polars as pl
 import pytest
 
 from gdcore.tables.forms import FORMATS, PLAIN, WAYS, Dates, Numbers, dates_of, ways_of
 from gdcore.tables.model import TableModel
+
+pl = pytest.importorskip("polars")
 
 ROWS = 48
 

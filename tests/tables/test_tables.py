@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import pytest
 
 from gdcore.models.scaling import Scaling
 from gdcore.tables.model import TableModel
 from gdcore.tables.table import Table
+
+pl = pytest.importorskip("polars")
 
 ROWS = 60
 KINDS = ["x", "y", "z"]

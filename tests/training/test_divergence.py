@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import gdcore as gd
 
@@ -112,3 +113,22 @@ def test_divergence_is_found_at_the_same_step_whether_or_not_the_run_was_broken_
         fit(until)
     with pytest.raises(gd.DivergenceError, match="at step 3 of epoch 6"):
         fit(None)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["x", "y", "sparse", "dict", "accumulated"])
+def test_samples_that_are_not_finite_are_named_in_place_of_the_rate(value, where):
+    x, y = X[:20].copy(), X[:20, 0].copy()
+    (y if where == "y" else x)[13] = value
+    model = gd.models.Linear(2)
+    data, changed = (sparse.csr_array(x) if where == "sparse" else x, y), {"batch_size": 5, **IN_ORDER}
+    value_and_grad = model.value_and_grad
+    if where == "dict":
+        data, changed = [({"x": x, "y": y},)], {}
+        value_and_grad = lambda params, batch: model.value_and_grad(params, batch["x"], batch["y"])  # noqa: E731
+    if where == "accumulated":
+        changed["accumulate"] = 2
+    said = f"the samples of this step have {value} in them: fill it in, or leave such samples out"
+    with pytest.raises(gd.DivergenceError, match=said) as caught:
+        gd.fit(value_and_grad, model.params, data, gd.SGD(model.groups(), lr=0.01), epochs=1, **changed)
+    assert caught.value.step == {"dict": 1, "accumulated": 2}.get(where, 3)

@@ -92,6 +92,10 @@ def test_gradients_of_ones_own_are_taken():
     both = gd.minimize(lambda x: (bowl(x), 2 * (x - 3.0)), [0.0], jac=True)
     apart = gd.minimize(bowl, [0.0], jac=lambda x: 2 * (x - 3.0))
     assert both.path == apart.path == gd.minimize(bowl, [0.0]).path
+    listed = gd.minimize(bowl, [0.0], jac=lambda x: [2 * (x[0] - 3.0)])
+    assert listed.path == both.path
+    whole = [gd.minimize(bowl, [0.0], jac=lambda x, of=of: of([-6]), steps=3).x for of in (list, np.array)]
+    assert whole[0] == whole[1] == gd.minimize(lambda x: np.sum(-6 * x), [0.0], steps=3).x
 
 
 def test_a_class_a_partial_and_an_optimizer():
@@ -187,7 +191,11 @@ def test_limits_and_schedules_are_those_of_a_step():
         (TypeError, "f: expected a callable, got int", {"f": 3}),
         (TypeError, "f: expected a loss that is one real number, got float64 (2,)",
          {"f": lambda x: (x, x), "jac": True}),
-        (TypeError, "f: expected to return a loss and its gradients, got float64", {"jac": True}),
+        (TypeError, "f: expected to return a loss and its gradients, got float64; jac=None works out the gradient",
+         {"jac": True}),
+        (TypeError, "f: expected one real number, got 2 items; jac=True takes a gradient too",
+         {"f": lambda x: (bowl(x), 2 * x)}),
+        (ValueError, "grads: expected float64 (2,), got float64 (3,)", {"jac": lambda x: [1.0, 2.0, 3.0]}),
         (TypeError, "jac: expected None, True or a function, got '2-point'", {"jac": "2-point"}),
         (TypeError, "x0: expected real numbers, got <U1", {"x0": "a"}),
         (TypeError, "x0['w']: expected real numbers, got complex128", {"x0": {"w": 1j}}),

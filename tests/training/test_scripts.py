@@ -29,6 +29,38 @@ def trained(function=value_and_grad, optimizer=gd.Adam, data=(X, Y), groups=Fals
     return np.append(*params), history, opt
 
 
+def test_a_callback_may_end_a_run_as_one_of_scipy_does():
+    heard = []
+
+    def ending(record, params):
+        raise StopIteration
+
+    _, history, _ = trained(callback=[ending, lambda record, params: heard.append(record["epoch"])])
+    assert (len(history), history.stopped, heard) == (1, "callback", [1])
+
+
+def test_a_class_in_the_place_of_an_optimizer_is_refused_with_the_call():
+    with pytest.raises(TypeError, match=r"optimizer: expected one of your parameters, Adam\(params, lr=...\), got"):
+        gd.fit(value_and_grad, start(), (X, Y), gd.Adam, epochs=1)
+    with pytest.raises(TypeError, match=r"got generator; list\(...\) makes a tree of it"):
+        gd.Adam((part for part in start()), lr=0.1)
+
+
+def test_groups_of_several_rates_have_schedules_and_plateaus():
+    def run(**changed):
+        params = start()
+        opt = gd.SGD([{"params": params[0]}, {"params": params[1], "lr": 0.01}], lr=0.05)
+        given = {name: make(opt) for name, make in changed.items()}
+        history = gd.fit(value_and_grad, params, (X, Y), opt, epochs=2, **given)
+        return [(record["lr_0"], record["lr_1"]) for record in history], [group["lr"] for group in opt.groups]
+
+    told, rates = run(schedule=lambda opt: {0: lambda t: 0.1 / (1 + t)})
+    assert (told, rates) == ([(0.1, 0.01), (0.05, 0.01)], [0.05, 0.01])
+    told, rates = run(callback=lambda opt: gd.ReduceOnPlateau(opt, factor=0.5, patience=0, threshold=1.0))
+    assert told == [(0.05, 0.01)] * 2
+    assert rates == [0.025, 0.005]
+
+
 def test_without_batch_size_a_step_takes_all_samples_in_order():
     got, history, opt = trained(batch_size=None, rng=None, epochs=7)
     params = start()

@@ -302,7 +302,7 @@ def test_history_has_columns_even_of_keys_that_some_records_lack():
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (1.5, "value_and_grad: expected to return a loss and its gradients, got float"),
+        (1.5, "value_and_grad: expected to return a loss and its gradients, got float; gd.value_and_grad.f. does"),
         ((1.5,), "value_and_grad: expected to return a loss and its gradients, got 1 items"),
         (("1.5", np.zeros(1)), "value_and_grad: expected a loss that is one real number, got str"),
         ((None, np.zeros(1)), "value_and_grad: expected a loss that is one real number, got NoneType"),

@@ -57,19 +57,30 @@ def as_column(name: str, value: Any) -> Any:
         if value.ndim != 2:
             raise ValueError(f"{name}: expected a sparse matrix of samples by features, got shape {value.shape}")
         return value if value.format == "csr" else value.tocsr()
+    try:
+        column = _read(value)
+    except Exception as error:
+        raise type_of(error)(f"{name}: expected what NumPy can read, got {_kind(value)}: {error}") from error
+    if column is None:
+        way_out = "; np.array(list(...)) of it is one" if isinstance(value, Iterator) else ""
+        raise TypeError(
+            f"{name}: expected a NumPy array, or what NumPy can read as one, got {_kind(value)}{way_out}"
+        )
+    if column.dtype.hasobject or column.dtype.kind in "mM":
+        raise TypeError(f"{name}: expected numbers, got {_odd(value)}; encode it in numbers, or leave it out")
+    return column
+
+
+def _read(value: Any) -> Any:
+    """Return the column that something else than an array or a sparse matrix is or becomes, None for none."""
     if _is_stored(value):
         return Stored(value)
     if not (isinstance(value, list | tuple) or hasattr(value, "__array__") or hasattr(value, "__dlpack__")):
-        raise TypeError(f"{name}: expected a NumPy array, or what NumPy can read as one, got {_kind(value)}")
-    try:
-        plain = hasattr(value, "__array__") or not hasattr(value, "__dlpack__")
-        array: Array = np.asarray(value) if plain else np.from_dlpack(value)
-        if array.dtype.hasobject and not _odd(value):  # bools, and missing values, beside the numbers
-            array = value.to_numpy(dtype=np.float64, na_value=np.nan)
-    except Exception as error:
-        raise type_of(error)(f"{name}: expected what NumPy can read, got {_kind(value)}: {error}") from error
-    if array.dtype.hasobject:
-        raise TypeError(f"{name}: expected numbers, got {_odd(value)}; encode it in numbers, or leave it out")
+        return None
+    plain = hasattr(value, "__array__") or not hasattr(value, "__dlpack__")
+    array: Array = np.asarray(value) if plain else np.from_dlpack(value)
+    if array.dtype.hasobject and not _odd(value):  # bools, and missing values, beside the numbers
+        array = value.to_numpy(dtype=np.float64, na_value=np.nan)
     return array
 
 

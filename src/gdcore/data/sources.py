@@ -68,8 +68,9 @@ class Batches:
                 yield items
             del batch, items
         if index + 1 < max(first, 1):
-            least = max(first, 1)
-            raise ValueError(f"{self.name}: expected {least} batches or more, got {index + 1} in epoch {epoch}")
+            said = f"{self.name}: expected {max(first, 1)} batches or more, got {index + 1} in epoch {epoch}"
+            once = "" if index >= 0 or epoch == 1 else f"; what gives its batches once is made anew in each: {EACH}"
+            raise ValueError(said + once)
 
     def _opened(self, epoch: int) -> Iterable[Any]:
         given = self.given

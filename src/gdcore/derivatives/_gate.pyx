@@ -241,7 +241,7 @@ def fused(Gate gate not None):
 
 @cython.final
 cdef class Part:
-    """The pull to one of the arrays that were joined: its part of the gradient, with ``behind`` axes after that one."""
+    """The pull to one of the arrays that were joined: its part of the gradient, ``behind`` axes before the last."""
 
     cdef Py_ssize_t begin, end
     cdef int behind

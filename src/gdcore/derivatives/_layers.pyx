@@ -100,7 +100,7 @@ cdef object with_row(Traced x, Traced y, Tape tape, Node node):
         or not takes(z)
     ):
         return None
-    node.way, node.bend_b = ADD, (ROWS, None, bias.shape, None)
+    node.way, node.bend_b, node.y = ADD, (ROWS, None, bias.shape, None), (z.shape, z.dtype)
     return wrap_later(z, bias, None, tape, node)
 
 
@@ -157,17 +157,17 @@ cdef class Dense:
         if of_b is not None:
             if node is not None:
                 tape.put(node)
-            node = add_row(node, of_b, b, self.gate)
+            node = add_row(node, of_b, b, h, self.gate)
         if activation is not None:
             tape.put(node)
             node = activation_of(node, z if not by_result else h, activation, gate)
         return wrap(h, tape, node)
 
 
-cdef Node add_row(Node z, Node of_b, object b, Gate gate):
+cdef Node add_row(Node z, Node of_b, object b, object ans, Gate gate):
     cdef Node node = Node.__new__(Node)
     node.gate, node.way, node.a, node.b = gate, ADD, z, of_b
-    node.bend_b = (ROWS, None, b.shape, None)
+    node.bend_b, node.y = (ROWS, None, b.shape, None), (ans.shape, ans.dtype)
     return node
 
 
@@ -201,16 +201,21 @@ cdef class CrossEntropy:
         self.gate = gate
 
     def __call__(self, x, labels):
-        """Return the traced loss; None unless these are rows that one derivative traces and int64 for each."""
+        """Return the traced loss; None unless one derivative traces rows, and labels int64 or of their dtype."""
         cdef Node node
         cdef bint single
         cdef double loss
         if type(x) is not Traced or type(labels) is not ndarray:
             return None
         value = (<Traced> x).get()
-        if (
-            not takes(value) or not cnp.PyArray_EquivTypenums(kind_in(labels), cnp.NPY_INT64)
-            or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> labels) or not is_rows(value, labels)
+        if not takes(value) or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> labels):
+            return None
+        if cnp.PyArray_EquivTypenums(kind_in(labels), cnp.NPY_INT64):
+            if not is_rows(value, labels):
+                return None
+        elif (
+            kind_in(labels) != kind_in(value) or not cnp.PyArray_SIZE(<cnp.ndarray> value)
+            or not cnp.PyArray_SAMESHAPE(<cnp.ndarray> value, <cnp.ndarray> labels)
         ):
             return None
         d = new_like(value)

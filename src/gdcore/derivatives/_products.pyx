@@ -62,8 +62,8 @@ cdef object product(object x, object y):
 
 
 cdef object product_with_transpose(object g, object w):
-    # g @ w.T, of few rows in float32 as the transpose of w @ g.T: OpenBLAS takes more time for laying out a transposed
-    # w than for the product, and lays out none for a small product of what lies in rows.
+    # g @ w.T, of few rows in float32 as the transpose of w @ g.T: OpenBLAS takes more time for laying out a
+    # transposed w than for the product, and lays out none for a small product of what lies in rows.
     cdef Py_ssize_t rows, count
     if kind_of_block(g) == cnp.NPY_FLOAT == kind_of_block(w):
         rows = cnp.PyArray_DIM(<cnp.ndarray> g, 0)

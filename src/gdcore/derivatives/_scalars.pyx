@@ -96,7 +96,7 @@ cdef object combined(int way, object x, object y, object out):
     # x + y, x - y, x * y or x / y of short arrays of one dtype and shape, or with a row y, in a new array or, for
     # sums, in out, which may be x. None, if they are others, or if NumPy is to be asked, as it would warn of this.
     cdef cnp.ndarray a, b, c
-    cdef cnp.npy_intp rows = 1, n, i
+    cdef cnp.npy_intp rows = 1, n, _row
     cdef cnp.npy_intp[3] steps, between = [0, 0, 0]
     cdef (char*)[3] args
     cdef Loop loop
@@ -110,7 +110,9 @@ cdef object combined(int way, object x, object y, object out):
         return None
     if cnp.PyArray_SAMESHAPE(a, b):
         c = new_like(a) if out is None else out
-        if not (cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_IS_C_CONTIGUOUS(b) and cnp.PyArray_IS_C_CONTIGUOUS(c)):
+        if not (
+            cnp.PyArray_IS_C_CONTIGUOUS(a) and cnp.PyArray_IS_C_CONTIGUOUS(b) and cnp.PyArray_IS_C_CONTIGUOUS(c)
+        ):
             between[1] = cnp.PyArray_STRIDE(b, 0)
             rows = 0
     elif ndim == 2 and cnp.PyArray_NDIM(b) == 1 and cnp.PyArray_DIM(a, 1) == cnp.PyArray_DIM(b, 0):
@@ -130,7 +132,7 @@ cdef object combined(int way, object x, object y, object out):
         return None
     if fetestexcept(SIGNS):  # which takes less time than clearing them
         feclearexcept(SIGNS)
-    for i in range(rows):
+    for _row in range(rows):
         loop.function(args, &n, steps, loop.data)
         args[0] += between[0]
         args[1] += between[1]

@@ -12,6 +12,7 @@ from cpython.object cimport PyObject_RichCompare
 from ._scalars cimport number_of
 from ._products cimport with_bias
 from ._tape cimport Node, Tape
+from ._ways cimport PULLS
 
 import math
 from functools import partial
@@ -22,8 +23,7 @@ import numpy as np
 from .elements import array_of_elements, in_mean_of_list
 from .later import gate_read_later
 from .refusals import (
-    name_of, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling,
-    refuse_writing,
+    name_of, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling, refuse_writing,
 )
 
 cnp.import_array()
@@ -142,9 +142,8 @@ cdef class Traced:
         function = ufunc if method == "__call__" else getattr(ufunc, method)
         gate = GATES.get(function) or gate_read_later(GATES, function)
         if isinstance(gate, Element):
-            if len(args) == 1:
-                return (<Element> gate).one(<Traced?> args[0])
-            return (<Element> gate).two(args[0], args[1])
+            one = len(args) == 1
+            return (<Element> gate).one(<Traced?> args[0]) if one else (<Element> gate).two(args[0], args[1])
         return gate(*args, **kwargs)
 
     def __array_function__(self, function, _, args, kwargs):
@@ -362,6 +361,8 @@ cdef Traced wrap(object value, Tape tape, Node node):
     set_value(x, value)
     x.tape_, x.node_ = tape, node
     node.number, node.single = x.is_number, x.single
+    if node.way == PULLS:
+        node.y = (value.shape, value.dtype)  # for tangents, which go forth
     tape.put(node)
     return x
 

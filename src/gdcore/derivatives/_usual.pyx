@@ -86,6 +86,10 @@ cdef bint is_of_floats(object x) noexcept:
     return kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE
 
 
+cdef bint is_like(object x, object ans):
+    return x.shape == ans.shape and x.dtype is ans.dtype
+
+
 cdef bint is_two(object y) noexcept:
     return (type(y) is int or type(y) is float) and y == 2
 
@@ -176,7 +180,7 @@ cdef class Elementwise(Element):
             return wrap(ans_, x.tape_, node)
         ans_ = self.function(value)
         if self.way == NO_WAY or self.way == TANH:
-            node.way = PULLS
+            node.way, node.x = PULLS, True
             node.links = ((x.node_, self.gate.vjps[0](ans_, value)),)
         elif self.way == EXP or self.way == SQRT:
             node.x = ans_
@@ -257,6 +261,7 @@ cdef class Elementwise(Element):
                 admit(self.gate, (x, y))
             node.way = PULLS
             node.links = self.pulls(x, y, ans, a, b, real)
+            node.x = real and (a is None or is_like(x, ans)) and (b is None or is_like(y, ans))
             node.a = node.b = None
             return wrap(ans, tape, node)
         node.way = self.way
@@ -269,6 +274,9 @@ cdef class Elementwise(Element):
                 node.x = x
             if a is not None:
                 node.y = y
+        elif self.way == ADD or self.way == SUBTRACT:
+            if node.bend_a is not None or node.bend_b is not None:
+                node.y = (ans.shape, ans.dtype)  # for tangents, which go forth
         elif self.way == DIVIDE:
             node.y = y
             if b is not None:

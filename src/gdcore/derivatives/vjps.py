@@ -1,8 +1,7 @@
 """Products with the Jacobian, from the left and from the right, without it: pulls of gradients, and tangents.
 
-There is one set of rules, the vjps of the gates. What they do to a gradient is linear in it, and made of gates; so
-the way back is walked once with traced gradients, and the way back along *that* tape takes tangents forward:
-J. Townsend (2017), "A new trick for calculating Jacobian vector products".
+There is one set of rules, the vjps of the gates; ``carry_forth`` in ``_ends.pyx`` takes tangents through them. The
+Jacobian by its columns is the way back along the way back, which is walked once with traced gradients.
 """
 
 from collections.abc import Callable
@@ -15,11 +14,11 @@ import numpy as np
 
 from ..trees import take_apart
 from ._back import underflow_ignored, walk_back, walk_back_again
-from ._ends import begin
+from ._ends import begin, carry_forth
 from ._tape import Node, Tape
 from ._traced import Traced
 from .choosing import Argnums, checked_argnums, choose, name_of
-from .ends import array_result, own, plain, refuse_foreign, seed, traced_inputs, vectors_like
+from .ends import array_result, own, refuse_foreign, seed, traced_inputs, vectors_like
 from .operators import grad, with_vector
 
 P = ParamSpec("P")
@@ -59,7 +58,7 @@ def vjp(f: Callable[P, R], argnums: Argnums = 0) -> Callable[P, tuple[R, Callabl
             leaves, build = take_apart(params)
             inputs = traced_inputs(tape, params, leaves, places)
             outs, build_outs = outputs(name, tape, call(build(inputs)))
-            value = build_outs(plain(name, tape, outs))
+            value = build_outs([_value(tape, y) for y in outs])
             at = [_place(tape, y) for y in outs]
             del outs
             nodes = tape.take()
@@ -68,6 +67,16 @@ def vjp(f: Callable[P, R], argnums: Argnums = 0) -> Callable[P, tuple[R, Callabl
         return value, _pull(name, tape, nodes, inputs, build, at, value)
 
     return differentiated
+
+
+def _value(tape: Tape, y: Any) -> Any:
+    """Return an output as it is without ``tape``."""
+    return y.value if type(y) is Traced and y.tape is tape else y
+
+
+def _zeros(y: Any) -> Any:
+    """Return the tangent of a constant."""
+    return np.zeros(np.shape(y), y.dtype if isinstance(y, Traced) else np.result_type(y))
 
 
 def _place(tape: Tape, y: Any) -> Node | int | None:
@@ -140,22 +149,12 @@ def jvp(
             inputs = traced_inputs(tape, params, leaves)
             vectors = vectors_like(params, v, "v", "params")
             outs, build_outs = outputs(name, tape, f(build(inputs), *args, **kwargs))
-            values = plain(name, tape, outs)
-            tangents = [
-                np.zeros(np.shape(y), y.dtype if isinstance(y, Traced) else np.result_type(y)) for y in values
-            ]
-            at = [i for i, y in enumerate(outs) if type(y) is Traced and y.tape is tape]
-            back = WayBack(tape, [outs[i] for i in at], inputs)
-            try:
-                for w, vector in zip(back.pulled, vectors, strict=True):
-                    if w is not None:
-                        seed(w.node, vector)
-                with underflow_ignored():
-                    walk_back(back.tape.nodes)
-                for i, tangent in zip(at, own(name, back.tape, back.seeds), strict=True):
-                    tangents[i] = tangent
-            finally:
-                back.tape.close()
+            values = [_value(tape, y) for y in outs]
+            ends = [y for y in outs if type(y) is Traced and y.tape is tape]
+            with underflow_ignored():
+                carry_forth(tape.nodes, [y.node for y in ends], [x.node for x in inputs], vectors)
+            found = iter(own(name, tape, ends))
+            tangents = [_zeros(y) if y is value else next(found) for y, value in zip(outs, values, strict=True)]
         finally:
             tape.close()
         return build_outs(values), build_outs(tangents)

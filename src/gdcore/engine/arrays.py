@@ -3,6 +3,7 @@
 The engine itself tests what is quick to test in C, and turns here when an array is unusual.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -20,7 +21,8 @@ def check_writable(where: str, array: Any, half: bool = False) -> None:
     With ``half`` it may be in half precision.
     """
     if not is_array(array):
-        raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}")
+        way_out = "; list(...) makes a tree of it" if isinstance(array, Iterator) else ""
+        raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}{way_out}")
     check_unmasked(where, array)
     array = np.asarray(array)  # what a subclass says of itself may be something else
     if array.dtype.kind == "c":

@@ -55,7 +55,7 @@ class ReduceOnPlateau:
         min_lr: float = 0.0,
         larger_is_better: bool = False,
     ) -> None:
-        if not hasattr(optimizer, "groups") or not hasattr(optimizer, "lr"):
+        if not hasattr(optimizer, "groups"):
             raise TypeError(f"optimizer: expected one of gdcore, got {type(optimizer).__name__}")
         if getattr(getattr(optimizer, "comm", None), "size", 1) > 1:
             raise TypeError("optimizer: expected one of one process, as rank 0 alone hears of epochs")
@@ -123,7 +123,7 @@ def heard(callbacks: Sequence[Callable[..., Any]], optimizer: Any, verbose: int,
     check_params = getattr(optimizer, "check_params", None)
 
     def hear(record: Record, params: Any) -> bool:
-        returned = [callback(record, params) for callback in callbacks]
+        returned = [_returned(callback, record, params) for callback in callbacks]
         if check_params is not None:
             check_params(params)
         if verbose:
@@ -131,6 +131,13 @@ def heard(callbacks: Sequence[Callable[..., Any]], optimizer: Any, verbose: int,
         return any(isinstance(stop, bool | np.bool_) and stop for stop in returned)
 
     return hear
+
+
+def _returned(callback: Callable[..., Any], record: Record, params: Any) -> Any:
+    try:
+        return callback(record, params)
+    except StopIteration:  # SciPy's way to end
+        return True
 
 
 def line(record: Record, epochs: int) -> str:

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, Final
 
 import numpy as np
@@ -99,7 +100,7 @@ def minimize(
             says, where it is a partial with ``lr`` or an instance.
         steps: how many steps to make, an int >= 0.
         jac: None differentiates ``f``. True says that ``f`` returns value and gradient. A function
-            ``jac(x, *args)`` returns the gradient, a tree like ``x0``.
+            ``jac(x, *args)`` returns the gradient, a tree like ``x0``; at an array it may be a list of numbers.
         gtol: end where no element of the gradient is larger in magnitude; 0 does not look.
         ftol: end where ``fun`` has moved by at most ``ftol * max(1, |fun|)`` in each of ten steps in a row; 0 does
             not look.
@@ -254,13 +255,36 @@ def _function(f: Any, jac: Any, args: tuple[Any, ...]) -> Callable[[Any], tuple[
     """Return what gives value and gradient at a point."""
     check_callable("f", f)
     if jac is None or jac is False:
-        both = value_and_grad(f)
+
+        @wraps(f, updated=())
+        def alone(*given: Any) -> Any:
+            value = f(*given)
+            if isinstance(value, tuple):
+                raise TypeError(
+                    f"f: expected one real number, got {len(value)} items; jac=True takes a gradient too"
+                )
+            return value
+
+        both = value_and_grad(alone)
         return lambda x: both(x, *args)
     if jac is True:
-        return lambda x: checked_pair(f(x, *args), "f")
+
+        def pair(x: Any) -> tuple[Any, Any]:
+            value, gradient = checked_pair(f(x, *args), "f", "jac=None works out the gradient")
+            return value, _gradient(x, gradient)
+
+        return pair
     if not callable(jac):
         raise TypeError(f"jac: expected None, True or a function, got {jac!r} of type {type(jac).__name__}")
-    return lambda x: (f(x, *args), jac(x, *args))
+    return lambda x: (f(x, *args), _gradient(x, jac(x, *args)))
+
+
+def _gradient(x: Any, given: Any) -> Any:
+    """Return somebody's gradient as an optimizer takes it: at an array a list of numbers, and whole ones, too."""
+    if not is_array(x) or not isinstance(given, list | tuple | np.ndarray):
+        return given
+    gradient = np.asarray(given)
+    return gradient.astype(x.dtype, copy=False) if gradient.dtype.kind in "iuf" else given
 
 
 def _stepper(

@@ -4,6 +4,8 @@ import math
 import sys
 from typing import Any, Final
 
+import numpy as np
+
 from ..arguments import as_pairs, is_array
 from ..halves import half_of, widen
 from ..trees import flatten
@@ -35,6 +37,16 @@ class DivergenceError(FloatingPointError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.epoch, self.step, self.history)
+
+
+def advice(batch: Any) -> str:
+    """Return what helps a run that has diverged in the step of this batch."""
+    for leaf in flatten(batch):
+        numbers = leaf if is_array(leaf) else getattr(leaf, "data", None)  # those of a sparse matrix
+        if is_array(numbers) and numbers.dtype.kind in "fc" and not np.isfinite(numbers).all():
+            what = "nan" if np.isnan(numbers).any() else "inf"
+            return f"the samples of this step have {what} in them: fill it in, or leave such samples out"
+    return "try a smaller lr"
 
 
 class Watch:

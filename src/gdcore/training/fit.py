@@ -19,7 +19,7 @@ from .divergence import Watch
 from .evaluation import Evaluation
 from .history import History
 from .loop import Loop
-from .rates import checked_schedule, described
+from .rates import ByGroup, checked_schedule, described
 from .resume import Saver
 from .run import Run
 from .team import Accumulating, Alone, Callback, Team, ValueAndGrad
@@ -119,7 +119,8 @@ def fit(
             ``batch_size``; ``epochs`` and ``patience`` may differ, and a schedule of ``gd.schedules`` that has the
             same rates for the steps done.
         callback: called as ``callback(record, params)`` after each epoch. It may add keys to the record, change
-            ``params`` in place, and stops the run by returning True. A list of them is called in order.
+            ``params`` in place, and stops the run by returning True or raising StopIteration. A list of them is
+            called in order.
         verbose: 1 prints a line of the record after each epoch.
         progress: show a bar of the steps (tqdm, the extra ``cli``). None means: if standard error is a terminal and
             tqdm is there.
@@ -163,10 +164,14 @@ def fit(
     check_callable("value_and_grad", value_and_grad)
     if not callable(getattr(optimizer, "step", None)):
         raise TypeError(f"optimizer: expected an object with step(grads), got {type(optimizer).__name__}")
+    if isinstance(optimizer, type):
+        name = optimizer.__name__
+        raise TypeError(f"optimizer: expected one of your parameters, {name}(params, lr=...), got the class {name}")
     schedule = checked_schedule(schedule, optimizer)
     callbacks = checked_callbacks(callback, schedule)
     if schedule is not None:
-        _check_attributes(optimizer, "schedule", ("lr", "t"))
+        # Groups of several rates have no one rate, and need none where each has its schedule.
+        _check_attributes(optimizer, "schedule", ("t",) if isinstance(schedule, ByGroup) else ("lr", "t"))
     epochs = checked_int("epochs", epochs, 0)
     accumulate = checked_int("accumulate", accumulate, 1)
     prefetch = checked_int("prefetch", prefetch, 0)

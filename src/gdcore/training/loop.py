@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data import Batches, Samples, ahead
 from ..data import count as count_samples
-from .divergence import DivergenceError
+from .divergence import DivergenceError, advice
 from .evaluation import Evaluation
 from .history import Record
 from .progress import Count, counting
@@ -96,7 +96,7 @@ class Loop:
                     watch.judge(loss, before + step, params)
                 make_step(grads)
             except FloatingPointError as error:
-                said = f"{error} at step {step} of epoch {epoch}; try a smaller lr"
+                said = f"{error} at step {step} of epoch {epoch}; {advice(batch)}"
                 raise DivergenceError(said, epoch, step, run.history) from error
             if saver is not None:
                 run.at = run.ahead

@@ -20,17 +20,25 @@ ValueAndGrad = Callable[..., tuple[Any, Any]]
 Callback = Callable[[Record, Any], bool | None]
 
 
-def checked_pair(returned: Any, name: str = "value_and_grad") -> tuple[Any, Any]:
-    """Return a loss and its gradients, which ``name`` returned; raise TypeError for anything else."""
+def checked_pair(
+    returned: Any, name: str = "value_and_grad", way_out: str = "gd.value_and_grad(f) does, of a loss f"
+) -> tuple[Any, Any]:
+    """Return a loss and its gradients, which ``name`` returned; raise TypeError, with ``way_out``, for others."""
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         got = f"{len(returned)} items" if isinstance(returned, tuple | list) else type(returned).__name__
-        raise TypeError(f"{name}: expected to return a loss and its gradients, got {got}")
+        raise TypeError(f"{name}: expected to return a loss and its gradients, got {got}; {way_out}")
     return returned[0], returned[1]
 
 
 def checked_loss(value: Any, name: str = "value_and_grad") -> float:
-    """Return a loss, which ``name`` returned, as a float; raise TypeError unless it is a real number."""
+    """Return a loss, which ``name`` returned, as a float; raise TypeError unless it is a real number.
+
+    It may be of torch or jax, with the shape of a number.
+    """
     real = isinstance(value, numbers.Real) or (is_array(value) and value.ndim == 0 and value.dtype.kind in "fiu")
+    if not real and not is_array(value) and getattr(value, "shape", None) == () and hasattr(value, "__dlpack__"):
+        value = np.asarray(value.detach() if hasattr(value, "detach") else value)
+        real = value.dtype.kind not in "bcO"
     if not real or isinstance(value, bool | np.bool_):
         got = f"{value.dtype} {value.shape}" if is_array(value) else type(value).__name__
         raise TypeError(f"{name}: expected a loss that is one real number, got {got}")

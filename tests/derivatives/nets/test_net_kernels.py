@@ -119,6 +119,24 @@ def test_cross_entropy_has_the_bits_of_its_twin(shape, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [case for case in CASES if 0 not in case])
+def test_cross_entropy_with_probabilities_has_the_bits_of_its_twin(shape, dtype):
+    rng = np.random.default_rng(8)
+    for draw in (number, drawn):
+        for b in (None, draw(rng, shape[-1:], dtype)):
+            z, y = draw(rng, shape, dtype), rng.random(shape).astype(dtype)
+            y[rng.random(shape) < 0.3] = 0
+            d, db = np.empty_like(z), np.empty(shape[-1], dtype)
+            loss = door.cross_entropy(z, b, y, d, db)
+            expected = reference.soft_cross_entropy(z, b, y)
+            same(loss, expected[0])
+            same(d, expected[1])
+            same(db, expected[2])
+            assert door.cross_entropy(z, b, y, z, None) == loss or np.isnan(loss)
+            same(z, d)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [*CASES, (7,), (2, 3, 4)])
 def test_softmax_and_its_logarithms_have_the_bits_of_their_twins(shape, dtype):
     rng = np.random.default_rng(4)
@@ -128,6 +146,11 @@ def test_softmax_and_its_logarithms_have_the_bits_of_their_twins(shape, dtype):
             out = np.empty_like(z)
             door.softmax(name, z, out)
             same(out, twin(z) if z.size else z)
+            g, d = draw(rng, shape, dtype), np.empty_like(z)
+            door.softmax_back(name, g, out, d)
+            same(d, reference.softmax_back(name, g, out))
+            door.softmax_back(name, g, out, g)
+            same(g, d)
         if shape[-1]:
             out = np.empty(shape[:-1], dtype)
             door.log_sum_exp(z, out)

@@ -175,13 +175,13 @@ elementwise(np.logaddexp, lambda ans, x, y: lambda g: g * _share(x, y, ans, np.e
 elementwise(np.logaddexp2, lambda ans, x, y: lambda g: g * _share(x, y, ans, np.exp2),
             lambda ans, x, y: lambda g: g * _share(y, x, ans, np.exp2))
 elementwise(np.maximum, lambda ans, x, y: lambda g: _wins(g, x > y, x >= y),
-            lambda ans, x, y: lambda g: _wins(g, y > x, y >= x))
+            lambda ans, x, y: lambda g: _wins(g, y > x, y >= x), domain=COMPLEX)
 elementwise(np.minimum, lambda ans, x, y: lambda g: _wins(g, x < y, x <= y),
-            lambda ans, x, y: lambda g: _wins(g, y < x, y <= x))
+            lambda ans, x, y: lambda g: _wins(g, y < x, y <= x), domain=COMPLEX)
 elementwise(np.fmax, lambda ans, x, y: lambda g: _wins(g, _or_nan(x > y, y), _or_nan(x >= y, y)),
-            lambda ans, x, y: lambda g: _wins(g, _or_nan(y > x, x), _or_nan(y >= x, x)))
+            lambda ans, x, y: lambda g: _wins(g, _or_nan(y > x, x), _or_nan(y >= x, x)), domain=COMPLEX)
 elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or_nan(x <= y, y)),
-            lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)))
+            lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)), domain=COMPLEX)
 
 CONSTANTS.extend([
     np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,

@@ -1,6 +1,6 @@
 """Softmax, its logarithm, and the losses of a net: numerically stable, fused and compiled."""
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -159,12 +159,22 @@ def _log_softmax_of(x: Any, axis: int = -1) -> Any:
 
 def _pull_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
     axis = axis - ans.ndim if axis >= 0 else axis
-    return lambda g: ans * (g - (g * ans).sum(axis=axis, keepdims=True))
+
+    def pull(g: Any) -> Any:
+        d = plain.rows_back("softmax", g, ans, axis)
+        return ans * (g - (g * ans).sum(axis=axis, keepdims=True)) if d is None else d
+
+    return pull
 
 
 def _pull_log_softmax(ans: Any, x: Any, axis: int = -1) -> Any:
     axis = axis - ans.ndim if axis >= 0 else axis
-    return lambda g: g - plain.exp(ans) * g.sum(axis=axis, keepdims=True)
+
+    def pull(g: Any) -> Any:
+        d = plain.rows_back("log_softmax", g, ans, axis)
+        return g - plain.exp(ans) * g.sum(axis=axis, keepdims=True) if d is None else d
+
+    return pull
 
 
 def _pull_log_sum_exp(ans: Any, x: Any, axes: tuple[int, ...]) -> Any:
@@ -176,10 +186,6 @@ def _pull_log_sum_exp(ans: Any, x: Any, axes: tuple[int, ...]) -> Any:
         equal = largest / np.maximum(largest.sum(axes, keepdims=True), 1)
         share = np.where(finite, plain.exp(x - np.where(finite, ans, 0)), equal.astype(real(ans).dtype))
     return lambda g: g * share
-
-
-FEW_CLASSES: Final = 64
-"""NumPy reduces many rows at once several times faster than many short rows: so few classes are worth a copy."""
 
 
 def _batched_cross_entropy(logits: Batched, labels: Any) -> Any:
@@ -194,38 +200,16 @@ def _batched_cross_entropy(logits: Batched, labels: Any) -> Any:
 
 
 def _cross_entropy_of(logits: Any, labels: Any) -> Any:
-    return saving_cross_entropy(logits, labels, slope=False)[0]
+    return saving_cross_entropy(logits, labels)[0]
 
 
-def saving_cross_entropy(logits: Any, labels: Any, slope: bool = True) -> tuple[Any, Any]:
+def saving_cross_entropy(logits: Any, labels: Any) -> tuple[Any, Any]:
     """Return the loss and its gradient by the logits, which shares most of the work."""
-    with underflow_ignored():
-        return _cross_entropy_and_slope(logits, labels, slope)
-
-
-def _cross_entropy_and_slope(logits: Any, labels: Any, slope: bool) -> tuple[Any, Any]:
-    shape = logits.shape
-    k = shape[-1]
-    if labels.dtype.kind != "f":
-        z = plain.floats(logits)
-        d = door.new_like(z)
-        loss = door.cross_entropy(z, None, labels.astype(np.int64, "C", copy=False), d, None)
-        return z.dtype.type(loss), d
-    z = logits.reshape(-1, k).T  # (k, n)
-    n = z.shape[1]
-    if k <= FEW_CLASSES:
-        z = z.copy()
-    z = z - np.maximum.reduce(z, 0)
-    e = plain.exp(z)
-    total = np.add.reduce(e, 0)
-    weights = labels.reshape(-1, k).T.astype(z.dtype, copy=False)
-    mass = np.add.reduce(weights, 0)
-    with np.errstate(invalid="ignore"):
-        meant = (weights * z).sum()
-    if np.isnan(meant):  # 0 * -inf, of a class that is not meant
-        meant = np.where(weights == 0, 0, weights * np.where(weights == 0, 0, z)).sum()
-    loss = ((plain.log(total) * mass).sum() - meant) / n
-    return loss, ((e * (mass / total) - weights) / n).T.reshape(shape) if slope else None
+    z = plain.floats(logits)
+    d = door.new_like(z)
+    labels = np.asarray(labels, z.dtype if labels.dtype.kind == "f" else np.int64, order="C")
+    loss = door.cross_entropy(z, None, labels, d, None)
+    return z.dtype.type(loss), d
 
 
 def _pull_logits(ans: Any, logits: Any, labels: Any, saved: Any) -> Any:

@@ -1,6 +1,7 @@
 """The gates that reduce or accumulate along axes.
 
-Elements that share the maximum or the minimum share its gradient in equal parts. ``std`` of equal elements has the
+Elements that share the maximum or the minimum share its gradient in equal parts; complex ones are ordered by their
+real parts, then by their imaginary parts. ``std`` of equal elements has the
 gradient 0.
 """
 
@@ -286,9 +287,11 @@ reduction(
     np.std, _pull_std, "axis dtype out ddof keepdims", _spread_examples, _std, further=_further_std, domain=COMPLEX
 )
 reduction(
-    np.max, _pull_extremum, "axis out keepdims initial where", _max_examples, further=_further(np.maximum, None)
-)
+    np.max, _pull_extremum, "axis out keepdims initial where", _max_examples, further=_further(np.maximum, None),
+    domain=COMPLEX,
+)  # fmt: skip
 reduction(
-    np.min, _pull_extremum, "axis out keepdims initial where", _min_examples, further=_further(np.minimum, None)
-)
+    np.min, _pull_extremum, "axis out keepdims initial where", _min_examples, further=_further(np.minimum, None),
+    domain=COMPLEX,
+)  # fmt: skip
 reduction(np.cumsum, _pull_cumsum, "axis dtype out", _cumsum_examples, domain=COMPLEX)

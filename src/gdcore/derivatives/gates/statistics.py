@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .._gate import COMPLEX, REAL, conj
+from .._gate import conj
 from .._traced import Traced, real
 from ..joining import array
+from ..refusals import refuse_options
 from .reductions import elements_of
 from .table import derived, of_complex
 
@@ -125,11 +126,18 @@ def _median_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-@derived(np.median, examples=_median_examples)
+@of_complex(np.median, examples=_median_examples)
 def _median(
     a: Any, axis: Any = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
 ) -> Any:
-    return np.quantile(a, 0.5, axis, out, keepdims=keepdims)
+    a = array(a)
+    if a.dtype.kind != "c":
+        return np.quantile(a, 0.5, axis, out, keepdims=keepdims)
+    refuse_options("np.median", {"out": out})
+    ordered = _ordered(a, axis)  # NumPy's quantiles are of real numbers alone
+    n = ordered.shape[-1]
+    ans = np.mean(ordered[..., (n - 1) // 2 : n // 2 + 1], -1)
+    return _axes_back(ans, a.shape, axis, 0) if keepdims else ans
 
 
 @derived(np.nanmedian, examples=_some_nan(_median_examples), of=_leaving_out(np.nanmedian))
@@ -139,7 +147,9 @@ def _nanmedian(
     return np.nanquantile(a, 0.5, axis, out, keepdims=_options(keepdims))
 
 
-@derived(np.ptp, examples=lambda draw: [(draw(4),), (draw(2, 3), 1), (draw(2, 3), {"axis": 0, "keepdims": True})])
+@of_complex(
+    np.ptp, examples=lambda draw: [(draw(4),), (draw(2, 3), 1), (draw(2, 3), {"axis": 0, "keepdims": True})]
+)
 def _ptp(a: Any, axis: Any = None, out: None = None, keepdims: Any = False) -> Any:
     keepdims = False if keepdims is np._NoValue else keepdims
     return np.max(a, axis, out, keepdims) - np.min(a, axis, out, keepdims)
@@ -189,9 +199,7 @@ def _nan_examples(draw: Any) -> list[tuple[Any, ...]]:
     ]
 
 
-def _nan_reduction(
-    function: Any, plain: Any, fill: float, examples: Any = _nan_examples, domain: int = COMPLEX
-) -> None:
+def _nan_reduction(function: Any, plain: Any, fill: float, examples: Any = _nan_examples) -> None:
     def entry(a: Any, *args: Any, **kwargs: Any) -> Any:
         unknown = np.isnan(real(a))
         if not unknown.any():
@@ -202,7 +210,7 @@ def _nan_reduction(
             ans = np.where(np.isnan(function(real(a), *args, **kwargs)), np.nan, ans)
         return ans
 
-    derived(function, examples=_some_nan(examples), of=_leaving_out(function), domain=domain)(entry)
+    of_complex(function, examples=_some_nan(examples), of=_leaving_out(function))(entry)
 
 
 def _accumulate_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -211,8 +219,8 @@ def _accumulate_examples(draw: Any) -> list[tuple[Any, ...]]:
 
 _nan_reduction(np.nansum, np.sum, 0.0)
 _nan_reduction(np.nanprod, np.prod, 1.0)
-_nan_reduction(np.nanmax, np.max, -np.inf, domain=REAL)
-_nan_reduction(np.nanmin, np.min, np.inf, domain=REAL)
+_nan_reduction(np.nanmax, np.max, -np.inf)
+_nan_reduction(np.nanmin, np.min, np.inf)
 _nan_reduction(np.nancumsum, np.cumsum, 0.0, _accumulate_examples)
 _nan_reduction(np.nancumprod, np.cumprod, 1.0, _accumulate_examples)
 

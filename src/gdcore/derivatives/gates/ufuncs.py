@@ -144,7 +144,7 @@ def _extremum(ufunc: np.ufunc, function: Any) -> None:
     ) -> Any:  # fmt: skip
         return function(array(x), axis=axis, out=out, keepdims=keepdims, initial=initial, where=where)
 
-    derived(ufunc.reduce, examples=_method_examples)(entry)
+    of_complex(ufunc.reduce, examples=_method_examples)(entry)
 
 
 _extremum(np.maximum, np.max)
@@ -205,7 +205,7 @@ def _running(ufunc: np.ufunc) -> None:
         at = np.maximum.accumulate(np.where(new, np.arange(plain.shape[-1]), 0), -1)
         return np.moveaxis(np.take_along_axis(x, at, -1), -1, axis)
 
-    derived(ufunc.accumulate, examples=lambda draw: [(draw(4),), (draw(2, 3),), (draw(2, 3), 1)])(entry)
+    of_complex(ufunc.accumulate, examples=lambda draw: [(draw(4),), (draw(2, 3),), (draw(2, 3), 1)])(entry)
 
 
 _running(np.maximum)
@@ -224,7 +224,17 @@ def _outer(ufunc: np.ufunc, domain: int) -> None:
     )(entry)
 
 
-OF_COMPLEX: Final[set[np.ufunc]] = {np.add, np.subtract, np.multiply, np.divide, np.power}
+OF_COMPLEX: Final[set[np.ufunc]] = {
+    np.add,
+    np.subtract,
+    np.multiply,
+    np.divide,
+    np.power,
+    np.maximum,
+    np.minimum,
+    np.fmax,
+    np.fmin,
+}
 
 for _ufunc in (
     np.add,

@@ -48,11 +48,17 @@ cdef struct Call:
 
 
 cdef int begin(Call* call, str name, str where, object array) except -1:
-    # A call for arrays of the dtype of this one.
+    # A call for arrays of the dtype of this one. n: how many rows there are in it, and how long they are.
+    cdef int k, last
     call.kernel = &KERNELS[<Py_ssize_t> PLACES[name]]
     if not takes(array):
         raise TypeError(f"{where}: expected a contiguous array of float32 or float64, got {said(array)}")
     call.kind = cnp.PyArray_TYPE(<cnp.ndarray> array)
+    last = cnp.PyArray_NDIM(<cnp.ndarray> array) - 1
+    call.n[0] = 1
+    for k in range(last):
+        call.n[0] *= cnp.PyArray_DIM(<cnp.ndarray> array, k)
+    call.n[1] = cnp.PyArray_DIM(<cnp.ndarray> array, last) if last >= 0 else 1
     return 0
 
 
@@ -96,15 +102,6 @@ cdef str said(object array):
     if not isinstance(array, cnp.ndarray):
         return type(array).__name__
     return f"{array.dtype} {array.shape}, strides {array.strides}"
-
-
-cdef void by_rows(Call* call, cnp.ndarray array) noexcept:
-    # n: how many rows there are, and how long they are.
-    cdef int ndim = cnp.PyArray_NDIM(array), k
-    call.n[0] = 1
-    for k in range(ndim - 1):
-        call.n[0] *= cnp.PyArray_DIM(array, k)
-    call.n[1] = cnp.PyArray_DIM(array, ndim - 1) if ndim else 1
 
 
 cdef int run(Call* call, Py_ssize_t size) except -1:
@@ -155,7 +152,6 @@ cpdef int activate(str kind, object z, object b, object h) except -1:
     cdef Call call
     begin(&call, kind, "z", z)
     cdef Py_ssize_t size = cnp.PyArray_SIZE(<cnp.ndarray> z)
-    by_rows(&call, z)
     give(&call, 0, "z", z, size, call.kind, b is not None)
     read_any(&call, 1, "b", b, call.n[1])
     write(&call, 2, "h", h, size)
@@ -171,7 +167,6 @@ cpdef int activate_back(str kind, object g, object kept, object d, object db) ex
     cdef Call call
     begin(&call, kind + "_back", "g", g)
     cdef Py_ssize_t size = cnp.PyArray_SIZE(<cnp.ndarray> g)
-    by_rows(&call, g)
     read(&call, 0, "g", g, size)
     if kind != "none":
         read(&call, 1, "kept", kept, size)
@@ -181,24 +176,27 @@ cpdef int activate_back(str kind, object g, object kept, object d, object db) ex
 
 
 cpdef double cross_entropy(object z, object b, object labels, object d, object db) except? -1:
-    """Return the loss of ``z + b``; write the gradient by it to ``d``, which may be ``z``, its sum to ``db``."""
+    """Return the loss of ``z + b``; write the gradient by it to ``d``, which may be ``z``, its sum to ``db``.
+
+    ``labels`` are the classes, of int64, or the probabilities of all of them, of the dtype of ``z``.
+    """
     cdef Call call
     cdef double loss
     cdef Py_ssize_t i, size
     cdef const int64_t* y
-    begin(&call, "cross_entropy", "z", z)
+    cdef bint soft = takes(labels)
+    begin(&call, "soft_cross_entropy" if soft else "cross_entropy", "z", z)
     size = cnp.PyArray_SIZE(<cnp.ndarray> z)
-    by_rows(&call, z)
     if not size:
         raise ValueError(f"z: expected at least one sample and one class, got {said(z)}")
     read(&call, 0, "z", z, size)
     read_any(&call, 1, "b", b, call.n[1])
-    give(&call, 2, "labels", labels, call.n[0], cnp.NPY_INT64, False)
+    give(&call, 2, "labels", labels, size if soft else call.n[0], call.kind if soft else cnp.NPY_INT64, False)
     write(&call, 3, "d", d, size)
     write_any(&call, 4, "db", db, call.n[1])
     call.x[5] = &loss
     y = <const int64_t*> call.x[2]
-    for i in range(call.n[0]):
+    for i in range(0 if soft else call.n[0]):
         if y[i] < 0 or y[i] >= call.n[1]:
             raise ValueError(f"labels: expected classes from 0 to {call.n[1] - 1}, got {y[i]}")
     run(&call, size)
@@ -209,17 +207,25 @@ def softmax(str kind not None, object z, object out):
     """Write the softmax of the rows of ``z``, or ``"log_softmax"``, to ``out``."""
     cdef Call call
     begin(&call, kind, "z", z)
-    by_rows(&call, z)
     read(&call, 0, "z", z, call.n[0] * call.n[1])
     write(&call, 1, "out", out, call.n[0] * call.n[1])
     return run(&call, call.n[0] * call.n[1]) if call.n[0] * call.n[1] else 0
+
+
+def softmax_back(str kind not None, object g, object ans, object d):
+    """Write the gradient by what gave the softmax ``ans``, or ``"log_softmax"``, to ``d``, which may be ``g``."""
+    cdef Call call
+    begin(&call, kind + "_back", "g", g)
+    read(&call, 0, "g", g, call.n[0] * call.n[1])
+    read(&call, 1, "ans", ans, call.n[0] * call.n[1])
+    write(&call, 2, "d", d, call.n[0] * call.n[1])
+    return run(&call, call.n[0] * call.n[1])
 
 
 def log_sum_exp(object z, object out):
     """Write ``log(sum(e^z))`` of each row of ``z``, of one element or more, to ``out``."""
     cdef Call call
     begin(&call, "log_sum_exp", "z", z)
-    by_rows(&call, z)
     if not call.n[1]:
         raise ValueError(f"z: expected rows of one element or more, got {said(z)}")
     read(&call, 0, "z", z, call.n[0] * call.n[1])
@@ -231,7 +237,6 @@ def layer_norm(object z, object gain, object bias, double eps, object out, objec
     """Write the normalised rows of ``z`` to ``out``, and what was taken from them to ``mean`` and ``scale``."""
     cdef Call call
     begin(&call, "layer_norm", "z", z)
-    by_rows(&call, z)
     call.c[0] = eps
     read(&call, 0, "z", z, call.n[0] * call.n[1])
     read_any(&call, 1, "gain", gain, call.n[1])
@@ -248,7 +253,6 @@ def layer_norm_back(
     """Write the gradients by ``z``, ``gain`` and ``bias``; ``room`` is for the elements of ``z`` in between."""
     cdef Call call
     begin(&call, "layer_norm_back", "g", g)
-    by_rows(&call, g)
     cdef Py_ssize_t size = call.n[0] * call.n[1]
     read(&call, 0, "g", g, size)
     read(&call, 1, "z", z, size)
@@ -268,7 +272,6 @@ def add_rows(object g, object index, object table):
     cdef Py_ssize_t i, rows
     cdef const int64_t* y
     begin(&call, "add_rows", "table", table)
-    by_rows(&call, table)
     rows = call.n[0]
     call.n[0] = cnp.PyArray_SIZE(<cnp.ndarray?> index)
     read(&call, 0, "g", g, call.n[0] * call.n[1])

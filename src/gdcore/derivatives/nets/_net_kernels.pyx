@@ -12,7 +12,7 @@ from gdcore.derivatives.nets._planes cimport (
 )
 from gdcore.derivatives.nets._rows cimport (
     GELU, LOGISTIC, NONE, RELU, SIGMOID, SILU, SOFTPLUS, TANH, activate, activate_back, cross_entropy, layer_norm,
-    layer_norm_back, log_sum_exp, softmax_rows,
+    layer_norm_back, log_sum_exp, soft_cross_entropy, softmax_rows, softmax_rows_back,
 )
 from gdcore.derivatives.nets._table cimport Kernel
 
@@ -90,6 +90,14 @@ cdef void log_softmax(void** x, const Py_ssize_t* n, const floating* c) noexcept
     softmax_rows(True, x, n, c)
 
 
+cdef void softmax_back(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    softmax_rows_back(False, x, n, c)
+
+
+cdef void log_softmax_back(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    softmax_rows_back(True, x, n, c)
+
+
 cdef void exp(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
     # h[n] = e^z[n].
     cdef const floating* z = <const floating*> x[0]
@@ -108,7 +116,7 @@ cdef void log(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
         h[i] = logarithm(z[i])
 
 
-cdef Kernel[32] kernels
+cdef Kernel[35] kernels
 kernels[0] = Kernel("none", none[float], none[double])
 kernels[1] = Kernel("relu", relu[float], relu[double])
 kernels[2] = Kernel("tanh", tanh[float], tanh[double])
@@ -140,5 +148,8 @@ kernels[27] = Kernel("max_pool", max_pool[float], max_pool[double])
 kernels[28] = Kernel("max_pool_back", max_pool_back[float], max_pool_back[double])
 kernels[29] = Kernel("logistic", logistic[float], logistic[double])
 kernels[30] = Kernel("logistic_back", logistic_back[float], logistic_back[double])
-kernels[31] = Kernel(NULL, NULL, NULL)
+kernels[31] = Kernel("softmax_back", softmax_back[float], softmax_back[double])
+kernels[32] = Kernel("log_softmax_back", log_softmax_back[float], log_softmax_back[double])
+kernels[33] = Kernel("soft_cross_entropy", soft_cross_entropy[float], soft_cross_entropy[double])
+kernels[34] = Kernel(NULL, NULL, NULL)
 table = PyCapsule_New(&kernels[0], "gdcore.derivatives.nets.kernels", NULL)

@@ -8,11 +8,8 @@ from gdcore.derivatives.nets._functions cimport (
     exponential, floating, gelu, gelu_slope, logarithm, logistic, silu, silu_slope, soft, tangent,
 )
 from gdcore.derivatives.nets._sums cimport (
-    BLOCK, LANES, add_block, add_lanes, clear, joined, row_maximum, row_sum,
+    BLOCK, LANES, STRIP, add_block, add_lanes, clear, joined, row_maximum, row_sum, sum_of_products,
 )
-
-cdef enum:
-    STRIP = 2048  # elements that stay in the cache between two passes; a multiple of LANES
 
 cdef enum Activation:
     NONE, RELU, TANH, SIGMOID, SOFTPLUS, GELU, SILU
@@ -249,6 +246,65 @@ cdef inline void softmax_rows(bint logarithms, void** x, const Py_ssize_t* n, co
                 total[i] = row_sum(e + i * width, width)
                 for j in range(width):
                     e[i * width + j] = e[i * width + j] / total[i]
+
+
+cdef inline void softmax_rows_back(bint logs, void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # d[rows, n] = ans * (g - sum(g * ans)) of each row of g[rows, n], for the softmax ans[rows, n], or
+    # g - e^ans * sum(g), for its logarithm. d may be g.
+    cdef const floating* g = <const floating*> x[0]
+    cdef const floating* ans = <const floating*> x[1]
+    cdef floating* d = <floating*> x[2]
+    cdef Py_ssize_t i, j, width = n[1]
+    cdef floating sum
+    for i in range(n[0] if width else 0):
+        if logs:
+            sum = row_sum(g + i * width, width)
+            for j in range(i * width, (i + 1) * width):
+                d[j] = g[j] - exponential(ans[j]) * sum
+        else:
+            sum = sum_of_products(g + i * width, ans + i * width, width)
+            for j in range(i * width, (i + 1) * width):
+                d[j] = ans[j] * (g[j] - sum)
+
+
+cdef inline void soft_cross_entropy(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:
+    # d[rows, n] = (softmax(z[rows, n] + b[n]) * sum(y) - y[rows, n]) / rows, with the sum of each row of y; db[n] =
+    # its sum over rows, if asked for; loss[0] = the mean of -sum(y * log(softmax(z + b))). d may be z.
+    cdef const floating* z = <const floating*> x[0]
+    cdef const floating* b = <const floating*> x[1]
+    cdef const floating* y = <const floating*> x[2]
+    cdef floating* d = <floating*> x[3]
+    cdef floating* db = <floating*> x[4]
+    cdef double* loss = <double*> x[5]
+    cdef Py_ssize_t i, j, k, rows = n[0], width = n[1], at, m
+    cdef floating[BLOCK] meant, mass, total
+    cdef floating part = <floating> 1 / <floating> rows, scale
+    cdef double sum = 0, block
+    if db != NULL:
+        clear(db, width)
+    for k in range((rows + BLOCK - 1) // BLOCK):
+        at = k * BLOCK * width
+        m = min(<Py_ssize_t> BLOCK, rows - k * BLOCK)
+        exponentials(z + at, b, d + at, m, width, total)
+        for i in range(m):
+            meant[i] = sum_of_products(d + at + i * width, y + at + i * width, width)
+            mass[i] = row_sum(y + at + i * width, width)
+        for i in range(at, at + m * width):
+            d[i] = exponential(d[i])
+        for i in range(m):
+            total[i] = row_sum(d + at + i * width, width)
+            scale = mass[i] / total[i]
+            for j in range(at + i * width, at + (i + 1) * width):
+                d[j] = (d[j] * scale - y[j]) * part
+        block = 0
+        for i in range(m):
+            total[i] = logarithm(total[i])
+        for i in range(m):
+            block += total[i] * mass[i] - meant[i]
+        sum += block
+        if db != NULL:
+            add_block(d + at, m, width, db)
+    loss[0] = sum / <double> rows
 
 
 cdef inline void log_sum_exp(void** x, const Py_ssize_t* n, const floating* c) noexcept nogil:

@@ -71,6 +71,18 @@ def rows(kind: str, x: Any, axis: int) -> Any:
     return out.astype(np.float16) if getattr(x, "dtype", None) == np.float16 else out
 
 
+def rows_back(kind: str, g: Any, ans: Any, axis: int) -> Any:
+    """Return the gradient by what gave the softmax ``ans`` along a negative axis; None if not for kernels."""
+    if type(g) is not np.ndarray or type(ans) is not np.ndarray or g.shape != ans.shape or g.dtype != ans.dtype:
+        return None
+    if axis != -1:
+        return np.swapaxes(rows_back(kind, np.swapaxes(g, axis, -1), np.swapaxes(ans, axis, -1), -1), axis, -1)
+    g, ans = laid_out(g), laid_out(ans)
+    d = door.new_like(g)
+    door.softmax_back(kind, g, ans, d)
+    return d
+
+
 def log_sum_exp(x: Any, axes: tuple[int, ...]) -> Any:
     """Return ``log(sum(e^x))`` over the axes, which are left with length 1."""
     x = np.asarray(x)

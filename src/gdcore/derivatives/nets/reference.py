@@ -112,6 +112,20 @@ def cross_entropy(z: Array, b: Array | None, labels: Array) -> tuple[float, Arra
     return float(column_sum(losses[:, None])[0] / len(z)), d, column_sum(d)
 
 
+def _sum_of_products(x: Array, y: Array) -> Array:
+    return row_sum(np.where(y != 0, x * y, x.dtype.type(0)))
+
+
+def soft_cross_entropy(z: Array, b: Array | None, y: Array) -> tuple[float, Array, Array]:
+    """Return the same for probabilities ``y`` of the classes: the mean of ``-sum(y * log(softmax(z + b)))``."""
+    z = _less_top(z if b is None else z + b)
+    e = functions.exp(z)
+    total, mass = row_sum(e), row_sum(y)
+    d = (e * (mass / total)[:, None] - y) * (z.dtype.type(1) / z.dtype.type(len(z)))
+    losses = (functions.log(total) * mass - _sum_of_products(z, y)).astype(np.float64)
+    return float(column_sum(losses[:, None])[0] / len(z)), d, column_sum(d)
+
+
 def softmax(z: Array) -> Array:
     """Return ``e^z / sum(e^z)`` of each row."""
     e = functions.exp(_less_top(z))
@@ -122,6 +136,16 @@ def log_softmax(z: Array) -> Array:
     """Return ``z - log(sum(e^z))`` of each row."""
     z = _less_top(z)
     return z - functions.log(row_sum(functions.exp(z)))[..., None]
+
+
+def softmax_back(kind: str, g: Array, ans: Array) -> Array:
+    """Return the gradient by what gave the softmax ``ans``, or ``"log_softmax"``."""
+    d: Array
+    if kind == "softmax":
+        d = ans * (g - _sum_of_products(g, ans)[..., None])
+    else:
+        d = g - functions.exp(ans) * row_sum(g)[..., None]
+    return d
 
 
 def log_sum_exp(z: Array) -> Array:
