@@ -1,6 +1,7 @@
 """The libraries themselves, which the extra data brings: `pytest -m libraries` trains on their samples."""
 
 import numpy as np
+import pandas  # noqa: F401  # as test_columns does, before it is asked for names
 import pytest
 
 import gdcore as gd
