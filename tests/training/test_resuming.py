@@ -290,6 +290,7 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("least", [2, pytest.param(12, marks=pytest.mark.slow)])
 def test_kill_9_at_random_moments_changes_nothing(tmp_path, least):
+    pytest.importorskip("polars")
     rng = np.random.default_rng(0)
     x = rng.standard_normal((300, 3))
     table = np.column_stack([x, x @ [1.0, -2.0, 0.5] + 0.1 * rng.standard_normal(300)])
