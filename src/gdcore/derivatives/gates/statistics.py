@@ -343,7 +343,7 @@ def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
 def _histogram(
     a: Any,
     bins: Any = 10,
-    range: Any = None,  # noqa: A002  # as NumPy
+    range: Any = None,  # noqa: A002  # as NumPy names it
     density: Any = None,
     weights: Any = None,
 ) -> Any:
