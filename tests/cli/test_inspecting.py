@@ -11,6 +11,8 @@ import pytest
 
 import gdcore as gd
 
+pytest.importorskip("polars")
+
 README = Path(__file__).parents[2] / "README.md"
 
 

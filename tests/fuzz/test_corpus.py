@@ -12,5 +12,7 @@ CORPUS = sorted((Path(__file__).parent / "corpus").glob("*/*"))
 def test_what_was_fuzzed_breaks_nothing(target):
     inputs = [path for path in CORPUS if path.parent.name == target]
     assert inputs
+    if target in {"rows", "model"}:
+        pytest.importorskip("polars")
     for path in inputs:
         TARGETS[target](path.read_bytes())

@@ -20,6 +20,8 @@ from gdcore.tables.model import TableModel
 from gdcore.tables.source import NA, Dialect
 from gdcore.tables.table import Table
 
+pytest.importorskip("polars")
+
 ROWS = 40
 BASE = "town,size,y\n" + "".join(f"{'ABC'[i % 3]} ö,{i}.25,{i * i % 7}.5\n" for i in range(ROWS))
 LINES = BASE.splitlines()

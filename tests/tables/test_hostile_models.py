@@ -9,6 +9,8 @@ import pytest
 
 import gdcore as gd
 
+pytest.importorskip("polars")
+
 WRONG = (
     *(None, True, 0, 3, 2**70, -1.5, math.nan, "", "x", "%Q", "\0"),
     *([], [1], ["x", "x"], [[]], (), {}, {"x": 1}, {"": [""]}),

@@ -1,10 +1,12 @@
 """Half precision: which arrays have it, and how a step converts it."""
 
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 cimport numpy as cnp
 
 from gdcore.engine._drive cimport BFLOAT16, FLOAT16, HALVES, STORED, WITH_STORED, Conversion, Program
 from gdcore.engine._plan cimport find
+from gdcore.engine._pool cimport load, store
 
 import numpy as np
 
@@ -16,12 +18,11 @@ cdef object MARKED = HALF_DTYPES["bfloat16"]
 cdef Conversion[HALVES] WIDEN = [NULL, find("widen_float16"), find("widen_bfloat16")]
 cdef Conversion[HALVES] RECALL = [NULL, find("recall_float16"), find("recall_bfloat16")]
 cdef Conversion[HALVES] NARROW = [NULL, find("narrow_float16"), find("narrow_bfloat16")]
-cdef int registered = -1  # the number that NumPy gave to bfloat16 of another package, once it was met
+cdef int64_t registered = -1  # the number that NumPy gave to bfloat16 of another package, once it was met
 
 
 cdef int half_kind(object array) except -1:
     """Return which kind of half precision an array has by its real type, 0 for none."""
-    global registered
     cdef int number
     if not cnp.PyArray_Check(array) or cnp.PyArray_ITEMSIZE(<cnp.ndarray> array) != 2:
         return 0
@@ -31,12 +32,12 @@ cdef int half_kind(object array) except -1:
     if number < cnp.NPY_VOID:
         return 0
     dtype = <object> cnp.PyArray_DESCR(<cnp.ndarray> array)
-    if dtype is MARKED or number == registered:
+    if dtype is MARKED or number == load(&registered):
         return BFLOAT16
     if half_of(dtype) is None:
         return 0
     if number > cnp.NPY_VOID:
-        registered = number
+        store(&registered, number)
     return BFLOAT16
 
 

@@ -8,11 +8,10 @@ Where kernels are built for two widths of vectors, the faster one of each is fou
 cimport cython
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport INT64_MAX, int64_t, uintptr_t
-from libc.stdlib cimport abs
 from libc.string cimport strcmp
 
 from gdcore.engine._drive cimport COEFFICIENTS, OPERANDS, PIECE, Plan, drive_all, drive_range
-from gdcore.engine._pool cimport Task, now, prepare, run
+from gdcore.engine._pool cimport Task, load, now, prepare, run, store
 from gdcore._table cimport Kernel
 
 from .. import stages
@@ -31,7 +30,7 @@ cdef enum:
     ROUNDS = 15
 
 cdef Kernel[MOST + 1] KERNELS  # closed by a row without a name
-cdef bint[MOST] measured
+cdef int64_t[MOST] measured
 cdef cython.pymutex measuring
 
 
@@ -86,7 +85,7 @@ cdef int measure(int k) except -1:
     # Takes the faster build of kernel k. The wider one has to be clearly faster.
     cdef const Kernel* wide
     cdef double single, double_
-    if measured[k]:
+    if load(&measured[k]):
         return 0
     with measuring:
         if not measured[k]:
@@ -97,7 +96,7 @@ cdef int measure(int k) except -1:
                 KERNELS[k].float32 = wide.float32
             if spent(wide, False) < 0.97 * double_:
                 KERNELS[k].float64 = wide.float64
-            measured[k] = True
+            store(&measured[k], True)
     return 0
 
 
@@ -144,7 +143,7 @@ cdef const Kernel* find(str rule) except NULL:
     raise LookupError(f"rule: expected one of {kernel_names()}, got {rule!r}")
 
 
-cdef int[2] votes = [0, 0]  # of plain steps and of others: > 0 for asking ahead; a lost one is no harm
+cdef int64_t[2] votes = [0, 0]  # of plain steps and of others: > 0 for asking ahead; a lost one is no harm
 
 
 cdef void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
@@ -154,21 +153,23 @@ cdef void drive_piece(void* job, Py_ssize_t piece) noexcept nogil:
 
 cdef void drive_far_piece(void* job, Py_ssize_t piece) noexcept nogil:
     cdef const Plan* plan = <const Plan*> job
-    cdef int* vote = &votes[plan.program != NULL]
+    cdef int64_t* votes_of_kind = &votes[plan.program != NULL]
+    cdef int64_t vote = load(votes_of_kind)
     cdef Py_ssize_t begin = piece * PIECE, quarter = PIECE // 4
     cdef int64_t[2] spent
     cdef int64_t begun
     cdef int k
     cdef bint ahead
-    if (abs(vote[0]) == SURE and piece % SELDOM != 0) or begin + PIECE > plan.starts[plan.count]:
-        drive_range(plan, begin, begin + PIECE, vote[0] > 0)
+    if (vote in (-SURE, SURE) and piece % SELDOM != 0) or begin + PIECE > plan.starts[plan.count]:
+        drive_range(plan, begin, begin + PIECE, vote > 0)
         return
     for k in range(4):  # the first quarter of each half gets its way going, the second one counts
         ahead = (k < 2) == (piece % (2 * SELDOM) < SELDOM)
         begun = now()
         drive_range(plan, begin + k * quarter, begin + (k + 1) * quarter, ahead)
         spent[ahead] = now() - begun
-    vote[0] = max(-SURE, min(SURE, vote[0] + (1 if spent[1] < spent[0] else -1)))
+    vote += 1 if spent[1] < spent[0] else -1
+    store(votes_of_kind, max(<int64_t> -SURE, min(<int64_t> SURE, vote)))
 
 
 cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
@@ -179,7 +180,7 @@ cdef int drive_plan(Plan* plan, Py_ssize_t size) except -1:
         drive_all(plan, False)
     elif total < LONG:
         with nogil:
-            drive_all(plan, plan.far and votes[plan.program != NULL] > 0)
+            drive_all(plan, plan.far and load(&votes[plan.program != NULL]) > 0)
     else:
         prepare()
         with nogil:
@@ -206,4 +207,4 @@ cdef int drive_parts(Task task, void* job, Py_ssize_t count, Py_ssize_t size) ex
 
 def is_asking_ahead():
     """Return whether far steps ask for what they load next: those of a rule alone, and those of more stages."""
-    return votes[0] > 0, votes[1] > 0
+    return load(&votes[0]) > 0, load(&votes[1]) > 0

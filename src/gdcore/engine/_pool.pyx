@@ -142,6 +142,14 @@ cdef int64_t now() noexcept nogil:
     return gd_now()
 
 
+cdef int64_t load(int64_t* shared) noexcept nogil:
+    return gd_load(shared)
+
+
+cdef void store(int64_t* shared, int64_t value) noexcept nogil:
+    gd_store(shared, value)
+
+
 def set_threads(int count):
     """Use ``count`` threads, the caller's among them, from the next step on."""
     gd_store(&wanted, min(max(count, 1), MAX_THREADS))
