@@ -61,8 +61,10 @@ def page():
     fourier = [f for f in functions if name_of(f).startswith("np.fft.")]
     others = [f for f in functions if f not in ours + linalg + fourier and name_of(f).startswith("np.")]
     reals = [row.function for row in TABLE if row.domain == REAL]
+    numpys = {name_of(f) for f in others + linalg + fourier}
     return "\n".join([
-        HEAD, "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## np.fft\n", listed(fourier),
+        HEAD, f"Of NumPy there are {len(numpys)}, and {len({*constants, *PLAIN})} that give constants.\n",
+        "## NumPy\n", listed(others), "## np.linalg\n", listed(linalg), "## np.fft\n", listed(fourier),
         "## gdcore\n", listed(ours),
         "## scipy.special\n", "SciPy's own ufuncs, wherever they are called.\n",
         listed(special).replace("scipy.special.", ""),
