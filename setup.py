@@ -72,8 +72,8 @@ kernels = ("_kernels", "derivatives.nets._net_kernels")
 baseline: list[str] = []
 # What loops over no elements is as fast when it is compiled for less size.
 small = [] if checked or target.startswith("win") else ["-O2"]
-# Vectors as -O3 makes them, without what doubles the code and makes nothing faster. What remains behind whole vectors
-# gets a narrower loop of vectors in the rules, whose arrays are often short, and a plain loop in nets.
+# Vectors as -O3 makes them, without what doubles the code and makes nothing faster. What remains behind whole
+# vectors gets a narrower loop of vectors in the rules, whose arrays are often short, and a plain loop in nets.
 vectors = [*small, "-ftree-vectorize", "-fvect-cost-model", "-funswitch-loops"] if small else []
 remains = ["--param=vect-epilogues-nomask=0"] if small and target.startswith("linux") else []
 modules: dict[str, list[str]] = {kernels[0]: vectors, kernels[1]: vectors + remains}
@@ -88,7 +88,9 @@ if architecture == "x86_64":
         baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
         # Which width of vectors is faster is measured where it runs.
         modules["_kernels_v4_512"] = [*vectors, "-march=x86-64-v4", "-mprefer-vector-width=512"]
-    modules |= {f"{module}_{level}": modules[module] + flags for module in kernels for level, flags in newer.items()}
+    modules |= {
+        f"{module}_{level}": modules[module] + flags for module in kernels for level, flags in newer.items()
+    }
 
 extensions = [
     Extension(

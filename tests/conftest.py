@@ -1,7 +1,10 @@
 """What several files of tests use."""
 
 import os
+import re
 import signal
+from importlib.util import find_spec
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -12,6 +15,43 @@ from gdcore.cli.parser import main
 # How long an example takes says how busy the machine is.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+ROOT = Path(__file__).parents[1]
+
+
+def lacking(error):
+    """Return what a test needs that is not here, a package or what lies beside the tests, or None if it failed."""
+    while error:
+        if isinstance(error, ModuleNotFoundError) and error.name and not find_spec(error.name.partition(".")[0]):
+            return f"needs {error.name.partition('.')[0]}"
+        if isinstance(error, FileNotFoundError) and isinstance(error.filename, (str, Path)):
+            path = Path(error.filename)
+            if path.is_relative_to(ROOT) and not (ROOT / path.relative_to(ROOT).parts[0]).exists():
+                return f"needs {path.relative_to(ROOT).parts[0]} beside the tests"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def skip_what_lacks(report, failure, path, line):
+    """Make of the report of a failure one of a skipped test, if anything is lacking."""
+    if reason := lacking(failure.value):
+        report.outcome, report.longrepr = "skipped", (str(path), line, f"Skipped: {reason}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    if report.failed:
+        skip_what_lacks(report, report.call.excinfo, collector.path, 1)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        skip_what_lacks(report, call.excinfo, *item.reportinfo()[:2])
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -41,6 +81,8 @@ def gdc(capsys, tmp_path, monkeypatch):
     def call(*argv):
         status = main([str(argument) for argument in argv])
         out, err = capsys.readouterr()
+        if (needs := re.search(r" needs (polars|matplotlib): pip install ", err)) and not find_spec(needs[1]):
+            pytest.skip(f"needs {needs[1]}")
         return status, out, err
 
     return call

@@ -67,6 +67,8 @@ for name in sys.argv[1:]:
 
 @pytest.mark.skipif(sys.platform == "win32" or not shutil.which("cc"), reason="needs a C compiler like gcc")
 def test_flags_of_the_environment_change_no_bit(tmp_path):
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools")
     (tmp_path / "probe.c").write_text(PROBE)
     for code, *arguments in [(BUILD, str(ROOT), repr(FLAGS)), (RUN, *FLAGS)]:
         done = subprocess.run(

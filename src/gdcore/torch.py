@@ -21,6 +21,8 @@ __all__ = ["Optimizer"]
 KINDS = (torch.Tensor, torch.nn.Parameter)
 """The types of tensors that have plain memory, if they are strided and on the CPU."""
 
+is_neg = torch.Tensor.is_neg
+
 FOREIGN = ("capturable", "differentiable", "foreach", "fused", "maximize")
 """What torch's own optimizers take in groups and this one does not."""
 
@@ -143,12 +145,11 @@ class Optimizer(torch.optim.Optimizer):
         scale, limit = 1.0, self._max_norm
         if len(parts) > 1:  # all or none
             checked = [
-                grad for part, grads in zip(parts, ready, strict=True) for grad in part.checked(grads, limit)
+                grad for part, (_, grads) in zip(parts, ready, strict=True) for grad in part.checked(grads, limit)
             ]
             if limit is not None:
                 scale, limit = self._scale_of(checked, limit), None
-        for part, grads in zip(parts, ready, strict=True):
-            stepped = [param for param, grad in zip(part.params, grads, strict=True) if grad is not None]
+        for part, (stepped, grads) in zip(parts, ready, strict=True):
             if stepped:
                 found = part.optimizer.step(grads, scale=scale, max_norm=limit)
                 self.norm = self.norm if limit is None else found
@@ -270,8 +271,11 @@ class Part:
         self.optimizer = self.kind(self.arrays, **values, **self.kept)
         self.values: tuple[Any, ...] | None = self.optimizer.groups[0].ordered
 
-    def prepared(self, group: Mapping[str, Any]) -> list[Any]:
-        """Return the gradients of a step, None where there is none, once the optimizer is up to date."""
+    def prepared(self, group: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+        """Return the parameters that a step will change, and the gradients of all, None where there is none.
+
+        The optimizer is then up to date.
+        """
         optimizer, params = self.optimizer, self.params
         if self.read(group) != self.values:
             optimizer.groups[0].update(zip(self.names, self.read(group), strict=True))
@@ -279,9 +283,15 @@ class Part:
         if not are(params, self.arrays, KINDS):
             self.follow()
         grads = [param.grad for param in params]
-        if any(grad is not None and grad.is_neg() for grad in grads):  # a sign that its memory does not have
-            grads = [grad if grad is None else grad.resolve_neg() for grad in grads]
-        return seen(grads, KINDS)
+        try:
+            plain = not any(map(is_neg, grads))
+        except TypeError:  # of one that is None
+            plain = False
+        if plain:
+            return params, seen(grads, KINDS)
+        stepped = [param for param, grad in zip(params, grads, strict=True) if grad is not None]
+        # Some may have a sign that their memory does not have.
+        return stepped, seen([grad if grad is None else grad.resolve_neg() for grad in grads], KINDS)
 
     def checked(self, grads: list[Any], limit: float | None) -> list[Any]:
         """Return the gradients as the engine takes them, if a step can be made with them: for a norm, no halves."""

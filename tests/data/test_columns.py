@@ -99,6 +99,9 @@ def test_bools_and_missing_values_beside_numbers_are_numbers(library):
     np.testing.assert_array_equal(
         batch, [[1.5, 1, 3, 1], [2.5, 0, 4, np.nan]] if library is pd else [[1.5, 1, 3], [2.5, 0, 4]]
     )
+    series = library.Series([True, None, False], dtype="boolean" if library is pd else pl.Boolean)
+    (batch,) = next(gd.minibatches(series, batch_size=3, rng=None, shuffle=False))
+    np.testing.assert_array_equal(batch, [1, np.nan, 0])
 
 
 def test_of_a_file_a_batch_is_read_at_a_time():

@@ -1,6 +1,7 @@
 """The libraries themselves, which the extra data brings: `pytest -m libraries` trains on their samples."""
 
 import numpy as np
+import pandas  # noqa: F401  # as test_columns does, before it is asked for names
 import pytest
 
 import gdcore as gd
@@ -122,6 +123,18 @@ def test_what_is_no_plain_memory_of_the_cpu_is_refused_with_the_call_that_is_mis
     ):
         with pytest.raises(TypeError, match=rf"data\[0\]: expected what NumPy can read, got Tensor: .*{missing}"):
             trained((tensor, Y))
+
+
+def test_a_loader_of_nested_samples_gives_nested_batches():
+    from torch.utils.data import DataLoader
+
+    def nested(params, parts, y):
+        return value_and_grad(params, np.concatenate(parts, axis=1), y)
+
+    samples = DataLoader([((x[:1], x[1:]), y) for x, y in zip(X, Y, strict=True)], batch_size=10)
+    params = {"w": np.zeros(3), "b": np.array(0.0)}
+    gd.fit(nested, params, samples, gd.Adam(params, lr=0.05), epochs=3)
+    np.testing.assert_array_equal(np.append(params["w"], params["b"]), trained(loader(), batch_size=None)[0])
 
 
 def test_texts_in_a_file_and_what_is_closed_are_refused(tmp_path):

@@ -173,6 +173,24 @@ def test_of_a_source_metrics_are_told_as_met_or_of_the_validation():
         trained((X, Y), validation=BATCHES, metrics={"f": lambda *_: 1.0})
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_an_item_of_several_arrays_stays_several_and_rows_become_one(kind):
+    def nested(params, parts, y):
+        return value_and_grad(params, np.concatenate(parts, axis=1), y)
+
+    expected, *_ = trained(lambda epoch: BATCHES, batch_size=None)
+    rows = [(kind(x), kind(y)) for x, y in BATCHES]
+    got, _ = trained(lambda epoch: rows, batch_size=None)
+    np.testing.assert_array_equal(got, expected)
+    parts = [((x[:, :1], x[:, 1:]), y) for x, y in BATCHES]
+    params = {"w": np.zeros(3), "b": np.array(0.0)}
+    arguments = {"epochs": 3, "accumulate": 2, "validation": lambda epoch: parts}
+    told = gd.fit(nested, params, lambda epoch: parts, gd.Adam(params, lr=0.05), **arguments)
+    whole = trained(lambda epoch: BATCHES, batch_size=None, accumulate=2, validation=BATCHES)
+    np.testing.assert_array_equal(np.append(params["w"], params["b"]), whole[0])
+    assert told["validation_loss"] == whole[1]["validation_loss"]
+
+
 ONCE = iter(BATCHES)
 
 
@@ -189,6 +207,8 @@ ONCE = iter(BATCHES)
         ({"x": X}, TypeError, "expected a tuple of arrays, got dict; a source of batches is iterable"),
         (3, TypeError, "expected a tuple of arrays, got int; a source of batches is iterable"),
         (lambda epoch: 3, TypeError, "expected a function of the epoch to return an iterator, got int"),
+        (lambda epoch: (X, Y), TypeError, ".* to return an iterator, got tuple; a list of it is one of one batch"),
+        (lambda epoch: X, TypeError, ".* to return an iterator, got ndarray; a list of it is one of one batch"),
         (lambda epoch: [], ValueError, "expected 1 batches or more, got 0 in epoch 1"),
         (
             lambda epoch: ONCE,
@@ -203,7 +223,7 @@ ONCE = iter(BATCHES)
         (Loader([(X[:0], Y[:0])]), ValueError, "expected batches of one sample or more"),
         (Loader([(X, ["a", None])]), TypeError, "in a batch: expected numbers, got list of objects"),
     ],
-    ids=["iter", "generator", "array", "dict", "int", "no iterator", "none", "once", "empty", "hollow", "objects"],
+    ids=lambda value: value.__name__ if isinstance(value, type) else None,
 )
 def test_what_yields_no_batches_is_refused_with_what_is_missing(data, error, said):
     with pytest.raises(error, match=f"data: {said}"):

@@ -174,7 +174,7 @@ def scalar_of(function, args, kwargs, at, np_):
     return total, shape
 
 
-LOST = {"where", "initial", "norm"}
+LOST = {"where", "initial", "norm", "correction", "mean"}
 """Options that autograd takes and then leaves out of its gradients, as it does with all of np.full_like."""
 
 

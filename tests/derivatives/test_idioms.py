@@ -1,6 +1,7 @@
 """What people write: lists of traced values, arrays that are filled, fractions, arrays of other libraries."""
 
 import copy
+import logging
 import math
 import pickle
 import re
@@ -138,7 +139,7 @@ def test_elements_keep_float32():
     assert gd.jacobian(lambda x: np.array([x[0], x[1] * x[2]]))(x).dtype == np.float32
 
 
-@pytest.mark.parametrize("shaped", [np.sum, np.ravel, lambda y: np.reshape(y, ()), lambda y: y], ids=str)
+@pytest.mark.parametrize("shaped", [np.sum, np.ravel, lambda y: np.reshape(y, ()), lambda y: y])
 def test_elements_beside_numbers_of_float64_have_gradients_of_float32(shaped):
     x, two = x3.astype(np.float32), np.float64(2.0)
     for f in (lambda x: x[0] + two, lambda x: x[1] * (two - x[0]), lambda x: (x[0] + two) / x[1] + x[2]):
@@ -260,10 +261,40 @@ def test_adding_to_an_array_in_place_says_what_to_write():
         gd.grad(add)(x3)
 
 
-def test_printing_with_a_percent_sign_says_what_to_write():
+def test_orders_of_elements_are_those_of_the_memory():
+    x, weights = np.arange(6.0).reshape(3, 2), np.arange(1.0, 7)
+    for given in (x, np.asfortranarray(x)):
+        for order in "CFAK":
+            f = lambda x, order=order: np.ravel(x, order)  # noqa: E731
+            value, pull = gd.vjp(f)(given)
+            np.testing.assert_array_equal(value, f(given))
+            expected = np.zeros(6)
+            expected[f(given).astype(int)] = weights
+            np.testing.assert_array_equal(pull(weights).ravel(), expected)
+            if order != "K":
+                value = gd.vjp(lambda x, order=order: x.reshape((2, -1), order=order))(given)[0]
+                np.testing.assert_array_equal(value, given.reshape((2, -1), order=order))
+    with pytest.raises(TypeError, match=r"np.ravel: order: expected 'C', 'F' or 'A' with a traced array, got 'K'"):
+        gd.vjp(lambda x: np.ravel(x, "K"))(np.ones((2, 4))[:, ::2])
+
+
+def test_what_is_printed_is_the_value():
     assert gd.grad(lambda x: x * len(f"{x:.3f}"))(2.0) == 5
-    with pytest.raises(TypeError, match=re.escape("f'{x:.3f}' to print")):
-        gd.grad(lambda x: x * len("%.3f" % x))(2.0)  # noqa: UP031
+    texts = []
+
+    def f(x):
+        text = "%.3f, %5.1e" % (x, x)  # noqa: UP031
+        text += ", %d"
+        text %= x * x
+        texts.extend([text, logging.makeLogRecord({"msg": "at %.2f", "args": (x,)}).getMessage()])
+        return x * x
+
+    assert gd.grad(f)(2.5) == 5
+    assert texts == ["2.500, 2.5e+00, 6", "at 2.50"]
+    for number in (lambda x: float(x) % 2, lambda x: 5 % int(x), lambda x: math.fmod(x, 2.0)):
+        with pytest.raises(TypeError, match=re.escape("f'{x:.3f}' to print")):
+            gd.grad(number)(2.0)
+    assert gd.grad(lambda x: 5.0 % x)(2.0) == -2
 
 
 class Series:
@@ -383,3 +414,13 @@ def test_what_is_made_whole_numbers_or_truth_values_is_a_constant():
         whole = made(x)
         np.testing.assert_array_equal(gd.grad(lambda x, made=made: np.sum(x * made(x)))(x), whole)
     np.testing.assert_array_equal(gd.grad(lambda x: x[np.int64(x[1])])(x), [0, 0, 1])
+
+
+def test_what_an_array_says_of_its_memory_and_spread_about_a_mean():
+    said = gd.grad(lambda x: x.sum() * x.itemsize + x.nbytes + x.strides[0] * x.flags.c_contiguous)
+    np.testing.assert_array_equal(said(x3), 8)
+    for spread in (np.var, np.std):
+        gd.check_grads(lambda x, f=spread: f(x[0], mean=np.mean(x[1]), correction=1, where=[True, True, False]), A)
+        expected = spread(A, axis=1, mean=A[:, :1], keepdims=True)
+        value, _ = gd.vjp(lambda x, f=spread: f(x, axis=1, mean=x[:, :1], keepdims=True))(A)
+        np.testing.assert_allclose(value, expected)

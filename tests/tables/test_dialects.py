@@ -270,6 +270,7 @@ def test_a_table_for_which_there_is_no_memory_is_one_line(gdc, monkeypatch, pack
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on memory that holds")
 def test_a_bomb_ends_in_one_line_and_no_abort():
+    pytest.importorskip("polars")
     data = file(gzip.compress(b"x,y\n") + 30 * gzip.compress(b"0.5,0.25\n" * 1_000_000))
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)); from gdcore.cli import main; "

@@ -258,7 +258,7 @@ def test_a_rate_that_a_schedule_sets_may_begin_otherwise_and_no_other(tmp_path):
             r"schedule\[1\]\(0\) = -1.0: lr: expected a finite number >= 0",
         ),
     ],
-    ids=str,
+    ids=["one", "no schedule", "no such group", "a negative rate"],
 )
 def test_schedules_that_fit_no_groups_are_refused(schedule, error, said):
     with pytest.raises(error, match=said):

@@ -80,7 +80,8 @@ def _read(value: Any) -> Any:
     plain = hasattr(value, "__array__") or not hasattr(value, "__dlpack__")
     array: Array = np.asarray(value) if plain else np.from_dlpack(value)
     if array.dtype.hasobject and not _odd(value):  # bools, and missing values, beside the numbers
-        array = value.to_numpy(dtype=np.float64, na_value=np.nan)
+        of_pandas = hasattr(value, "iloc")  # whose NA NumPy does not know
+        return value.to_numpy(dtype=np.float64, na_value=np.nan) if of_pandas else array.astype(np.float64)
     return array
 
 
@@ -105,10 +106,10 @@ def checked_columns(name: str, values: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def count(samples: Any) -> int:
-    """Return how many samples the arrays of a batch have; the first one, or the first of a dict, tells."""
-    first = samples[0] if isinstance(samples, tuple) else samples
-    if isinstance(first, dict):
-        first = next(iter(first.values()))
+    """Return how many samples the arrays of a batch have; the first one, or the first of a dict or tuple, tells."""
+    first = samples
+    while isinstance(first, tuple | dict):
+        first = next(iter(first.values() if isinstance(first, dict) else first), ())
     return length(first)
 
 
@@ -183,10 +184,11 @@ def _kind(value: Any) -> str:
 
 
 def _odd(value: Any) -> str:
-    """Return what of a frame, or of anything else, is no number; of a frame "" where all of it is one or a bool."""
+    """Return what of a frame, series or anything else is no number; "" where all of it is one or a bool."""
     dtypes, names = getattr(value, "dtypes", None), getattr(value, "columns", None)
-    if dtypes is None or names is None:
-        return f"{_kind(value)} of {getattr(value, 'dtype', 'objects')}"
-    kinds = zip(map(str, names), map(str, dtypes), strict=True)
     numbers = ("int", "uint", "float", "bool")
+    if dtypes is None or names is None:
+        kind = str(getattr(value, "dtype", "objects"))
+        return "" if kind.lower().startswith(numbers) else f"{_kind(value)} of {kind}"
+    kinds = zip(map(str, names), map(str, dtypes), strict=True)
     return ", ".join(f"column {name!r} of {kind}" for name, kind in kinds if not kind.lower().startswith(numbers))

@@ -10,6 +10,8 @@ from .columns import Stored, as_column, checked_columns, count
 
 EACH: Final = "data=lambda epoch: ..."
 
+LISTED: Final = frozenset({list, tuple})
+
 
 class Samples:
     """Columns of samples, in batches of ``size``.
@@ -53,7 +55,7 @@ class Batches:
         """Yield the batches of an epoch, counted from 1, from that with index ``first`` on."""
         self.samples, index = 0, -1
         for index, batch in enumerate(self._opened(epoch)):
-            items = tuple([self._item(item) for item in (batch if isinstance(batch, tuple | list) else (batch,))])
+            items = tuple([self._item(item) for item in _opened_out(batch)])
             try:
                 samples = count(items) if items else 0
             except (TypeError, IndexError):
@@ -76,10 +78,12 @@ class Batches:
         given = self.given
         if callable(given):
             given = given(epoch) if self.repeatable else given()
-        if not isinstance(given, Iterable):
-            got = type(given).__name__
-            raise TypeError(f"{self.name}: expected a function of the epoch to return an iterator, got {got}")
-        return given
+            alone = is_array(given) or (isinstance(given, tuple) and bool(given) and all(map(_has_rows, given)))
+            if alone or not isinstance(given, Iterable):
+                got = f"{type(given).__name__}{'; a list of it is one of one batch' if alone else ''}"
+                raise TypeError(f"{self.name}: expected a function of the epoch to return an iterator, got {got}")
+        batches: Iterable[Any] = given
+        return batches
 
     def _item(self, item: Any) -> Any:
         if is_array(item):
@@ -88,12 +92,39 @@ class Batches:
             return item.__array__()
         if isinstance(item, dict):
             return {key: self._item(value) for key, value in item.items()}
+        if isinstance(item, _Parts):
+            return tuple([self._item(part) for part in item])
         if isinstance(item, list | tuple) or hasattr(item, "__array__") or hasattr(item, "__dlpack__"):
             column = as_column(f"{self.name}: in a batch", item)
             if type(item).__module__ == "torch":
                 self.known.add(type(item))
             return column
         return item
+
+
+def _has_rows(item: Any) -> bool:
+    return bool(getattr(item, "shape", ()))
+
+
+class _Parts(tuple[Any, ...]):
+    """Arrays that each have all samples of a batch, in one item of it: ``((x1, x2), y)``."""
+
+
+def _opened_out(batch: Any) -> Sequence[Any]:
+    """Return the items of a batch: arrays in a list or tuple are parts if they, not it, are as long as others."""
+    items = batch if isinstance(batch, tuple | list) else (batch,)
+    if LISTED.isdisjoint(map(type, items)):
+        return items
+    nested = [type(item) in LISTED and bool(item) and all(map(_has_rows, item)) for item in items]
+    others = {
+        len(item)
+        for item, of in zip(items, nested, strict=True)
+        if not of and (_has_rows(item) or type(item) in LISTED)
+    }
+    return [
+        _Parts(item) if of and len(item) not in others and {len(part) for part in item} <= others else item
+        for item, of in zip(items, nested, strict=True)
+    ]
 
 
 def as_source(name: str, data: Any, batch_size: Any, rng: Any, shuffle: Any) -> Samples | Batches:

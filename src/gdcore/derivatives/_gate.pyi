@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, final
 
 from typing_extensions import disjoint_base
 
@@ -47,6 +47,10 @@ class Called(Element):
 class OfReals:
     def __init__(self, name: str, way: Callable[..., Any]) -> None: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+@final
+class Part:
+    def __call__(self, g: Any) -> Any: ...
 
 def conj(x: Any) -> Any: ...
 def of_dtype(d: Any, dtype: Any) -> Any: ...

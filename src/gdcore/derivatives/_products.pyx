@@ -39,7 +39,7 @@ cdef int kind_of_block(object x) noexcept:
     return kind if kind == cnp.NPY_FLOAT or kind == cnp.NPY_DOUBLE else -1
 
 
-cdef Py_ssize_t LARGE = 1 << 14  # elements of a product; np.dot fills it with zeros first, and more than it saves
+cdef Py_ssize_t LARGE = 1 << 14  # elements, from which on it costs more than it saves that np.dot clears them first
 cdef Py_ssize_t FEW = 32  # rows, beside which laying out the other matrix is most of the work
 cdef Py_ssize_t MANY = 1 << 18  # multiplications, beyond which a transposed matrix is laid out
 cdef Py_ssize_t TOO_MANY = 1_000_000  # and beyond which all are
@@ -47,7 +47,8 @@ cdef Py_ssize_t TOO_MANY = 1_000_000  # and beyond which all are
 
 cdef object product(object x, object y):
     # x @ y: of whole matrices by np.dot, which has the same bits and asks less, if they are small. What it does not
-    # warn of, before NumPy 2.3, is left to np.matmul. Flags alone say nothing: a BLAS may compute beside the elements.
+    # warn of, before NumPy 2.3, is left to np.matmul. Flags alone say nothing: a BLAS may compute more than the
+    # elements.
     cdef object z
     cdef int kind = kind_of_block(x)
     if (

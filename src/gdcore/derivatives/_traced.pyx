@@ -20,7 +20,7 @@ from threading import RLock
 
 import numpy as np
 
-from .elements import array_of_elements, in_mean_of_list
+from .elements import array_of_elements, attribute_of, in_mean_of_list, printed
 from .later import gate_read_later
 from .refusals import (
     name_of, refuse_by_name, refuse_conversion, refuse_function, refuse_options, refuse_pickling, refuse_writing,
@@ -201,9 +201,7 @@ cdef class Traced:
         function = getattr(np, name, None)
         known = callable(getattr(np.ndarray, name, None)) or (isinstance(function, np.ufunc) and not self.ndim)
         gate = GATES.get(function) if known else None
-        if gate is None:
-            raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
-        return partial(gate, self)
+        return attribute_of(real(self), name) if gate is None else partial(gate, self)
 
     # Methods: each is the function of NumPy that bears its name. Those that are rarer are looked up by it.
     max = method(np.max)
@@ -270,10 +268,10 @@ cdef class Traced:
         refuse_conversion(real(self))
 
     def __float__(self):
-        self._refuse_conversion()
+        return printed(float, real(self))
 
     def __int__(self):
-        self._refuse_conversion()
+        return printed(int, real(self))
 
     def __index__(self):
         self._refuse_conversion()

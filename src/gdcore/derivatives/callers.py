@@ -1,9 +1,10 @@
-"""Which of SciPy's own functions asks for an array of a traced value, where gdcore has one that differentiates.
+"""Who asks for a plain number or an array of a traced value: a text that is printed, or a function of SciPy's own.
 
 Some of SciPy's functions, such as ``scipy.integrate.simpson``, compute with arrays of objects and so go through
 gates; those named here end in an error of theirs that does not say why.
 """
 
+from opcode import opmap
 from typing import Any, Final
 
 OWN: Final = {
@@ -17,7 +18,16 @@ OWN: Final = {
     "optimize": {"fixed_point", "root", "root_scalar"},
 }  # fmt: skip
 """Functions that gd.scipy has by the same name, and that take no arrays of objects."""
+BINARY_OP: Final = opmap["BINARY_OP"]
+REMAINDERS: Final = {6, 19}
+"""What Python's own code says of ``%`` and ``%=``."""
 DISTRIBUTIONS: Final = {"scipy.stats._distn_infrastructure", "scipy.stats._multivariate"}
+
+
+def is_printing(frame: Any) -> bool:
+    """Return whether ``frame`` is at ``text % x``: but for a text, no operand asks the other one for a number."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return bool(code[at] == BINARY_OP and code[at + 1] in REMAINDERS)
 
 
 def refuse_sparse(frame: Any) -> None:

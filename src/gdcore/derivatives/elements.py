@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..arguments import describe
-from .callers import refuse_scipys_own, refuse_sparse
-from .refusals import JOIN
+from .callers import is_printing, refuse_scipys_own, refuse_sparse
+from .refusals import JOIN, refuse_conversion
 
 
 def array_of_elements(x: Any, plain: Any, dtype: Any) -> Any:
@@ -32,6 +32,18 @@ def array_of_elements(x: Any, plain: Any, dtype: Any) -> Any:
     for at in np.ndindex(whole.shape):
         whole[at] = x[at] if at else x
     return whole
+
+
+def attribute_of(plain: Any, name: str) -> Any:
+    """Return what an array says of its memory; raise AttributeError for what traced values lack."""
+    if name in {"flags", "itemsize", "nbytes", "strides"}:
+        return getattr(plain, name)
+    raise AttributeError(f"traced value: expected an attribute of ndarray that has a gate, got {name!r}")
+
+
+def printed(kind: type, plain: Any) -> Any:
+    """Return the number that ``"%.3f" % x`` prints; raise TypeError for any other use of one."""
+    return kind(plain) if is_printing(sys._getframe(1)) else refuse_conversion(plain)
 
 
 def asks_for_product(frame: Any) -> bool:

@@ -19,6 +19,7 @@ from . import (  # noqa: F401  # their rows
     moves,
     nets,
     pictures,
+    polynomials,
     reductions,
     sequences,
     shapes,

@@ -194,6 +194,8 @@ PLAIN.extend([
     np.isclose, np.allclose, np.array_equal, np.shape, np.ndim, np.size, np.result_type, np.iscomplexobj,
     np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.lexsort, np.argpartition,
     np.array_repr, np.array_str, np.array2string, np.can_cast, np.min_scalar_type, np.common_type,
-    np.isin, np.linalg.matrix_rank, np.iscomplex, np.isreal, np.isneginf, np.isposinf,
+    np.isin, np.linalg.matrix_rank, np.nanargmax, np.nanargmin, np.array_equiv, np.einsum_path,
+    np.histogram_bin_edges, np.diag_indices_from, np.tril_indices_from, np.triu_indices_from,
+    np.iscomplex, np.isreal, np.isneginf, np.isposinf,
 ])
 # fmt: on

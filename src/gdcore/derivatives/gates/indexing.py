@@ -124,16 +124,17 @@ TABLE.append(Row(operator.getitem, _index_examples, operator.getitem, index, ope
         (draw(2, 3), 4),
         (draw(2, 3), -1, -1),
         (draw(2, 3), np.array([[0, 1]]), {"axis": 0}),
+        (draw(3), [-4, 5], {"mode": "wrap"}),
+        (draw(2, 3), [[-1, 7]], 1, {"mode": "clip"}),
     ],
 )
-def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: str = "raise") -> Any:
-    if mode != "raise":
-        raise TypeError(
-            f"np.take: mode: expected 'raise' with a traced array, got {mode!r}; use np.clip on the indices"
-        )
+def _take(a: Any, indices: Any, axis: Any = None, out: None = None, mode: Any = "raise") -> Any:
     if axis is None:
         a, axis = a if a.ndim == 1 else np.ravel(a), 0
-    return a[(slice(None),) * normalize_axis_index(axis, a.ndim) + (np.asarray(indices),)]
+    axis, at = normalize_axis_index(axis, a.ndim), np.asarray(indices)
+    if mode != "raise":
+        at = np.arange(a.shape[axis]).take(at, mode=mode)
+    return a[(slice(None),) * axis + (at,)]
 
 
 @of_complex(

@@ -164,6 +164,7 @@ def _spread_examples(draw: Any) -> list[tuple[Any, ...]]:
         (draw(2, 3), {"where": WHERE, "axis": 1, "ddof": 0.5}),
         (draw(2, 3), {"where": WHERE, "keepdims": True}),
     ]
+    further += [(draw(2, 3), {"axis": 1, "correction": 1}), (draw(2, 3), {"axis": 1, "mean": np.ones((2, 1))})]
     return [*some, (draw(3), {"ddof": 1}), (draw(2, 3), {"axis": 1, "ddof": 1}), (draw(0, 2), 1), *further]
 
 
@@ -208,6 +209,10 @@ def reduction(
         if options.get("dtype") is not None:
             x = x.astype(options["dtype"])
         options.pop("dtype", None)
+        if "correction" in options:
+            options["ddof"] = options.pop("correction")
+        if (middle := options.pop("mean", np._NoValue)) is not np._NoValue:
+            return _about(function, x, array(middle), **options)
         if options.get("keepdims") is np._NoValue:
             del options["keepdims"]
         where, initial = options.pop("where", True), options.pop("initial", None)
@@ -254,6 +259,24 @@ def _count(x: Any, where: Any, axis: Any = None, keepdims: bool = False, **optio
 
 def _deviations(x: Any, where: Any, axis: Any) -> Any:
     return np.where(where, x - _further_mean(None, x, where, None, axis=axis, keepdims=True), 0)
+
+
+def _about(
+    function: Any,
+    x: Any,
+    mean: Any,
+    axis: Any = None,
+    ddof: float = 0,
+    keepdims: Any = False,
+    where: Any = True,
+    **more: Any,
+) -> Any:
+    """Return ``np.var`` or ``np.std`` about a mean that is given."""
+    refuse_options(name_of(function), more)
+    total = _chosen_sum(square_size(x - mean), real(where), axis, keepdims=bool(keepdims))
+    count = _count(x, real(where), axis, keepdims=bool(keepdims)) - ddof
+    ans = total / np.maximum(count, 0).astype(real(x).real.dtype)
+    return ans if function is np.var else np.sqrt(ans)
 
 
 def _further_var(

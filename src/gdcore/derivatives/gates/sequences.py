@@ -1,4 +1,4 @@
-"""The gates of sequences: differences and sums along an axis, interpolation, convolution, polynomials, ranges.
+"""The gates of sequences: differences and sums along an axis, interpolation, convolution, ranges.
 
 ``interp`` at a point of ``xp`` has the slope on its right, at the last that on its left; outside, the slope is 0.
 """
@@ -264,27 +264,6 @@ def _fitting(full: Any, n: int, m: int, mode: Any, start: int) -> Any:
 
 
 # Polynomials and ranges.
-
-
-@of_complex(
-    np.polyval,
-    examples=lambda draw: [(draw(3), draw(4)), (draw(3), 0.5), ([1.0, 2.0], draw(2, 2)), (draw(1), draw())],
-)
-def _polyval(p: Any, x: Any) -> Any:
-    p, x = array(p), array(x)
-    y = np.zeros_like(real(x))
-    for k in range(len(p)):
-        y = y * x + p[k]
-    return y
-
-
-@of_complex(np.vander, examples=lambda draw: [(draw(3),), (draw(3), 2), (draw(2), 4, True), (draw(2), 0)])
-def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:  # noqa: N803  # as NumPy names it
-    powers = np.arange(len(x) if N is None else N)
-    # Of zero, too, the power 1 has the derivative 1 and the power 0 none.
-    x = x.astype(np.promote_types(x.dtype, int))
-    columns = [x ** int(k) for k in (powers if increasing else powers[::-1])]
-    return np.stack(columns, 1) if columns else np.zeros((len(x), 0), x.dtype) + x[:, None][:, :0]
 
 
 def _common(*ends: Any) -> Any:

@@ -34,19 +34,29 @@ _reshape_gate = Gate("np.reshape", np.reshape, (_pull_reshape,), stacks=True, do
         (draw(4), (2, -1)),
         (draw(), (1, 1)),
         (draw(0, 2), (2, 0)),
+        (draw(2, 3), (3, -1), "F"),
     ],
 )
 def _reshape(x: Any, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
-    if order != "C":
-        raise TypeError(f"np.reshape: order: expected 'C' with a traced array, got {order!r}; transpose it first")
-    return _reshape_gate(x, shape if newshape is None else newshape)
+    shape = shape if newshape is None else newshape
+    if not _columns_first("np.reshape", x, order):
+        return _reshape_gate(x, shape)
+    return _transpose(_reshape_gate(_transpose(x), shape[::-1] if isinstance(shape, tuple | list) else shape))
 
 
-@of_complex(np.ravel, examples=lambda draw: [(draw(2, 3),), (draw(),), (draw(0, 2),)])
+def _columns_first(name: str, x: Any, order: str) -> bool:
+    """Return whether elements are counted along the first axis first, as in Fortran."""
+    if order == "C":
+        return False
+    flags = np.asarray(real(x)).flags
+    if order not in {"F", "A", "K"} or (order == "K" and not (flags.c_contiguous or flags.f_contiguous)):
+        raise TypeError(f"{name}: order: expected 'C', 'F' or 'A' with a traced array, got {order!r}")
+    return order == "F" or (flags.f_contiguous and not flags.c_contiguous)
+
+
+@of_complex(np.ravel, examples=lambda draw: [(draw(2, 3),), (draw(),), (draw(0, 2),), (draw(2, 3), "F")])
 def _ravel(x: Any, order: str = "C") -> Any:
-    if order != "C":
-        raise TypeError(f"np.ravel: order: expected 'C' with a traced array, got {order!r}; transpose it first")
-    return _reshape_gate(x, (x.size,))
+    return _reshape_gate(_transpose(x) if _columns_first("np.ravel", x, order) else x, (x.size,))
 
 
 @of_complex(np.squeeze, examples=lambda draw: [(draw(1, 3, 1),), (draw(1, 3, 1), 0), (draw(1, 3, 1), (0, -1))])

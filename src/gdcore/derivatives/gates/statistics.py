@@ -330,3 +330,28 @@ def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     x = np.asarray(x)
     n = max(int(x.max(initial=-1)) + 1, minlength)
     return (weights.astype(np.float64)[:, None] * (x[:, None] == np.arange(n))).sum(axis=0)
+
+
+@derived(
+    np.histogram,
+    examples=lambda draw: [
+        (np.array([0.1, 0.9, 0.4, 2.0]), 3, None, None, draw(4)),
+        (np.array([[0.1, 0.9], [0.4, 2.0]]), [0.0, 0.5, 1.0], {"weights": draw(2, 2, low=0.5), "density": True}),
+    ],
+    of=lambda *args, **kwargs: np.histogram(*args, **kwargs)[0],
+)
+def _histogram(
+    a: Any,
+    bins: Any = 10,
+    range: Any = None,
+    density: Any = None,
+    weights: Any = None,  # noqa: A002  # as NumPy
+) -> Any:
+    plain = np.asarray(real(array(a)))
+    if type(weights) is not Traced:  # numbers of elements are constants
+        return np.histogram(plain, real(bins), range, density, weights)
+    edges = np.histogram_bin_edges(plain, real(bins), range, real(weights))
+    at = np.searchsorted(edges, plain.ravel(), "right") - 1
+    at[plain.ravel() == edges[-1]] = len(edges) - 2
+    counts = np.sum(np.ravel(weights)[:, None] * (at[:, None] == np.arange(len(edges) - 1)), axis=0)
+    return (counts / np.diff(edges) / np.sum(counts) if density else counts), edges
