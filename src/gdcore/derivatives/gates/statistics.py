@@ -343,9 +343,9 @@ def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
 def _histogram(
     a: Any,
     bins: Any = 10,
-    range: Any = None,
+    range: Any = None,  # noqa: A002  # as NumPy
     density: Any = None,
-    weights: Any = None,  # noqa: A002  # as NumPy
+    weights: Any = None,
 ) -> Any:
     plain = np.asarray(real(array(a)))
     if type(weights) is not Traced:  # numbers of elements are constants
