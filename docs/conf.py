@@ -1,5 +1,6 @@
 """The site, which ``make docs`` builds into build/site."""
 
+import builtins
 import inspect
 import os
 import re
@@ -28,6 +29,11 @@ def underline_titles(examples: Path, gallery: Path) -> str:
     introduction = "Examples\n========\n\nEach is a page to read and to run.\n"
     (gallery / "GALLERY_HEADER.rst").write_text(introduction)
     return str(gallery)
+
+
+def say_where(_gallery: object, example: str) -> None:
+    """Let an example find what lies beside its folder: the gallery runs it without a ``__file__``."""
+    builtins.__file__ = str(ROOT / "examples" / Path(example).name)
 
 
 def lead_to_pages(_app: object, _page: str, source: list[str]) -> None:
@@ -89,7 +95,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "min_reported_time": 1e9,
     "write_computation_times": False,
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", say_where),
     "download_all_examples": False,
 }
 
