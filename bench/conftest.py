@@ -117,9 +117,15 @@ class Pair:
         return [reference / kernel for kernel, reference in zip(self.kernel, self.reference, strict=True)]
 
 
-def timed_block(step: Step, iterations: int) -> float:
-    """Return nanoseconds a step. One more goes before: it brings this side's arrays back into the caches."""
+def timed_block(step: Step, iterations: int, afresh: Step | None = None) -> float:
+    """Return nanoseconds a step. One more goes before: it brings this side's arrays back into the caches.
+
+    After ``afresh``, which makes again what a step uses up, there is but one step.
+    """
     step()
+    if afresh is not None:
+        afresh()
+        iterations = 1
     start = perf_counter_ns()
     for _ in range(iterations):
         step()
@@ -142,12 +148,12 @@ def compare(budget: Budget, pytestconfig: pytest.Config) -> Callable[..., None]:
     ``ratio`` is gdcore's time over theirs, round by round.
     """
 
-    def record(work: str, ours: Step, others: dict[str, tuple[Step, str]]) -> None:
+    def record(work: str, ours: Step, others: dict[str, tuple[Step, str]], afresh: Step | None = None) -> None:
         sides = {"gdcore": ours} | {name: step for name, (step, _) in others.items()}
         turns = [(step, budget.iterations(step), []) for step in sides.values()]
         for index in budget.rounds():
             for step, iterations, times in turns if index % 2 else reversed(turns):
-                times.append(timed_block(step, iterations))
+                times.append(timed_block(step, iterations, afresh))
         mine, *theirs = [times for _, _, times in turns]
         for (name, (_, bar)), times in zip(others.items(), theirs, strict=True):
             ratios = [a / b for a, b in zip(mine, times, strict=True)]

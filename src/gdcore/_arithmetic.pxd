@@ -2,6 +2,21 @@
 
 from libc.float cimport DBL_MIN, FLT_MIN
 from libc.math cimport fabs, fabsf, sqrt, sqrtf
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    static inline int32_t gd_magnitude32(float x) { int32_t bits; memcpy(&bits, &x, 4); return bits & INT32_MAX; }
+    static inline int64_t gd_magnitude64(double x) { int64_t bits; memcpy(&bits, &x, 8); return bits & INT64_MAX; }
+    static inline float gd_of_magnitude32(int32_t bits) { float x; memcpy(&x, &bits, 4); return x; }
+    static inline double gd_of_magnitude64(int64_t bits) { double x; memcpy(&x, &bits, 8); return x; }
+    """
+    int32_t gd_magnitude32(float x) noexcept nogil
+    int64_t gd_magnitude64(double x) noexcept nogil
+    float gd_of_magnitude32(int32_t bits) noexcept nogil
+    double gd_of_magnitude64(int64_t bits) noexcept nogil
 
 ctypedef fused floating:
     float

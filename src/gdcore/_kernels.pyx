@@ -4,8 +4,10 @@ Every operation is written out in the order in which NumPy would do it, so that 
 """
 
 from cpython.pycapsule cimport PyCapsule_New
+from libc.stdint cimport int32_t, int64_t
 
 from gdcore._arithmetic cimport denominator, floating, flush, maximum, penalise
+from gdcore._arithmetic cimport gd_magnitude32, gd_magnitude64, gd_of_magnitude32, gd_of_magnitude64
 from gdcore._halves cimport narrow_bfloat16, narrow_float16, recall_bfloat16, recall_float16
 from gdcore._halves cimport widen_bfloat16, widen_float16
 from gdcore._table cimport Kernel
@@ -331,15 +333,23 @@ cdef void squares(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
 
 
 cdef void largest(void** x, const floating* c, Py_ssize_t n) noexcept nogil:
-    # The largest magnitude; NaN wins.
+    # The largest magnitude; NaN wins. Bits without the sign are in the order of the magnitudes, NaN behind
+    # infinity, and of integers the compiler makes vectors.
     cdef const floating* a = <const floating*> x[1]
-    cdef floating scale = c[0], found = 0, nan = 0, g
+    cdef floating scale = c[0]
+    cdef int32_t found32 = 0, bits32
+    cdef int64_t found64 = 0, bits64
     cdef Py_ssize_t i
-    for i in range(n):
-        g = scale * a[i]
-        found = g if g > found else (-g if -g > found else found)
-        nan += 0 if g == g else g
-    (<double*> x[0])[0] = found + nan
+    if floating is float:
+        for i in range(n):
+            bits32 = gd_magnitude32(scale * a[i])
+            found32 = bits32 if bits32 > found32 else found32
+        (<double*> x[0])[0] = gd_of_magnitude32(found32)
+    else:
+        for i in range(n):
+            bits64 = gd_magnitude64(scale * a[i])
+            found64 = bits64 if bits64 > found64 else found64
+        (<double*> x[0])[0] = gd_of_magnitude64(found64)
 
 
 # The table that _engine reads: a capsule of Kernel rows, closed by a row without a name.

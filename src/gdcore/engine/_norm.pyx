@@ -127,7 +127,7 @@ cdef double find_norm(list arrays, const Program* program, int judged, bint* fin
     cdef Py_ssize_t i, size = 0
     cdef int kind
     cdef double divisor, squares
-    cdef bint in_range
+    cdef bint in_range, wide = False
     cdef Entry* entries = <Entry*> calloc(len(arrays) + 1, sizeof(Entry))
     cdef Py_ssize_t* starts = <Py_ssize_t*> calloc(len(arrays) + 1, sizeof(Py_ssize_t))
     search.found = NULL
@@ -143,6 +143,7 @@ cdef double find_norm(list arrays, const Program* program, int judged, bint* fin
                 if kind:
                     halve(&entries[i], kind)
                 starts[i + 1] += (entries[i].size + PART - 1) // PART
+                wide = wide or entries[i].itemsize == sizeof(double)
         search.entries, search.starts, search.count = entries, starts, len(arrays)
         search.program, search.judged, search.divisor = program, judged, NULL
         search.scaled = program == NULL or program.before == 0
@@ -156,7 +157,7 @@ cdef double find_norm(list arrays, const Program* program, int judged, bint* fin
             raise MemoryError()
         look(&search, "squares", size, &pair)
         finite[0] = isfinite(pair.total) and isfinite(pair.judged)
-        in_range = TINY < pair.total < INFINITY
+        in_range = (TINY if wide else -1) < pair.total < INFINITY  # a double holds the square of each float
         squares = pair.total
         if in_range and finite[0]:
             return sqrt(squares)
