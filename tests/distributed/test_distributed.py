@@ -11,6 +11,7 @@ import sys
 import tempfile
 from dataclasses import fields
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,9 @@ ENVIRONMENT = {
 }
 THEOREMS = re.findall(r"^def (test_\w+)", (HERE / "theorems.py").read_text(), re.MULTILINE)
 
-under_mpiexec = pytest.mark.skipif(MPIEXEC is None, reason="no mpiexec, beside python or on the path")
+under_mpiexec = pytest.mark.skipif(
+    MPIEXEC is None or find_spec("mpi4py") is None, reason="needs mpi4py, and mpiexec beside python or on the path"
+)
 
 
 def launch(count, *args, **environment):
@@ -65,7 +68,7 @@ def theorems_on(count):
 
 @under_mpiexec
 @pytest.mark.parametrize("theorem", THEOREMS)
-@pytest.mark.parametrize("count", [1, 2, 3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1, 3, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 4))])
 def test_theorem(count, theorem):
     done = theorems_on(count)
     assert theorem in done.stdout.split(), done.stdout + done.stderr
@@ -429,6 +432,7 @@ def test_the_command_trains_on_4_ranks_and_speaks_once(table, tmp_path, gdc):
 
 
 @under_mpiexec
+@pytest.mark.slow
 def test_each_flag_reaches_something_on_2_ranks_too(tables_for_every_flag):
     done = run(2, HERE.parents[1] / "cli" / "every_flag.py", tables_for_every_flag)
     assert done.stderr == ""
