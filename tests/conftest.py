@@ -1,6 +1,9 @@
 """What several files of tests use."""
 
 import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is there: tests already take all cores
+
 import re
 import signal
 from importlib.util import find_spec

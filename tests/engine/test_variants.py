@@ -18,8 +18,6 @@ from gdcore.engine import _plan, variants
 
 ABLE = [variant.name for variant in variants.VARIANTS if variants.obstacle(variant) is None]
 OTHERS = [name for name in ABLE if name != variants.chosen.name]
-OF_ONE_WIDTH = [name for name in OTHERS if name.endswith(("-256", "-512"))]
-"""Builds of one level of CPU, of which each kernel has the faster one."""
 # The tests whose outcome is that of the kernels; the others of these files would only say the same again.
 OF_KERNELS = (
     "test_rules.py::test_kernel_equals_reference_bit_for_bit_at_every_size",
@@ -45,7 +43,7 @@ def run(code, **environment):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in OF_ONE_WIDTH)) for name in OTHERS]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "baseline")) for name in OTHERS]
 )
 def test_every_variant_keeps_the_promises(name):
     here = Path(__file__).parents[1]
