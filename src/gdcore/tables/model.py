@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import describe, is_array
 from ..checkpoints import load, save
 from ..metrics import Metric
 from ..models import Network, from_config
@@ -183,6 +184,8 @@ class TableModel:
         try:
             saved = load(path)
             found = saved.metadata.get("format") if isinstance(saved.metadata, dict) else None
+            if is_array(found):  # which compares element by element
+                raise ValueError(f"expected the format {FORMAT!r}, got {describe(found)}")
             if found != FORMAT:
                 raise ValueError(f"expected the format {FORMAT!r}, got {found!a:.100}")
             check_plan("metadata", saved.metadata, PLAN)
