@@ -35,14 +35,17 @@ cdef Loop[NO_WAY] loops32
 cdef Loop[NO_WAY] loops64
 
 
-cdef Loop loop_of(cnp.ufunc ufunc, char kind) noexcept:
+cdef Loop loop_of(cnp.ufunc ufunc, str kind):
+    # Which loop it is, is asked of Python: the types in C are left out of the declarations of NumPy 2.5.
     cdef Loop loop
     cdef int i
+    cdef list types = (<object> ufunc).types
     loop.function, loop.data = NULL, NULL
-    for i in range(ufunc.ntypes):
-        if ufunc.types[ufunc.nargs * i] == kind == ufunc.types[ufunc.nargs * i + 1]:
-            loop.function, loop.data = ufunc.functions[i], ufunc.data[i]
-            break
+    if f"{kind * ufunc.nin}->{kind}" in types:
+        i = types.index(f"{kind * ufunc.nin}->{kind}")
+        loop.function = ufunc.functions[i]
+        if ufunc.data != NULL:
+            loop.data = ufunc.data[i]
     return loop
 
 
@@ -50,8 +53,8 @@ for _way, _ufunc in (
     (ADD, np.add), (SUBTRACT, np.subtract), (MULTIPLY, np.multiply), (DIVIDE, np.divide),
     (EXP, np.exp), (LOG, np.log), (SQRT, np.sqrt), (SIN, np.sin), (COS, np.cos), (TANH, np.tanh),
 ):
-    loops32[<int> _way] = loop_of(_ufunc, cnp.NPY_FLOAT)
-    loops64[<int> _way] = loop_of(_ufunc, cnp.NPY_DOUBLE)
+    loops32[<int> _way] = loop_of(_ufunc, "f")
+    loops64[<int> _way] = loop_of(_ufunc, "d")
 
 
 cdef double apply(int function, double x, bint single) noexcept:
