@@ -224,33 +224,12 @@ def _outer(ufunc: np.ufunc, domain: int) -> None:
     )(entry)
 
 
-OF_COMPLEX: Final[set[np.ufunc]] = {
-    np.add,
-    np.subtract,
-    np.multiply,
-    np.divide,
-    np.power,
-    np.maximum,
-    np.minimum,
-    np.fmax,
-    np.fmin,
-}
+OF_COMPLEX: Final = (
+    *(np.add, np.subtract, np.multiply, np.divide, np.power),
+    *(np.maximum, np.minimum, np.fmax, np.fmin),
+)
+OF_REAL: Final = (np.hypot, np.arctan2, np.logaddexp, np.logaddexp2, np.remainder, np.fmod)
 
-for _ufunc in (
-    np.add,
-    np.subtract,
-    np.multiply,
-    np.divide,
-    np.power,
-    np.maximum,
-    np.minimum,
-    np.hypot,
-    np.arctan2,
-    np.logaddexp,
-    np.logaddexp2,
-    np.remainder,
-    np.fmod,
-    np.fmax,
-    np.fmin,
-):
-    _outer(_ufunc, COMPLEX if _ufunc in OF_COMPLEX else REAL)
+for _domain, _ufuncs in ((COMPLEX, OF_COMPLEX), (REAL, OF_REAL)):
+    for _ufunc in _ufuncs:
+        _outer(_ufunc, _domain)
