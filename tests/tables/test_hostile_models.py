@@ -78,6 +78,17 @@ def test_a_part_that_is_another_is_refused_in_one_line_or_used(gdc, saved):
     assert refused > 0.8 * tried
 
 
+def test_an_array_in_the_place_of_the_format_is_refused_by_its_form(gdc, saved):
+    for value, form in (
+        (np.zeros(0), "(0,)"),
+        (np.ones((2, 2)), "(2, 2)"),
+        (np.array([saved.metadata["format"]]), "(1,)"),
+    ):
+        gd.save("bad.npz", saved.params, metadata=saved.metadata | {"format": value})
+        _, _, err = gdc("predict", "bad.npz", "data.csv")
+        assert err.endswith(f"expected the format {saved.metadata['format']!r}, got {value.dtype} {form}\n")
+
+
 def test_a_part_that_is_absent_is_refused_in_one_line(gdc, saved):
     for path in places(saved.metadata):
         if path[:1] == ("training",) and path[1:]:
