@@ -134,9 +134,14 @@ def _pull_eig(ans: Any, a: Any) -> Pull:
 _eig_gate = Gate("np.linalg.eig", _eig_forward, (_pull_eig,), domain=COMPLEX)
 
 
+def _eigvals_of(a: Any) -> Any:  # real numbers, whatever NumPy makes of real eigenvalues
+    w = np.linalg.eigvals(a)
+    return np.concatenate([w.real, w.imag], -1)
+
+
 def _eig_of(a: Any) -> Any:
     w, v = np.linalg.eig(a)
-    return np.concatenate([w, np.ravel(square_size(v)).reshape((*w.shape[:-1], -1))], -1)
+    return np.concatenate([w.real, w.imag, np.ravel(square_size(v)).reshape((*w.shape[:-1], -1))], -1)
 
 
 def _eig_examples(draw: Any) -> list[tuple[Any, ...]]:
@@ -151,7 +156,7 @@ def _eig(a: Any) -> Any:
     return type(np.linalg.eig(np.eye(1)))(w, v)
 
 
-@of_complex(np.linalg.eigvals, examples=_eig_examples)
+@of_complex(np.linalg.eigvals, examples=_eig_examples, of=_eigvals_of)
 def _eigvals(a: Any) -> Any:
     return _eig(a).eigenvalues
 

@@ -148,6 +148,8 @@ def _roots(p: Any) -> Any:
         return np.zeros(behind, p.dtype)
     companion = np.concatenate([(-p[1:] / p[0])[None], np.eye(len(p) - 2, len(p) - 1)])
     found = np.linalg.eigvals(companion)
+    if real(p).dtype.kind != "c" and not np.any(real(found).imag):
+        found = found.real  # where eigenvalues of real matrices are complex whatever they are, roots are not
     return np.concatenate([found, np.zeros(behind, found.dtype)]) if behind else found
 
 
