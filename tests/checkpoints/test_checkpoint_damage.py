@@ -19,6 +19,8 @@ import gdcore as gd
 
 SUFFIXES = (".npz", ".safetensors")
 in_both = pytest.mark.parametrize("suffix", SUFFIXES)
+# Since Python 3.14, texts of JSON nest as deeply as the stack of C allows: some 50,000 lists in each other.
+FOR_READING = 1e6 if sys.version_info < (3, 14) else 5e6
 posix = pytest.mark.skipif(os.name != "posix", reason="limits, users and signals of POSIX")
 
 
@@ -202,7 +204,7 @@ def test_a_right_seal_does_not_make_a_forged_text_true(tmp_path, suffix):
     for text in forged:
         path.write_bytes(joined(suffix, text, members))
         assert_refused(path, given, before)
-        assert memory_of_loading(path) < 1e6 + 5 * path.stat().st_size
+        assert memory_of_loading(path) < FOR_READING + 5 * path.stat().st_size
     assert len(forged) > 80
 
 
@@ -344,7 +346,7 @@ def test_a_right_seal_does_not_make_forged_headers_true(tmp_path, suffix):
     for whole in forged:
         path.write_bytes(whole)
         assert_refused(path, given, before)
-        assert memory_of_loading(path) < 1e6 + 5 * len(whole)
+        assert memory_of_loading(path) < FOR_READING + 5 * len(whole)
     assert len(forged) > 25
 
 

@@ -33,11 +33,17 @@ def is_parameter(x):
     )
 
 
-def of_complex(example):
-    """Return the example, with a dtype that can hold it."""
+def of_complex(example, dtype=np.complex128):
+    """Return the example, its arrays of complex numbers in a dtype, and with a dtype that can hold the result."""
     args, kwargs = split(example)
     wide = lambda x: np.complex128 if x is np.float64 else x  # noqa: E731
-    return (*map(wide, args), {name: wide(x) for name, x in kwargs.items()})
+    return (*map(wide, narrowed(args, dtype)), {name: wide(x) for name, x in kwargs.items()})
+
+
+def narrowed(x, dtype):
+    if isinstance(x, list | tuple):
+        return type(x)(narrowed(y, dtype) for y in x)
+    return x.astype(dtype, copy=False) if isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "c" else x
 
 
 def mixtures(params):
@@ -64,7 +70,7 @@ def cases(chosen, dtype=np.complex128):
     for row in TABLE:
         if chosen(row):
             name = name_of(row.function)
-            examples = [of_complex(x) for x in row.examples(complex_drawer(name, dtype))]
+            examples = [of_complex(x, dtype) for x in row.examples(complex_drawer(name, dtype))]
             yield pytest.param(row, examples, id=name)
 
 
@@ -316,10 +322,60 @@ def test_blocks_that_run_again_and_constants():
     np.testing.assert_array_equal(gd.grad(lambda z: (z * gd.stop_gradient(z)).real.sum())(Z3), np.conj(Z3))
 
 
-def test_a_real_matrix_with_complex_eigenvalues():
-    a = np.array([[0.5, 2.0, 0.1], [-1.0, 0.3, 0.2], [0.3, 0.1, 4.0]])
-    gd.check_grads(lambda a: np.abs(np.linalg.eigvals(a)) ** 2, a)
-    gd.check_grads(lambda a: np.sum(np.abs(np.linalg.eig(a).eigenvectors) ** 2 * [[1], [2], [5]]), a)
+@pytest.mark.parametrize("turn", [0.1, 2.0], ids=["real", "complex"])
+def test_real_losses_of_eigenvalues_of_a_real_matrix_have_real_gradients(turn):
+    a = np.array([[0.5, turn, 0.1], [-turn / 2, 0.3, 0.2], [0.3, 0.1, 4.0]])
+    assert np.iscomplex(np.linalg.eigvals(a)).any() == (turn > 1)
+    for loss in (
+        lambda a: np.sum(np.abs(np.linalg.eigvals(a)) ** 2),
+        lambda a: np.sum(np.linalg.eigvals(a)[:2].real ** 3),
+        lambda a: np.sum(np.linalg.eig(a).eigenvalues[:2].imag ** 2),
+        lambda a: np.sum(np.abs(np.linalg.eig(a).eigenvectors) ** 2 * [[1], [2], [5]]),
+        lambda a: np.sum(np.abs(np.roots(a[1])) ** 3 + np.abs(np.roots(a[2])) ** 3),
+    ):
+        gd.check_grads(loss, a)
+        assert gd.grad(loss)(a).dtype == np.float64
+
+
+SPREAD = np.diag([1.0, 3.0, 7.0]) + 0.1
+AS_NUMPY = {
+    "eigenvalues": (np.linalg.eigvals, SPREAD),
+    "eigenvalues of none": (np.linalg.eigvals, np.zeros((0, 0))),
+    "eigenvalues of a turn": (np.linalg.eigvals, np.array([[1.0, -2.0], [1.0, 0.5]])),
+    "many eigenvalues": (np.linalg.eigvals, np.random.default_rng(1).standard_normal((150, 150))),
+    "vectors": (lambda a: np.linalg.eig(a).eigenvectors, SPREAD),
+    "real roots": (np.roots, np.poly([3.0, 2.0, -1.0])),
+    "complex roots": (np.roots, np.array([1.0, 2.0, 5.0])),
+    "real roots of complex coefficients": (np.roots, np.array([2.0, -2.0, -12.0]) * (1 + 1j)),
+    "roots and zeros": (np.roots, np.array([0.0, 1.0, -3.0, 2.0, 0.0, 0.0])),
+    "only zeros": (np.roots, np.array([3.0, 0.0])),
+    "remainder": (lambda p: np.polydiv(p[:2], p[2:])[1], np.array([3.0, 2.0, 7.0, 5.0])),
+    "polynomial of a matrix": (np.poly, SPREAD),
+    "polynomial of a turn": (np.poly, np.array([[1.0, -2.0], [1.0, 0.5]])),
+}
+
+
+@pytest.mark.parametrize(("f", "x"), AS_NUMPY.values(), ids=AS_NUMPY)
+def test_eigenvalues_and_polynomials_are_those_of_this_numpy_with_their_dtype_and_order(f, x):
+    for dtype in (x.dtype, np.complex64 if np.iscomplexobj(x) else np.float32):
+        given, seen = x.astype(dtype), []
+
+        def loss(x, seen=seen):
+            seen.append(gd.stop_gradient(f(x)))
+            return np.sum(np.abs(f(x) + x.sum()))
+
+        grad, expected = gd.grad(loss)(given), f(given)
+        assert (grad.dtype, seen[0].dtype) == (given.dtype, expected.dtype)
+        np.testing.assert_array_equal(seen[0], expected)
+
+
+def test_each_eigenvalue_of_a_large_matrix_has_its_own_gradient():
+    a = AS_NUMPY["many eigenvalues"][1]
+    values = np.linalg.eigvals(a)
+    # The sum of their squares is the trace of the square.
+    np.testing.assert_allclose(
+        gd.grad(lambda a: np.sum(np.linalg.eigvals(a) * values).real)(a), a.T, rtol=1e-6, atol=1e-8
+    )
 
 
 def test_check_grads_sees_a_wrong_imaginary_part():

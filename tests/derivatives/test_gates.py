@@ -38,11 +38,22 @@ def is_parameter(x):
     )
 
 
+def narrowed(example, dtype):
+    """Return the example with its arrays in a dtype, as what is made of those drawn may be wider."""
+
+    def narrow(x):
+        if isinstance(x, list):
+            return [narrow(y) for y in x]
+        return x.astype(dtype, copy=False) if is_parameter(x) else x
+
+    return tuple(map(narrow, example))
+
+
 def cases(dtype=np.float64):
     for row in TABLE:
         name = name_of(row.function)
         for number, example in enumerate(row.examples(drawer(name, dtype))):
-            yield pytest.param(row, example, id=f"{name}-{number}")
+            yield pytest.param(row, narrowed(example, dtype), id=f"{name}-{number}")
 
 
 def as_function(row, example, chosen=is_parameter):

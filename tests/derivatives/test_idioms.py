@@ -246,6 +246,20 @@ def test_errors_that_have_nothing_to_do_with_traced_values_stay_as_they_are():
         gd.grad(lambda x: np.sum(x * (x3 & 1)))(x3)
 
 
+def test_a_match_statement_takes_an_array_for_a_sequence_where_numpy_does():
+    def f(x):
+        match x:
+            case [first, *_, last]:
+                return first * last
+            case _:
+                return np.sum(x)
+
+    x = np.array([3.0, 1.0, 4.0])
+    value, gradient = gd.value_and_grad(f)(x)
+    assert value == f(x)
+    np.testing.assert_array_equal(gradient, [4, 0, 3] if value == 12 else 1)
+
+
 def test_copies_keep_the_gradient_and_pickles_are_refused():
     gd.check_grads(lambda x: copy.copy(x) * copy.deepcopy({"x": [x]})["x"][0], x3)
     with pytest.raises(TypeError, match=r"to pickle; gd\.stop_gradient"):

@@ -28,8 +28,7 @@ from .refusals import (
 
 cnp.import_array()
 
-cdef object float32 = np.float32, float64 = np.float64
-cdef object making = RLock()
+cdef object float32 = np.float32, float64 = np.float64, making = RLock()
 
 GATES = {}
 """The gate of each function of NumPy, ufuncs among them: what dispatch looks up."""
@@ -45,8 +44,7 @@ def let_operator(str symbol, gate):
     """Let an operator go through a gate; the most usual ones have to go through an :class:`Element`."""
     global add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate, matmul_gate
     OPERATORS[symbol] = gate
-    gates = map(OPERATORS.get, USUAL)
-    add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate, matmul_gate = gates
+    add_gate, sub_gate, mul_gate, truediv_gate, pow_gate, neg_gate, matmul_gate = map(OPERATORS.get, USUAL)
 
 
 def method(function):
@@ -338,10 +336,14 @@ cdef extern from "Python.h":
         void* sq_item
     ctypedef struct Type "PyTypeObject":
         Sequence* tp_as_sequence
+        unsigned long tp_flags
+    const unsigned long Py_TPFLAGS_SEQUENCE
 
 
 # What is no sequence in C, NumPy puts into an array of numbers as a number: the error is the one above.
 (<Type*> Traced).tp_as_sequence.sq_item = NULL
+# A match statement takes it for a sequence where it does so with NumPy's arrays, which is since NumPy 2.5.
+(<Type*> Traced).tp_flags |= (<Type*> np.ndarray).tp_flags & Py_TPFLAGS_SEQUENCE
 
 
 cdef int set_value(Traced x, object value) except -1:

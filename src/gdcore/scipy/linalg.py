@@ -143,7 +143,8 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True, **options:
 @of_complex(plain_linalg.det, examples=lambda draw: [(_regular(draw),)])
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     """Return the determinant of a matrix, as ``scipy.linalg.det``."""
-    return np.linalg.det(array(a))
+    a = array(a)
+    return np.linalg.det(a.astype(np.promote_types(a.dtype, float)))  # of float32, too, SciPy has float64
 
 
 def _pull_expm(ans: Any, a: Any) -> Any:

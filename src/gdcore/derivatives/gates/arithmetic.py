@@ -184,8 +184,9 @@ elementwise(np.fmin, lambda ans, x, y: lambda g: _wins(g, _or_nan(x < y, y), _or
             lambda ans, x, y: lambda g: _wins(g, _or_nan(y < x, x), _or_nan(y <= x, x)), domain=COMPLEX)
 
 CONSTANTS.extend([
-    np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.fix, np.zeros_like, np.ones_like,
+    np.floor, np.ceil, np.rint, np.trunc, np.floor_divide, np.round, np.zeros_like, np.ones_like,
     np.empty_like, np.zeros, np.ones, np.empty,
+    *([np.fix] if hasattr(np, "fix") else []),  # deprecated by NumPy 2.5
 ])
 PLAIN.extend([
     np.signbit, np.isnan, np.isinf, np.isfinite, np.greater, np.greater_equal, np.less, np.less_equal, np.equal,

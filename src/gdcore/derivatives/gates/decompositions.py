@@ -17,7 +17,7 @@ from .._traced import Traced, real
 from ..joining import array
 from .determinants import adjoint, square_examples
 from .lengths import square_size
-from .table import of_complex
+from .table import of_complex, parted
 
 
 def _pack(*parts: Any) -> Any:
@@ -134,13 +134,9 @@ def _pull_eig(ans: Any, a: Any) -> Pull:
 _eig_gate = Gate("np.linalg.eig", _eig_forward, (_pull_eig,), domain=COMPLEX)
 
 
-def _eigvals_of(a: Any) -> Any:  # real numbers, whatever NumPy makes of real eigenvalues
-    w = np.linalg.eigvals(a)
-    return np.concatenate([w.real, w.imag], -1)
-
-
 def _eig_of(a: Any) -> Any:
     w, v = np.linalg.eig(a)
+    # NumPy 2.5 has complex ones always, earlier ones where they are.
     return np.concatenate([w.real, w.imag, np.ravel(square_size(v)).reshape((*w.shape[:-1], -1))], -1)
 
 
@@ -156,9 +152,24 @@ def _eig(a: Any) -> Any:
     return type(np.linalg.eig(np.eye(1)))(w, v)
 
 
-@of_complex(np.linalg.eigvals, examples=_eig_examples, of=_eigvals_of)
+def _pull_eigvals(ans: Any, a: Any) -> Pull:
+    w, v = np.linalg.eig(a)
+    # Those of a large matrix may come in another order with their vectors than without.
+    apart = np.abs(real(ans)[..., :, None] - real(w)[..., None, :])
+    at = apart.argmin(axis=-2) if apart.size else np.zeros(w.shape, int)
+
+    def pull(g: Any) -> Any:
+        return np.linalg.solve(adjoint(v), _on_diagonal(np.take_along_axis(g, at, -1)) @ adjoint(v))
+
+    return pull
+
+
+_eigvals_gate = Gate("np.linalg.eigvals", np.linalg.eigvals, (_pull_eigvals,), domain=COMPLEX)
+
+
+@of_complex(np.linalg.eigvals, examples=_eig_examples, of=parted(np.linalg.eigvals))
 def _eigvals(a: Any) -> Any:
-    return _eig(a).eigenvalues
+    return _eigvals_gate(a)
 
 
 # Singular values.

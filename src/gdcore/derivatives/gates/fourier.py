@@ -11,7 +11,7 @@ import numpy as np
 from .._gate import COMPLEX, HOLOMORPHIC, REAL, Gate, conj, of_dtype
 from .._tape import Pull
 from ..joining import array
-from .table import derived, of_complex
+from .table import derived, of_complex, parted
 
 OPPOSITE: Final[dict[Any, Any]] = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 """The norm of the inverse transform that is the same sum, as NumPy names it."""
@@ -64,16 +64,6 @@ def _examples(draw: Any) -> list[tuple[Any, ...]]:
         (draw(4),), (draw(5),), (draw(3), 5), (draw(5), 3), (draw(5), 4), (draw(3, 4), None, 0),
         (draw(2, 3), 4, -1, "ortho"), (draw(4), {"norm": "forward"}), (draw(4), {"n": 6, "norm": "backward"}),
     ]  # fmt: skip
-
-
-def parted(function: Any) -> Any:
-    """Return the function that examples judge: the parts of complex numbers side by side, which are real."""
-
-    def parts(*args: Any, **kwargs: Any) -> Any:
-        y = function(*args, **kwargs)
-        return np.stack([y.real, y.imag]) if np.iscomplexobj(y) else y
-
-    return parts
 
 
 def _length(x: Any, n: Any, axis: int) -> int:

@@ -4,6 +4,7 @@
 """
 
 import operator
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -194,11 +195,13 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> 
 
 @of_complex(
     np.sort,
-    examples=lambda draw: [(draw(4),), (draw(3, 2), 0), (draw(2, 3), {"axis": -1}), (draw(2, 3), None), (draw(0),)],
-)
-def _sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, *, stable: Any = None) -> Any:
-    order_of = np.argsort(real(a), axis, kind, stable=stable)
-    return _take_along_axis(a, order_of, axis)
+    examples=lambda draw: [
+        (draw(4),), (draw(3, 2), 0), (draw(2, 3), {"axis": -1}), (draw(2, 3), None), (draw(0),),
+        *([(draw(2, 3), 0, {"descending": True})] if "descending" in signature(np.sort).parameters else []),
+    ],
+)  # fmt: skip
+def _sort(a: Any, axis: Any = -1, kind: Any = None, order: None = None, **options: Any) -> Any:
+    return _take_along_axis(a, np.argsort(real(a), axis, kind, **options), axis)
 
 
 @of_complex(

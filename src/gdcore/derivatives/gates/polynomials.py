@@ -85,9 +85,9 @@ def _polydiv(u: Any, v: Any) -> tuple[Any, Any]:
     u, v = _row(u), _row(v)
     u = u.astype(np.result_type(u.dtype, v.dtype, 1.0))
     n = len(v)
-    rest, quotient = u, []
+    rest, quotient, scale = u, [], 1.0 / v[0]  # rounded as NumPy does, as what is next to 0 is left out
     for k in range(len(u) - n + 1):
-        d = rest[k] / v[0]
+        d = scale * rest[k]
         quotient.append(d)
         rest = np.concatenate([rest[:k], rest[k : k + n] - d * v, rest[k + n :]])
     while np.allclose(real(rest[0]), 0, rtol=1e-14) and len(rest) > 1:
@@ -145,11 +145,12 @@ def _roots(p: Any) -> Any:
         return np.array([])
     behind, p = len(p) - 1 - int(at[-1]), p[int(at[0]) : int(at[-1]) + 1]
     if len(p) == 1:
-        return np.zeros(behind, p.dtype)
-    companion = np.concatenate([(-p[1:] / p[0])[None], np.eye(len(p) - 2, len(p) - 1)])
-    found = np.linalg.eigvals(companion)
-    if real(p).dtype.kind != "c" and not np.any(real(found).imag):
-        found = found.real  # where eigenvalues of real matrices are complex whatever they are, roots are not
+        return np.zeros(behind)
+    top = -p[1:] / p[0]
+    found = np.linalg.eigvals(np.concatenate([top[None], np.eye(len(top) - 1, len(top), dtype=top.dtype)]))
+    # Of real coefficients, roots that are all real are given as real numbers, also where eigvals has complex ones.
+    if top.dtype.kind == "f" and not real(found).imag.any():
+        found = found.real
     return np.concatenate([found, np.zeros(behind, found.dtype)]) if behind else found
 
 

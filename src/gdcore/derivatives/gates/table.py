@@ -99,6 +99,16 @@ of_complex: Final = partial(derived, domain=COMPLEX)
 """Register a way made of gates, as :func:`derived` does, that is right for complex numbers too."""
 
 
+def parted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that examples judge: the parts of complex numbers side by side, which are real."""
+
+    def parts(*args: Any, **kwargs: Any) -> Any:
+        y = function(*args, **kwargs)
+        return np.stack([y.real, y.imag]) if np.iscomplexobj(y) else y
+
+    return parts
+
+
 def usual_unary(low: float, high: float) -> Any:
     """Return the examples of an element-wise gate of one argument."""
     return lambda draw: [(draw(*shape, low=low, high=high),) for shape in ((), (3,), (2, 3), (0,), (2, 0))]
