@@ -186,6 +186,7 @@ setup(
             "wraparound": False,
             "cdivision": True,
             "embedsignature": True,
+            "auto_pickle": False,  # none is pickled, and what would do it is a tenth of the code
         },
     ),
 )

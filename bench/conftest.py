@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cpuinfo import get_cpu_info
 
 import gdcore as gd
 from gdcore.engine import variants
+from gdcore.plots import line_style, new_figure, saved
 
 Step = Callable[[], None]
 
@@ -36,6 +38,7 @@ PEER_HEADER = ("elements", "peer", "ns/element", "gdcore's", "x gdcore", "least.
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("bench")
     group.addoption("--short", action="store_true", help="small arrays and few rounds; judges nothing")
+    group.addoption("--plot", metavar="FILE", help="where to draw the peers: a *.png, *.pdf or *.svg")
     group.addoption("--threads", type=int, default=1, help="threads of gdcore and of each peer (default: 1)")
 
 
@@ -299,14 +302,39 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         threads = config.getoption("threads")
         terminalreporter.section(f"Adam float32 against peers, {threads} thread(s) each, medians")
         write_table(terminalreporter, PEER_HEADER, [peer_row(**found) for found in peers])
+        if path := config.getoption("plot"):
+            draw_peers(peers, threads, path)
         for line in dict.fromkeys(f"{found['peer']} ({found['version']}): {found['which']}" for found in peers):
             terminalreporter.write_line(line)
+
+
+def draw_peers(peers: list[dict[str, Any]], threads: int, path: str) -> None:
+    """Draw how many times gdcore's time each peer takes, and name the machine."""
+    figure, grid = new_figure((7.5, 4.5))
+    axes = grid[0, 0]
+    for index, name in enumerate(dict.fromkeys(found["peer"] for found in peers)):
+        rows = [found for found in peers if found["peer"] == name]
+        ratios = [found["ratio_to_gdcore"] for found in rows]
+        axes.plot([peer_shape(found) for found in rows], ratios, label=name, **line_style(index))
+    axes.axhline(1, color="black", linewidth=1)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("elements")
+    axes.set_ylabel("times as long as gdcore")
+    cpu = get_cpu_info().get("brand_raw", "an unknown CPU")
+    axes.set_title(f"A step of Adam, float32, {threads} thread(s) each: {cpu}", fontsize="medium")
+    figure.legend(loc="outside right center", frameon=False)
+    saved(figure, path)
+
+
+def peer_shape(found: dict[str, Any]) -> str:
+    return shape_name(found["arrays"], found["elements"] // found["arrays"])
 
 
 def peer_row(**found: Any) -> tuple[str, ...]:
     ratios = found["ratios"]
     return (
-        shape_name(found["arrays"], found["elements"] // found["arrays"]),
+        peer_shape(found),
         found["peer"],
         f"{found['ns_per_element']:.3f}",
         f"{found['gdcore_ns_per_element']:.3f}",

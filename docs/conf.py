@@ -37,7 +37,8 @@ def say_where(_gallery: object, example: str) -> None:
 
 
 def lead_to_pages(_app: object, _page: str, source: list[str]) -> None:
-    """Make links to files beside docs/, as they work where the code is read, links to their pages here."""
+    """Make links to files, as they work where the code is read, links to pages here, by the pages' titles."""
+    source[0] = re.sub(r"\[[\w./-]+\.md\](?=\([\w./-]+\.md\b)", "[]", source[0])
     source[0] = re.sub(r"\]\((?:\.\./)+examples/(\w+)\.py\)", r"](/gallery/\1.rst)", source[0])
     source[0] = re.sub(r"\]\((?:\.\./)+CONTRIBUTING\.md\b", "](/project/contributing.md", source[0])
 
@@ -112,4 +113,4 @@ html_theme_options = {
     "footer_end": [],
     "header_links_before_dropdown": 7,
 }
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "tutorial/start": []}

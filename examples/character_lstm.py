@@ -10,20 +10,18 @@ import numpy as np
 
 import gdcore as gd
 
-UNITS = 96  # how many numbers the net remembers
 
-
-def start(letters, rng):
-    """Return the parameters at the start; the bias of 1 keeps what is remembered until the net has learned more."""
+def start(letters, rng, units=96):
+    """Return the parameters of a net that remembers ``units`` numbers; the bias of 1 keeps them at first."""
 
     def normal(*shape):
         return (rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32)
 
     return {
-        "letter": normal(letters, 4 * UNITS),
-        "before": normal(UNITS, 4 * UNITS),
-        "bias": np.repeat(np.float32([0, 1, 0, 0]), UNITS),
-        "scores": {"w": normal(UNITS, letters), "b": np.zeros(letters, np.float32)},
+        "letter": normal(letters, 4 * units),
+        "before": normal(units, 4 * units),
+        "bias": np.repeat(np.float32([0, 1, 0, 0]), units),
+        "scores": {"w": normal(units, letters), "b": np.zeros(letters, np.float32)},
     }
 
 
@@ -37,32 +35,29 @@ def read(params, letters, shown, kept):
 
 def loss(params, text):
     """Return the surprise at a letter, -log(chance), on the mean over rows of letters, read from left to right."""
-    shown = kept = np.zeros((len(text), UNITS), np.float32)
-    seen = []
+    seen, state = [], np.zeros((2, len(text), len(params["before"])), np.float32)
     for letters in text[:, :-1].T:
-        shown, kept = read(params, letters, shown, kept)
-        seen.append(shown)
+        state = read(params, letters, *state)
+        seen.append(state[0])
     return gd.softmax_cross_entropy(gd.dense(np.concatenate(seen), **params["scores"]), text[:, 1:].T.ravel())
 
 
-def write(params, alphabet, beginning, length, rng, temperature=0.5):
-    """Return ``beginning`` and ``length`` letters after it; a low temperature prefers the likely ones."""
-    shown = kept = np.zeros((1, UNITS), np.float32)
-    written = beginning
-    for i in range(len(beginning) + length - 1):
-        shown, kept = read(params, np.array([alphabet.index(written[i])]), shown, kept)
-        if i + 1 == len(written):
-            chances = gd.softmax(gd.dense(shown[0], **params["scores"]).astype(float) / temperature)
-            written += rng.choice(alphabet, p=chances)
-    return written
+def write(params, alphabet, text, length, rng, temperature=0.5):
+    """Return ``text`` and ``length`` letters after it; a low temperature prefers the likely ones."""
+    state = np.zeros((2, 1, len(params["before"])), np.float32)
+    for i in range(len(text) + length - 1):
+        state = read(params, np.searchsorted(alphabet, [text[i]]), *state)
+        if i + 1 == len(text):
+            chances = gd.softmax(gd.dense(state[0][0].astype(float), **params["scores"]) / temperature)
+            text += rng.choice(alphabet, p=chances)
+    return text
 
 
-def main(steps=400):
-    """Train on the README, and return the surprise at a letter at the start and at the end."""
+def main(steps=400, axes=None):
+    """Train on the README, and return the surprise at a letter at the start and at the end; ``axes`` shows it."""
     rng = np.random.default_rng(0)
     text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
-    alphabet = sorted(set(text))
-    numbers = np.searchsorted(alphabet, list(text))
+    alphabet, numbers = np.unique(list(text), return_inverse=True)
     params, losses = start(len(alphabet), rng), []
     optimizer = gd.Adam(params, lr=1e-2)
     for step in range(1, steps + 1):
@@ -73,8 +68,13 @@ def main(steps=400):
         if step % 100 == 0:
             print(f"After {step} steps, at a surprise of {np.mean(losses[-10:]):.2f}, it writes:")
             print("    " + write(params, alphabet, "gdcore ", 100, rng).replace("\n", "\n    "))
+    if axes is not None:
+        axes.plot(losses)
     return losses[0], np.mean(losses[-10:])
 
 
 if __name__ == "__main__":
-    main()
+    import matplotlib.pyplot as plt
+
+    main(axes=plt.axes(xlabel="step", ylabel="surprise at a letter"))
+    plt.show()

@@ -36,8 +36,8 @@ def net(params, images, rng=None):
     return gd.dense(x, **params["digits"])
 
 
-def main(epochs=20, seed=0):
-    """Train the net, and return the part of the images it has not seen that it reads right."""
+def main(epochs=20, seed=0, figure=None):
+    """Train, and return the part of the unseen images that is read right; ``figure`` shows the first kernels."""
     rng = np.random.default_rng(seed)
     images, digits = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)  # pixels are 0 to 16; one channel
@@ -66,8 +66,15 @@ def main(epochs=20, seed=0):
     )
     score = right(images[test], digits[test])
     print(f"Of {len(test)} images held back, {score:.2%} are read right.")
+    if figure is not None:
+        for axes, kernel in zip(figure.subplots(2, 8).flat, params["strokes"]["w"][:, 0], strict=True):
+            axes.imshow(kernel, cmap="gray_r")
+            axes.set_axis_off()
     return score
 
 
 if __name__ == "__main__":
-    main()
+    import matplotlib.pyplot as plt
+
+    main(figure=plt.figure(figsize=(6, 1.7), layout="constrained"))
+    plt.show()

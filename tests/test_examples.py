@@ -44,7 +44,9 @@ def test_digits_are_read_after_less_than_30_epochs(capsys):
 
 
 def test_two_epochs_of_convolutions_read_nine_of_ten_digits(capsys):
-    assert load("convolution").main(epochs=2) > 0.9
+    figure = Figure()
+    assert load("convolution").main(epochs=2, figure=figure) > 0.9
+    assert len(figure.axes) == 16
     assert "Of 450 images held back" in capsys.readouterr().out
 
 
@@ -55,7 +57,9 @@ def test_convolutions_read_more_than_985_of_1000_unseen_digits():
 
 
 def test_an_lstm_begins_by_guessing_and_learns_what_is_frequent(capsys):
-    before, after = load("character_lstm").main(steps=30)
+    axes = Figure().subplots()
+    before, after = load("character_lstm").main(steps=30, axes=axes)
+    assert axes.lines[0].get_ydata()[0] == before
     assert abs(before - np.log(len(set((ROOT / "README.md").read_text("utf-8"))))) < 0.3
     assert after < before - 1
 

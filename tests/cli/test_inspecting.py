@@ -13,7 +13,7 @@ import gdcore as gd
 
 pytest.importorskip("polars")
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -30,18 +30,17 @@ def stdin(monkeypatch):
     return give
 
 
-def test_the_commands_of_the_readme_run_as_they_stand(gdc):
-    lines = [line.removeprefix(".venv/bin/gdcore ").split() for line in _block("gdcore sample houses.csv")]
-    assert [line[0] for line in lines] == ["sample", "train", "inspect", "predict"]
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/start.md"])
+def test_the_commands_for_a_table_run_as_they_stand(gdc, page):
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    block = next(block for block in blocks if "gdcore sample houses.csv" in block)
+    lines = [line.removeprefix("gdcore ").split() for line in block.splitlines() if line.startswith("gdcore ")]
+    assert [line[0] for line in lines if line[0] != "inspect"] == ["sample", "train", "predict"]
     for line in lines:
         status, out, _ = gdc(*line)
         assert (status, bool(out)) == (0, line[0] != "sample")
-    assert Path("curves.png").exists()
-
-
-def _block(part):
-    block = next(found for found in re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL) if part in found)
-    return [line for line in block.splitlines() if line.startswith(".venv/bin/gdcore")]
+        made = [line[i + 1] for i in range(len(line)) if line[i] in {"--output", "--plot"}]
+        assert all(Path(name).exists() for name in made)
 
 
 def test_coefficients_are_in_the_units_of_the_table(gdc):
