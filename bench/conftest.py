@@ -310,7 +310,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 def draw_peers(peers: list[dict[str, Any]], threads: int, path: str) -> None:
     """Draw how many times gdcore's time each peer takes, and name the machine."""
-    figure, grid = new_figure((7.5, 4.5))
+    figure, grid = new_figure((9, 4.5))
     axes = grid[0, 0]
     for index, name in enumerate(dict.fromkeys(found["peer"] for found in peers)):
         rows = [found for found in peers if found["peer"] == name]
@@ -322,7 +322,7 @@ def draw_peers(peers: list[dict[str, Any]], threads: int, path: str) -> None:
     axes.set_xlabel("elements")
     axes.set_ylabel("times as long as gdcore")
     cpu = get_cpu_info().get("brand_raw", "an unknown CPU")
-    axes.set_title(f"A step of Adam, float32, {threads} thread(s) each: {cpu}", fontsize="medium")
+    axes.set_title(f"A step of Adam, float32, threads: {threads}, {cpu}", fontsize="medium")
     figure.legend(loc="outside right center", frameon=False)
     saved(figure, path)
 
