@@ -1,5 +1,10 @@
-"""What CFLAGS and LDFLAGS say when gdcore is installed changes no bit of it and nothing beside it."""
+"""What CFLAGS and LDFLAGS say when gdcore is installed changes no bit of it and nothing beside it.
 
+What the build lacks is said.
+"""
+
+import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -18,18 +23,25 @@ FLAGS = {
     "finite": ("-ffinite-math-only -fno-signed-zeros", ""),
     "associative": ("-fassociative-math -freciprocal-math -fno-signed-zeros -fno-trapping-math", ""),
     "native": ("-march=native -ffp-contract=fast -ffast-math", "-march=native -ffast-math"),
+    "others": ("-O0 -UNDEBUG -ftrapv -fsingle-precision-constant", ""),
 }
+if platform.machine() == "x86_64":
+    FLAGS["instructions"] = ("-mavx2 -mfma -mfpmath=387", "")
 
 PROBE = """
 #include <Python.h>
 static PyObject *probe(PyObject *self, PyObject *args) {
     double nan, one, small, zero, three, x, y, z;
     if (!PyArg_ParseTuple(args, "dddddddd", &nan, &one, &small, &zero, &three, &x, &y, &z)) return NULL;
-    int newer = 0;
-#if defined(__x86_64__) && defined(__SSE3__)
+    int newer = 0, asserts = 1, most = INT_MAX - 3 + (int)three;
+#if defined(__x86_64__) && (defined(__SSE3__) || !defined(__SSE2_MATH__))
     newer = 1;
 #endif
-    return Py_BuildValue("iddddi", nan != nan, (one + small) - one, zero + 0.0, three / 10.0, x * y + z, newer);
+#ifdef NDEBUG
+    asserts = 0;
+#endif
+    return Py_BuildValue("iddddiiid", nan != nan, (one + small) - one, zero + 0.0, three / 10.0, x * y + z,
+                         newer, asserts, most + (int)one < most, one * 0.1);
 }
 static PyMethodDef methods[] = {{"probe", probe, METH_VARARGS, ""}, {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "NAME", "", -1, methods};
@@ -76,8 +88,51 @@ def test_flags_of_the_environment_change_no_bit(tmp_path):
         )
         assert done.returncode == 0, done.stderr
     said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
-    expected = (1, 0.0, 0.0, 0.3, (1.0 + 2**-30) * (1.0 + 2**-30) - 1.0, 0)
+    expected = (1, 0.0, 0.0, 0.3, (1.0 + 2**-30) * (1.0 + 2**-30) - 1.0, 0, 0, 1, 0.1)
     assert said == dict.fromkeys(FLAGS, f"{expected} True")
+
+
+def said_by_setup(before, *arguments, **environment):
+    """Return what setup.py ends with, where something is done before it."""
+    (ROOT / "setup.py").stat()
+    code = f"{before}\nimport runpy, sys\nrunpy.run_path('setup.py')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1, done.stderr
+    return done.stderr.splitlines()[-1]
+
+
+def test_what_the_build_lacks_is_said_at_once():
+    before = """
+import importlib.metadata
+def version(name):
+    if name == "cython":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return {"numpy": "1.26.4", "setuptools": "77.0.3"}[name]
+importlib.metadata.version = version
+"""
+    expected = "gdcore: the build expects cython>=3.3, numpy>=2.0, got none, 1.26.4"
+    assert said_by_setup(before) == expected
+
+
+def test_a_python_that_is_too_old_to_build_is_told():
+    before = "import sys; sys.modules['tomllib'] = None"
+    assert said_by_setup(before).startswith("gdcore: expected Python 3.11 or newer, got 3.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its compiler is found by other means")
+def test_a_compiler_that_is_not_there_is_named(tmp_path):
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools")
+    before = "import Cython.Build; Cython.Build.cythonize = lambda extensions, **_: extensions"
+    said = said_by_setup(before, "-q", "build_ext", "-b", str(tmp_path), "-t", str(tmp_path), CC="no-such-cc -pipe")
+    assert said == "gdcore: expected a C compiler, got no program no-such-cc; CC names another one"
 
 
 def test_importing_gdcore_leaves_floating_point_as_it_is():
