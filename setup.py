@@ -16,7 +16,10 @@ import re
 import runpy
 import shutil
 import sys
+import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from gzip import GzipFile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -43,7 +46,9 @@ import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools._distutils.util import get_platform
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.modified import newer_group
 
 KINDS = ("release", "debug", "sanitize", "threads", "annotate")
@@ -170,6 +175,48 @@ class BuildExt(build_ext):
         return objects
 
 
+class BdistWheel(bdist_wheel):
+    """Makes a wheel whose bytes do not depend on who may read the files that it is made of."""
+
+    def write_wheelfile(self, folder: str, *args: str) -> None:
+        """Write the last file, before all of them are packed."""
+        super().write_wheelfile(folder, *args)
+        for path in Path(folder).parent.rglob("*"):
+            path.chmod(mode(path.is_dir(), path.stat().st_mode))
+
+
+class Sdist(sdist):
+    """Makes a source distribution of the same bytes in each folder, of the time that SOURCE_DATE_EPOCH says."""
+
+    def make_archive(self, base_name: str, kind: str, *args: str, base_dir: str = "", **others: str) -> str:
+        """Pack a folder."""
+        if kind != "gztar":
+            return super().make_archive(base_name, kind, *args, base_dir=base_dir, **others)
+        moment = os.environ.get("SOURCE_DATE_EPOCH")
+
+        def alike(file: tarfile.TarInfo) -> tarfile.TarInfo:
+            file.mode = mode(file.isdir(), file.mode)
+            file.uid = file.gid = 0
+            file.uname = file.gname = ""
+            file.mtime = int(moment or file.mtime)
+            return file
+
+        packed = Path(f"{base_name}.tar.gz")
+        packed.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            packed.open("wb") as whole,
+            GzipFile("", "wb", fileobj=whole, mtime=int(moment or time.time())) as stream,
+            tarfile.open(mode="w", fileobj=stream, format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=alike)
+        return str(packed)
+
+
+def mode(runs: bool, before: int) -> int:
+    """Return who may do what with a file in an archive."""
+    return 0o755 if runs or before & 0o100 else 0o644
+
+
 # What Cython's modules have in common is compiled once.
 shared = "gdcore._cython"
 extensions.append(
@@ -194,7 +241,7 @@ def for_an_index(readme: str, source: str | None) -> str:
 urls = about["project"].get("urls", {})
 
 setup(
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "bdist_wheel": BdistWheel, "sdist": Sdist},
     long_description=for_an_index((here / "README.md").read_text("utf-8"), urls.get("Source")),
     long_description_content_type="text/markdown",
     options={

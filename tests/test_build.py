@@ -1,6 +1,6 @@
 """What CFLAGS and LDFLAGS say when gdcore is installed changes no bit of it and nothing beside it.
 
-What the build lacks is said.
+What the build lacks is said, and what it packs is the same everywhere.
 """
 
 import os
@@ -133,6 +133,50 @@ def test_a_compiler_that_is_not_there_is_named(tmp_path):
     before = "import Cython.Build; Cython.Build.cythonize = lambda extensions, **_: extensions"
     said = said_by_setup(before, "-q", "build_ext", "-b", str(tmp_path), "-t", str(tmp_path), CC="no-such-cc -pipe")
     assert said == "gdcore: expected a C compiler, got no program no-such-cc; CC names another one"
+
+
+ARCHIVES = """
+import os, runpy, sys, time
+import Cython.Build, setuptools
+
+found, setup = {}, setuptools.setup
+Cython.Build.cythonize = lambda extensions, **_: extensions
+setuptools.setup = found.update
+runpy.run_path(f"{sys.argv[1]}/setup.py")
+top = os.getcwd()
+for folder, mask, zone in [("a", 0o022, "UTC"), ("b", 0o077, "Asia/Kolkata"), ("c", 0o002, "UTC")]:
+    os.umask(mask)
+    os.environ["TZ"] = zone
+    time.tzset()
+    os.mkdir(f"{top}/{folder}")
+    os.chdir(f"{top}/{folder}")
+    for path in ("x.py", "LICENSE", "README.md"):
+        with open(path, "w") as file:
+            file.write("# x")
+        os.utime(path, (mask, 1e9 + mask))
+    os.chmod("README.md", 0o777 & ~mask)
+    arguments = ["-q", "sdist", "-d", ".", "bdist_wheel", "-d", "."]
+    setup(name="x", version="1", py_modules=["x"], cmdclass=found["cmdclass"], script_args=arguments)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its files have no modes")
+def test_what_is_released_is_the_same_bytes_whoever_packs_it_where_and_when(tmp_path):
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools")
+    done = subprocess.run(
+        [sys.executable, "-c", ARCHIVES, str(ROOT)],
+        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    for pattern in ("*/x-1.tar.gz", "*/x-1-*.whl"):
+        made = [path.read_bytes() for path in tmp_path.glob(pattern)]
+        assert len(made) == 3
+        assert len({*made}) == 1, pattern
 
 
 def test_importing_gdcore_leaves_floating_point_as_it_is():
