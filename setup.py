@@ -47,6 +47,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools._distutils.util import get_platform
 from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 from setuptools.modified import newer_group
@@ -137,6 +138,19 @@ extensions = [
     )
     for name, isa in modules.items()
 ]
+
+
+class Build(build):
+    """Leaves nothing of an older version in the folder that is packed and installed."""
+
+    def run(self) -> None:
+        """Make all of it."""
+        super().run()
+        commands = map(self.get_finalized_command, self.get_sub_commands())
+        made = {Path(file) for command in commands for file in command.get_outputs()}
+        for path in Path(self.build_lib).rglob("*"):
+            if path.is_file() and path not in made:
+                path.unlink()
 
 
 class BuildExt(build_ext):
@@ -241,7 +255,7 @@ def for_an_index(readme: str, source: str | None) -> str:
 urls = about["project"].get("urls", {})
 
 setup(
-    cmdclass={"build_ext": BuildExt, "bdist_wheel": BdistWheel, "sdist": Sdist},
+    cmdclass={"build": Build, "build_ext": BuildExt, "bdist_wheel": BdistWheel, "sdist": Sdist},
     long_description=for_an_index((here / "README.md").read_text("utf-8"), urls.get("Source")),
     long_description_content_type="text/markdown",
     options={

@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def test_a_compiler_that_is_not_there_is_named(tmp_path):
     assert said == "gdcore: expected a C compiler, got no program no-such-cc; CC names another one"
 
 
-ARCHIVES = """
+COMMANDS = """
 import os, runpy, sys, time
 import Cython.Build, setuptools
 
@@ -143,6 +144,10 @@ found, setup = {}, setuptools.setup
 Cython.Build.cythonize = lambda extensions, **_: extensions
 setuptools.setup = found.update
 runpy.run_path(f"{sys.argv[1]}/setup.py")
+def run(modules, *arguments):
+    setup(name="x", version="1", py_modules=modules, cmdclass=found["cmdclass"], script_args=["-q", *arguments])
+"""
+ARCHIVES = """
 top = os.getcwd()
 for folder, mask, zone in [("a", 0o022, "UTC"), ("b", 0o077, "Asia/Kolkata"), ("c", 0o002, "UTC")]:
     os.umask(mask)
@@ -155,28 +160,46 @@ for folder, mask, zone in [("a", 0o022, "UTC"), ("b", 0o077, "Asia/Kolkata"), ("
             file.write("# x")
         os.utime(path, (mask, 1e9 + mask))
     os.chmod("README.md", 0o777 & ~mask)
-    arguments = ["-q", "sdist", "-d", ".", "bdist_wheel", "-d", "."]
-    setup(name="x", version="1", py_modules=["x"], cmdclass=found["cmdclass"], script_args=arguments)
+    run(["x"], "sdist", "-d", ".", "bdist_wheel", "-d", ".")
 """
+TWICE = """
+for name in ("x", "y"):
+    with open(f"{name}.py", "w") as file:
+        file.write("# x")
+run(["x", "y"], "build")
+run(["x"], "bdist_wheel", "-d", ".")
+"""
+
+
+def packed_by(code, place, **environment):
+    """Run what uses the commands of setup.py for another project."""
+    pytest.importorskip("Cython")
+    pytest.importorskip("setuptools")
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS + code, str(ROOT)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=place,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="its files have no modes")
 def test_what_is_released_is_the_same_bytes_whoever_packs_it_where_and_when(tmp_path):
-    pytest.importorskip("Cython")
-    pytest.importorskip("setuptools")
-    done = subprocess.run(
-        [sys.executable, "-c", ARCHIVES, str(ROOT)],
-        env={**os.environ, "SOURCE_DATE_EPOCH": "1700000000"},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
+    packed_by(ARCHIVES, tmp_path, SOURCE_DATE_EPOCH="1700000000")
     for pattern in ("*/x-1.tar.gz", "*/x-1-*.whl"):
         made = [path.read_bytes() for path in tmp_path.glob(pattern)]
         assert len(made) == 3
         assert len({*made}) == 1, pattern
+
+
+def test_a_wheel_has_nothing_that_an_older_version_left_in_the_folder_of_the_build(tmp_path):
+    packed_by(TWICE, tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert [name for name in archive.namelist() if name.endswith(".py")] == ["x.py"]
 
 
 def test_importing_gdcore_leaves_floating_point_as_it_is():
