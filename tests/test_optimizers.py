@@ -1,11 +1,13 @@
 """What every optimizer does, whatever its rule."""
 
 import copy
+import gc
 import inspect
 import pickle
 import signal
 import sys
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -89,6 +91,23 @@ def test_step_is_in_place(make):
     assert all(a is b for a, b in zip(before, leaves(params), strict=True))
     assert addresses == [leaf.ctypes.data for leaf in leaves(params)]
     assert np.shares_memory(view, params["layers"][0]["w"])
+
+
+@every_make
+def test_steps_keep_nothing_that_is_given_up(make):
+    params, grads = new_params(), like(new_params(), np.random.default_rng(1))
+    opt = make(params)
+    opt.step(grads)
+    given = (params, params["layers"], params["scale"], grads, grads["layers"], *leaves(grads))
+    held = list(map(sys.getrefcount, given))
+    for _ in range(3):
+        opt.step(grads)
+    assert list(map(sys.getrefcount, given)) == held
+    del given
+    seen = [weakref.ref(leaf) for leaf in (*leaves(params), *leaves(grads))]
+    del opt, params, grads
+    gc.collect()
+    assert not any(leaf() is not None for leaf in seen)
 
 
 @every_make

@@ -6,20 +6,20 @@ comes before a step or after it.
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uintptr_t
+from cpython.pythread cimport PyThread_get_thread_ident
+from libc.stdint cimport INT64_MAX, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 cimport numpy as cnp
 from numpy cimport npy_intp
 
-from ._arrays cimport enter, find_extent, halve, has_dtype, has_geometry
-from ._arrays cimport is_flat, is_like, is_near, is_plain, view
+from ._arrays cimport enter, find_extent, halve, has_dtype, has_geometry, is_flat, is_like, is_near, is_plain, view
 from ._coefficients cimport Coefficients
-from ._drive cimport LINE, STORED
-from ._drive cimport Entry, Group, Operand, Plan
+from ._drive cimport LINE, STORED, Entry, Group, Operand, Plan
 from ._halves cimport half_kind
 from ._leaves cimport compare, take
 from ._plan cimport drive_plan, find
+from ._pool cimport load, store
 from ._stages cimport Stages
 from ._update cimport check_grad
 
@@ -36,12 +36,6 @@ from .overlaps import check_apart, check_disjoint
 
 cnp.import_array()
 
-
-cdef extern from "pythread.h":
-    unsigned long PyThread_get_thread_ident()
-
-
-cdef int64_t MAX_STEPS = 2**63 - 1
 
 cdef enum:
     ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -62,8 +56,7 @@ cdef class Engine:
 
     cdef object __weakref__
     cdef cython.pymutex lock
-    cdef unsigned long holder  # the thread that has the lock
-    cdef int64_t steps
+    cdef int64_t holder, steps, skips  # the thread that has the lock, and counts: all are read without it, too
     cdef Py_ssize_t count
     cdef Entry* entries
     cdef Group* groups
@@ -80,7 +73,6 @@ cdef class Engine:
     cdef list grads  # of the step that is being made
     cdef list indices  # of its gradients by rows: which parameter, which rows
     cdef Stages stages  # beside its rule
-    cdef readonly int64_t skipped  # steps that were not made
     cdef public int away  # how often parameters have been replaced by their averages
     cdef readonly list specs  # shape, dtype and order of each parameter, and so of its slots
     cdef cnp.ndarray arena  # the state of all parameters
@@ -259,14 +251,14 @@ cdef class Engine:
 
     cdef bint is_mine(self) noexcept:
         # Whether this very thread is in a step: in Python code that the step called, before its first write.
-        return self.holder == PyThread_get_thread_ident()
+        return load(&self.holder) == <int64_t> PyThread_get_thread_ident()
 
     def check(self, grads, bint give=True):
         """Return the leaves of ``grads``, if a step could be made with them; by rows, each row once."""
         if self.is_mine():
             raise RuntimeError("check: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
-            self.holder = PyThread_get_thread_ident()
+            store(&self.holder, PyThread_get_thread_ident())
             try:
                 self.take_in(grads)
                 found = [widened(grad) if give and half_kind(grad) else grad for grad in self.grads]
@@ -284,7 +276,7 @@ cdef class Engine:
         if self.is_mine():
             raise RuntimeError("step: expected a call from outside, got one from within a step of this optimizer")
         with self.lock:
-            self.holder = PyThread_get_thread_ident()
+            store(&self.holder, PyThread_get_thread_ident())
             try:
                 self.stages.check(scale, max_norm, max_value, skip_nonfinite, zero, self.owners[0].average)
                 self.make_step(grads, zero)
@@ -294,7 +286,7 @@ cdef class Engine:
 
     cdef int forget(self) except -1:
         cdef Py_ssize_t i
-        self.holder = 0
+        store(&self.holder, 0)
         for i in range(self.count):
             self.grads[i] = None
         while self.indices:
@@ -307,7 +299,7 @@ cdef class Engine:
         cdef Py_ssize_t g, total
         if self.away:
             raise RuntimeError("step: expected a call outside of averaged(), got one within")
-        if self.steps == MAX_STEPS:
+        if self.steps == INT64_MAX:
             raise OverflowError(f"t: expected a step count below 2**63, got {self.steps} steps already")
         for g in range(len(self.owners)):
             (<Coefficients> self.coefficients[g]).load(&self.groups[g], self.owners[g], self.steps + 1)
@@ -320,12 +312,12 @@ cdef class Engine:
             self.stages.begin(self.labels, self.grads, self.owners[0].average, self.steps + 1)
             self.plan.program = &self.stages.program
             if self.stages.skipped:
-                self.skipped += 1
+                store(&self.skips, self.skips + 1)
                 if self.stages.program.zero:
                     drive_plan(&self.plan, total)
                 return 0
         drive_plan(&self.plan, total)
-        self.steps += 1
+        store(&self.steps, self.steps + 1)
         return 0
 
     cdef Py_ssize_t take_in(self, object grads) except -1:
@@ -351,7 +343,12 @@ cdef class Engine:
     @property
     def t(self):
         """The number of steps taken so far."""
-        return self.steps
+        return load(&self.steps)
+
+    @property
+    def skipped(self):
+        """The number of steps that were not made."""
+        return load(&self.skips)
 
     def snapshot(self):
         """Return the step count, a copy of all slots and each group's hyperparameters, all of one moment."""
@@ -384,7 +381,7 @@ cdef class Engine:
                 array[...] = arrays[name]
         with self.lock:
             memcpy(cnp.PyArray_BYTES(self.arena), cnp.PyArray_BYTES(image), cnp.PyArray_SIZE(image))
-            self.steps = t
+            store(&self.steps, t)
             for g in range(len(ordered)):
                 self.owners[g].ordered, self.owners[g].average = ordered[g], average
 

@@ -68,12 +68,10 @@ cdef inline Py_ssize_t compare(
                 found = <PyObject*> (<tuple> tree)[k]
             if found == NULL:
                 return -1
-            if children[k] is None and <PyObject*> leaves[at] == found:
-                at += 1
-                continue
             item = <object> found
         if children[k] is None:
-            replaced(labels[at], leaves[at], item)
+            if item is not leaves[at]:  # asked out here: Cython keeps the tree when a loop goes on from in there
+                replaced(labels[at], leaves[at], item)
             at += 1
         else:
             at = compare(leaves, children[k], item, at, labels, replaced)
