@@ -14,16 +14,42 @@
 import os
 import re
 import runpy
+import shutil
 import sys
-import tomllib
+import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
+from gzip import GzipFile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+try:
+    import tomllib
+except ModuleNotFoundError:
+    raise SystemExit(f"gdcore: expected Python 3.11 or newer, got {sys.version.split()[0]}") from None
+
+here = Path(__file__).parent
+about = tomllib.loads((here / "pyproject.toml").read_text("utf-8"))
+lacking = {}
+for requirement in about["build-system"]["requires"]:  # pip sees to them only where it isolates the build
+    name, _, least = requirement.partition(">=")
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        found = "none"
+    if [int(part) for part in re.findall(r"\d+", found)] < [int(part) for part in least.split(".")]:
+        lacking[requirement] = found
+if lacking:
+    raise SystemExit(f"gdcore: the build expects {', '.join(lacking)}, got {', '.join(lacking.values())}")
 
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools._distutils.util import get_platform
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 from setuptools.modified import newer_group
 
 KINDS = ("release", "debug", "sanitize", "threads", "annotate")
@@ -31,7 +57,6 @@ kind = os.environ.get("GDCORE_BUILD", "release")
 if kind not in KINDS:
     raise SystemExit(f"GDCORE_BUILD: expected one of {', '.join(KINDS)}, got {kind!r}")
 checked = kind in {"debug", "sanitize", "threads"}
-here = Path(__file__).parent
 
 # What is built for need not be what builds: ARCHFLAGS, _PYTHON_HOST_PLATFORM and Visual Studio's tools say it.
 target = get_platform()
@@ -44,7 +69,8 @@ if architecture in {"win32", "arm32", "i386", "i586", "i686", "armv6l", "armv7l"
 
 # The same bits everywhere: no contraction of a * b + c into one rounding, and never -ffast-math, which at link time
 # also makes every process that imports the module flush subnormal numbers to 0. What CFLAGS and LDFLAGS ask for
-# comes before these in the command line, so each that they may hold is undone by its name.
+# comes before these in the command line, so each that they may hold is undone by its name; and as CFLAGS stand in
+# the place of what Python was built with, what of that matters is said again.
 if target.startswith("win"):
     compile_args = ["/Od", "/Zi"] if checked else ["/O2"]
     compile_args.append("/fp:precise")
@@ -53,11 +79,12 @@ else:
     exact = ["-fno-fast-math", "-fno-unsafe-math-optimizations"]  # -Ofast is undone by another -O
     link_args = ["-O1" if checked else "-O3", *exact]
     exact += ["-fno-associative-math", "-fno-reciprocal-math", "-fno-finite-math-only", "-fsigned-zeros"]
+    exact += ["-fno-single-precision-constant", "-fwrapv"]
     # The last two change no result; they let the compiler vectorise square roots and branches.
     exact += ["-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
     # Debug symbols double the size and hold the path of the folder; tables for unwinding are of use for C++ alone.
     lean = ["-g0", "-fno-asynchronous-unwind-tables"]
-    compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", *lean, *exact]
+    compile_args = ["-O1", "-g", "-UNDEBUG", *exact] if checked else ["-O3", "-DNDEBUG", *lean, *exact]
     if not checked:
         link_args += ["-Wl,-S,-x"] if target.startswith("macosx") else ["-Wl,--strip-all"]
 SANITIZERS = {
@@ -84,10 +111,14 @@ if architecture == "x86_64":
     if target.startswith("win"):
         newer = {"v3": ["/arch:AVX2"], "v4": ["/arch:AVX512"]}
     else:
-        newer = {"v3": ["-march=x86-64-v3"], "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256"]}
-        baseline = ["-march=x86-64"]  # whatever CFLAGS say: newer instructions are for the variants
+        # Whatever CFLAGS say, newer instructions are for the variants, which each end at their level.
+        baseline = ["-march=x86-64", "-mno-sse3", "-mfpmath=sse"]
+        newer = {
+            "v3": ["-march=x86-64-v3", "-mno-avx512f", "-mfpmath=sse"],
+            "v4": ["-march=x86-64-v4", "-mprefer-vector-width=256", "-mfpmath=sse"],
+        }
         # Which width of vectors is faster is measured where it runs.
-        modules["_kernels_v4_512"] = [*vectors, "-march=x86-64-v4", "-mprefer-vector-width=512"]
+        modules["_kernels_v4_512"] = [*vectors, *newer["v4"], "-mprefer-vector-width=512"]
     modules |= {
         f"{module}_{level}": modules[module] + flags for module in kernels for level, flags in newer.items()
     }
@@ -101,12 +132,25 @@ extensions = [
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
         ],
-        extra_compile_args=[*compile_args, *baseline, *isa],
+        extra_compile_args=[*compile_args, *([] if "_v" in name else baseline), *isa],
         extra_link_args=link_args,
         depends=["setup.py"],
     )
     for name, isa in modules.items()
 ]
+
+
+class Build(build):
+    """Leaves nothing of an older version in the folder that is packed and installed."""
+
+    def run(self) -> None:
+        """Make all of it."""
+        super().run()
+        commands = map(self.get_finalized_command, self.get_sub_commands())
+        made = {Path(file) for command in commands for file in command.get_outputs()}
+        for path in Path(self.build_lib).rglob("*"):
+            if path.is_file() and path not in made:
+                path.unlink()
 
 
 class BuildExt(build_ext):
@@ -117,7 +161,10 @@ class BuildExt(build_ext):
 
     def build_extensions(self) -> None:
         """Compile all of them."""
-        linker = getattr(self.compiler, "linker_so", [])  # MSVC has none
+        compiler = getattr(self.compiler, "compiler_so", None)  # MSVC has none, and says by itself where it is not
+        if compiler and not shutil.which(compiler[0]):
+            raise SystemExit(f"gdcore: expected a C compiler, got no program {compiler[0]}; CC names another one")
+        linker = getattr(self.compiler, "linker_so", [])
         if kept := [part for part in linker if not part.startswith("-Wl,-rpath")]:
             self.compiler.set_executable("linker_so", kept)
         (whole,) = (extension for extension in self.extensions if extension.name == shared)
@@ -142,6 +189,48 @@ class BuildExt(build_ext):
         return objects
 
 
+class BdistWheel(bdist_wheel):
+    """Makes a wheel whose bytes do not depend on who may read the files that it is made of."""
+
+    def write_wheelfile(self, folder: str, *args: str) -> None:
+        """Write the last file, before all of them are packed."""
+        super().write_wheelfile(folder, *args)
+        for path in Path(folder).parent.rglob("*"):
+            path.chmod(mode(path.is_dir(), path.stat().st_mode))
+
+
+class Sdist(sdist):
+    """Makes a source distribution of the same bytes in each folder, of the time that SOURCE_DATE_EPOCH says."""
+
+    def make_archive(self, base_name: str, kind: str, *args: str, base_dir: str = "", **others: str) -> str:
+        """Pack a folder."""
+        if kind != "gztar":
+            return super().make_archive(base_name, kind, *args, base_dir=base_dir, **others)
+        moment = os.environ.get("SOURCE_DATE_EPOCH")
+
+        def alike(file: tarfile.TarInfo) -> tarfile.TarInfo:
+            file.mode = mode(file.isdir(), file.mode)
+            file.uid = file.gid = 0
+            file.uname = file.gname = ""
+            file.mtime = int(moment or file.mtime)
+            return file
+
+        packed = Path(f"{base_name}.tar.gz")
+        packed.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            packed.open("wb") as whole,
+            GzipFile("", "wb", fileobj=whole, mtime=int(moment or time.time())) as stream,
+            tarfile.open(mode="w", fileobj=stream, format=tarfile.PAX_FORMAT) as archive,
+        ):
+            archive.add(base_dir, filter=alike)
+        return str(packed)
+
+
+def mode(runs: bool, before: int) -> int:
+    """Return who may do what with a file in an archive."""
+    return 0o755 if runs or before & 0o100 else 0o644
+
+
 # What Cython's modules have in common is compiled once.
 shared = "gdcore._cython"
 extensions.append(
@@ -163,10 +252,10 @@ def for_an_index(readme: str, source: str | None) -> str:
     return re.sub(r"((?<!!)\[[^]]*\]\()(?!https://|#)", rf"\1{source}/blob/HEAD/", whole)
 
 
-urls = tomllib.loads((here / "pyproject.toml").read_text("utf-8"))["project"].get("urls", {})
+urls = about["project"].get("urls", {})
 
 setup(
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build": Build, "build_ext": BuildExt, "bdist_wheel": BdistWheel, "sdist": Sdist},
     long_description=for_an_index((here / "README.md").read_text("utf-8"), urls.get("Source")),
     long_description_content_type="text/markdown",
     options={

@@ -10,10 +10,10 @@ rule: ``_plan.pyx`` measures it at the first use of each.
 
 import os
 import sys
-from importlib import import_module
 from importlib.machinery import PathFinder
 from typing import Any, Final, NamedTuple
 
+from .._together import load
 from ._cpu import x86_64_level
 
 ENVIRONMENT: Final = "GDCORE_ISA"
@@ -53,6 +53,7 @@ def obstacle(variant: Variant) -> str | None:
 def choose(forced: str | None) -> Variant:
     """Return the variant to run: the forced one, or the best that can."""
     able = [variant for variant in VARIANTS if obstacle(variant) is None]
+    able = able or [VARIANTS[-1]]  # whose module says, as it is loaded, what is wrong
     if not forced:
         return able[0]
     for variant in able:
@@ -71,10 +72,10 @@ chosen = choose(forced)
 def kernels_of(module: str) -> Any:
     """Return the table of the kernels of a module that is compiled for the same levels of CPU."""
     level = f"_v{chosen.level}" if chosen.level else ""
-    return import_module(module + level).table
+    return load(module + level).table
 
 
-tables: list[Any] = [import_module(module).table for module in chosen.modules if is_built(module)]
+tables: list[Any] = [load(name).table for name in chosen.modules if name == chosen.modules[0] or is_built(name)]
 """The tables of the rules' kernels, one for each width of vectors."""
 
 
