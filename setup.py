@@ -220,7 +220,7 @@ class Sdist(sdist):
         with (
             packed.open("wb") as whole,
             GzipFile("", "wb", fileobj=whole, mtime=int(moment or time.time())) as stream,
-            tarfile.open(mode="w", fileobj=stream, format=tarfile.PAX_FORMAT) as archive,
+            tarfile.open(mode="w", fileobj=stream) as archive,
         ):
             archive.add(base_dir, filter=alike)
         return str(packed)

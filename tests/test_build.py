@@ -78,15 +78,24 @@ for name in sys.argv[1:]:
 """
 
 
+def run(code, *arguments, cwd=None, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+    )
+
+
 @pytest.mark.skipif(sys.platform == "win32" or not shutil.which("cc"), reason="needs a C compiler like gcc")
 def test_flags_of_the_environment_change_no_bit(tmp_path):
     pytest.importorskip("Cython")
     pytest.importorskip("setuptools")
     (tmp_path / "probe.c").write_text(PROBE)
     for code, *arguments in [(BUILD, str(ROOT), repr(FLAGS)), (RUN, *FLAGS)]:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=tmp_path
-        )
+        done = run(code, *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
     said = dict(line.split(" ", 1) for line in done.stdout.splitlines())
     expected = (1, 0.0, 0.0, 0.3, (1.0 + 2**-30) * (1.0 + 2**-30) - 1.0, 0, 0, 1, 0.1)
@@ -96,15 +105,7 @@ def test_flags_of_the_environment_change_no_bit(tmp_path):
 def said_by_setup(before, *arguments, **environment):
     """Return what setup.py ends with, where something is done before it."""
     (ROOT / "setup.py").stat()
-    code = f"{before}\nimport runpy, sys\nrunpy.run_path('setup.py')"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    done = run(f"{before}\nimport runpy; runpy.run_path('setup.py')", *arguments, cwd=ROOT, **environment)
     assert done.returncode == 1, done.stderr
     return done.stderr.splitlines()[-1]
 
@@ -144,7 +145,7 @@ found, setup = {}, setuptools.setup
 Cython.Build.cythonize = lambda extensions, **_: extensions
 setuptools.setup = found.update
 runpy.run_path(f"{sys.argv[1]}/setup.py")
-def run(modules, *arguments):
+def pack(modules, *arguments):
     setup(name="x", version="1", py_modules=modules, cmdclass=found["cmdclass"], script_args=["-q", *arguments])
 """
 ARCHIVES = """
@@ -160,14 +161,14 @@ for folder, mask, zone in [("a", 0o022, "UTC"), ("b", 0o077, "Asia/Kolkata"), ("
             file.write("# x")
         os.utime(path, (mask, 1e9 + mask))
     os.chmod("README.md", 0o777 & ~mask)
-    run(["x"], "sdist", "-d", ".", "bdist_wheel", "-d", ".")
+    pack(["x"], "sdist", "-d", ".", "bdist_wheel", "-d", ".")
 """
 TWICE = """
 for name in ("x", "y"):
     with open(f"{name}.py", "w") as file:
         file.write("# x")
-run(["x", "y"], "build")
-run(["x"], "bdist_wheel", "-d", ".")
+pack(["x", "y"], "build")
+pack(["x"], "bdist_wheel", "-d", ".")
 """
 
 
@@ -175,14 +176,7 @@ def packed_by(code, place, **environment):
     """Run what uses the commands of setup.py for another project."""
     pytest.importorskip("Cython")
     pytest.importorskip("setuptools")
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS + code, str(ROOT)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=place,
-    )
+    done = run(COMMANDS + code, str(ROOT), cwd=place, **environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -212,5 +206,5 @@ assert before == (sys.float_info.min / 2, numpy.float32(2.0**-126) / 2) and befo
 for path in {module.__file__ for name, module in sys.modules.items() if name.startswith("gdcore.")}:
     assert b"set_fast_math" not in open(path, "rb").read(), path
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = run(code)
     assert done.returncode == 0, done.stderr

@@ -38,22 +38,26 @@ def is_parameter(x):
     )
 
 
-def narrowed(example, dtype):
-    """Return the example with its arrays in a dtype, as what is made of those drawn may be wider."""
-
-    def narrow(x):
-        if isinstance(x, list):
-            return [narrow(y) for y in x]
-        return x.astype(dtype, copy=False) if is_parameter(x) else x
-
-    return tuple(map(narrow, example))
+def narrowed(x, dtype):
+    """Return an example with its arrays of that kind in a dtype, as what is made of those drawn may be wider."""
+    if isinstance(x, list | tuple):
+        return type(x)(narrowed(y, dtype) for y in x)
+    like = isinstance(x, np.ndarray | np.inexact) and x.dtype.kind == np.dtype(dtype).kind
+    return x.astype(dtype, copy=False) if like else x
 
 
-def cases(dtype=np.float64):
-    for row in TABLE:
-        name = name_of(row.function)
-        for number, example in enumerate(row.examples(drawer(name, dtype))):
-            yield pytest.param(row, narrowed(example, dtype), id=f"{name}-{number}")
+def every_row(dtype=np.float64):
+    """Let a test of one example be one for each row, with all its examples: there are thousands."""
+
+    def decorate(test):
+        @pytest.mark.parametrize("row", [pytest.param(row, id=name_of(row.function)) for row in TABLE])
+        def whole(row):
+            for example in row.examples(drawer(name_of(row.function), dtype)):
+                test(row, narrowed(example, dtype))
+
+        return whole
+
+    return decorate
 
 
 def as_function(row, example, chosen=is_parameter):
@@ -70,13 +74,13 @@ def as_function(row, example, chosen=is_parameter):
     return f, [args[i] for i in at]
 
 
-@pytest.mark.parametrize(("row", "example"), list(cases()))
+@every_row()
 def test_gate_agrees_with_finite_differences_to_second_order(row, example):
     f, params = as_function(row, example)
     gd.check_grads(f, params)
 
 
-@pytest.mark.parametrize(("row", "example"), list(cases()))
+@every_row()
 def test_gate_gives_what_the_function_gives(row, example):
     f, params = as_function(row, example)
     given, plain = [], f(params)
@@ -90,7 +94,7 @@ def test_gate_gives_what_the_function_gives(row, example):
     np.testing.assert_allclose(given[0], plain, rtol=1e-13, atol=1e-13)
 
 
-@pytest.mark.parametrize(("row", "example"), list(cases(np.float32)))
+@every_row(np.float32)
 def test_gate_keeps_float32(row, example):
     f, params = as_function(row, example)
     plain = np.asarray(f(params))
@@ -111,7 +115,7 @@ def flat(grads, params):
         yield from zip(g, x, strict=True) if isinstance(x, list) else [(g, x)]
 
 
-@pytest.mark.parametrize(("row", "example"), list(cases()))
+@every_row()
 def test_gradients_share_no_memory_with_arguments_or_each_other(row, example):
     f, params = as_function(row, example)
     given = [x for x in split(example)[0] if isinstance(x, np.ndarray)]
@@ -124,12 +128,14 @@ def test_gradients_share_no_memory_with_arguments_or_each_other(row, example):
             seen.append(grad)
 
 
-@pytest.mark.parametrize(("row", "example"), list(cases()))
-def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, example, monkeypatch):
+@every_row()
+def test_basis_vectors_pulled_together_or_one_by_one_are_the_same(row, example):
     f, params = as_function(row, example)
     together = gd.jacobian(f)(params)
-    monkeypatch.setattr("gdcore.derivatives.jacobians.MOST_TOGETHER", 0)
-    for (a, x), (b, _) in zip(flat(together, params), flat(gd.jacobian(f)(params), params), strict=True):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gdcore.derivatives.jacobians.MOST_TOGETHER", 0)
+        apart = gd.jacobian(f)(params)
+    for (a, x), (b, _) in zip(flat(together, params), flat(apart, params), strict=True):
         assert a.shape == np.shape(f(params)) + np.shape(x)
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
@@ -138,7 +144,7 @@ def like(x, rng):
     return [like(y, rng) for y in x] if isinstance(x, list) else rng.standard_normal(np.shape(x))
 
 
-@pytest.mark.parametrize(("row", "example"), list(cases()))
+@every_row()
 def test_columns_are_those_of_the_rows_and_products_those_of_the_jacobian(row, example):
     rng = np.random.default_rng(0)
     f, params = as_function(row, example)
@@ -165,8 +171,10 @@ def test_columns_are_those_of_the_rows_and_products_those_of_the_jacobian(row, e
 
 # Those of which autograd takes none of our examples, although it has a rule for the function.
 NOT_IN_AUTOGRAD = {"np.diagonal", "np.pad"}
-# There the eigenvalues are complex, and the parts of a partition in another order, which is nobody's.
-UNLIKE_JAX = {"np.linalg.eigvals", "np.partition"}
+# There eigenvalues and roots are complex, and the parts of a partition in another order, which is nobody's.
+UNLIKE_JAX = {"np.linalg.eigvals", "np.roots", "np.partition"}
+# It takes no function of NumPy's.
+NOT_IN_JAX = {"np.apply_over_axes"}
 # What libraries raise where they lack a form. Ours is worked out before, outside of the try, and each row has to be
 # compared at least once.
 REFUSALS = (AttributeError, NotImplementedError, TypeError, ValueError, AssertionError, IndexError, ArithmeticError)
@@ -189,16 +197,21 @@ LOST = {"where", "initial", "norm", "correction", "mean"}
 """Options that autograd takes and then leaves out of its gradients, as it does with all of np.full_like."""
 
 
+def comparable(examples):
+    """Return the examples that other libraries take."""
+    parts = [(example, *split(example)) for example in examples]
+    return [
+        example
+        for example, args, kwargs in parts
+        if not any(isinstance(x, list) for x in args) and not kwargs.keys() & LOST
+    ]
+
+
 def peer_cases(knows):
     for row in TABLE:
         name = name_of(row.function)
         if row.of is row.function and name.startswith("np.") and row.function is not np.full_like and knows(name):
-            cases = [(example, *split(example)) for example in row.examples(drawer(name))]
-            examples = [
-                example
-                for example, args, kwargs in cases
-                if not any(isinstance(y, list) for y in args) and not kwargs.keys() & LOST
-            ]
+            examples = comparable(row.examples(drawer(name)))
             if examples:
                 yield pytest.param(row, examples, id=name)
 
@@ -243,7 +256,7 @@ def test_gate_agrees_with_autograd(row, examples):
 
 @pytest.mark.peers
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("row", "examples"), list(peer_cases(lambda name: name not in UNLIKE_JAX)))
+@pytest.mark.parametrize(("row", "examples"), list(peer_cases(lambda name: name not in UNLIKE_JAX | NOT_IN_JAX)))
 def test_gate_agrees_with_jax(row, examples):
     import jax
 

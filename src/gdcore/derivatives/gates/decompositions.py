@@ -17,7 +17,7 @@ from .._traced import Traced, real
 from ..joining import array
 from .determinants import adjoint, square_examples
 from .lengths import square_size
-from .table import of_complex, parted
+from .table import of_complex, parted, row
 
 
 def _pack(*parts: Any) -> Any:
@@ -164,12 +164,7 @@ def _pull_eigvals(ans: Any, a: Any) -> Pull:
     return pull
 
 
-_eigvals_gate = Gate("np.linalg.eigvals", np.linalg.eigvals, (_pull_eigvals,), domain=COMPLEX)
-
-
-@of_complex(np.linalg.eigvals, examples=_eig_examples, of=parted(np.linalg.eigvals))
-def _eigvals(a: Any) -> Any:
-    return _eigvals_gate(a)
+row(np.linalg.eigvals, _pull_eigvals, examples=_eig_examples, of=parted(np.linalg.eigvals), domain=COMPLEX)
 
 
 # Singular values.
