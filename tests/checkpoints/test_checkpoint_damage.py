@@ -194,7 +194,7 @@ def forged_texts(index):
 def allowed(whole):
     """Return how many bytes the refusal of a file may take."""
     # Since Python 3.14, JSON nests as deeply as the stack of C allows: some 50,000 lists in each other.
-    deep = sys.version_info >= (3, 14) and any(begun * 10**5 in whole for begun in (b"[", b'{"a":'))
+    deep = sys.version_info >= (3, 14) and max(map(whole.count, b"[{")) >= 10**5
     return 1e6 + 5 * len(whole) + 4e6 * deep
 
 
