@@ -1,5 +1,6 @@
 """What is compiled follows from what is built for, whatever machine builds it."""
 
+import importlib
 import os
 import runpy
 import sys
@@ -25,13 +26,19 @@ TARGETS = {
 """Each platform, and the variants that are compiled for it."""
 
 
+def module_of_platforms():
+    """Return the module that setup.py asks for the platform.
+
+    ``from setuptools._distutils import util`` is another one, of the same source, where ``distutils.util`` came first.
+    """
+    return importlib.import_module("setuptools._distutils.util")
+
+
 @pytest.fixture
 def extensions(monkeypatch):
     """Return what setup.py would compile for a platform, in an environment, where another one builds."""
     build = pytest.importorskip("Cython.Build", reason="needs Cython, which builds gdcore")
     setuptools = pytest.importorskip("setuptools", reason="needs setuptools, which builds gdcore")
-    from setuptools._distutils import util
-
     found = []
     monkeypatch.setattr(build, "cythonize", lambda extensions, **_: extensions)
     monkeypatch.setattr(setuptools, "setup", lambda **options: found.extend(options["ext_modules"]))
@@ -42,7 +49,7 @@ def extensions(monkeypatch):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         if platform:
-            monkeypatch.setattr(util, "get_platform", lambda: platform)
+            monkeypatch.setattr(module_of_platforms(), "get_platform", lambda: platform)
         found.clear()
         runpy.run_path(str(SETUP))
         return {extension.name: extension for extension in found}
@@ -98,7 +105,7 @@ def test_a_cross_build_says_its_target(extensions, target, monkeypatch):
     ("tools", "target"), [("x64", "win-amd64"), ("arm64", "win-arm64"), ("x86", "win32"), ("arm", "win-arm32")]
 )
 def test_the_tools_of_visual_studio_say_their_target(extensions, tools, target, monkeypatch):
-    from setuptools._distutils import util
+    util = module_of_platforms()
 
     def on_windows(here=util.get_platform):
         with monkeypatch.context() as patch:
