@@ -84,7 +84,7 @@ class Worker:
 
     def _read(self) -> dict[str, Any]:
         line = self.process.stdout.readline()
-        assert line, f"a peer's process ended with {self.process.wait()}:\n{self.log.read_text()[-4000:]}"
+        assert line, f"a peer's process ended with {self.process.wait()}:\n{self.log.read_text('utf-8')[-4000:]}"
         return json.loads(line)
 
     def close(self) -> None:

@@ -126,5 +126,5 @@ def write(folder: Path) -> None:
             path.unlink()
     for name, text in made.items():
         path = folder / name
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")

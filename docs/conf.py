@@ -24,10 +24,10 @@ def underline_titles(examples: Path, gallery: Path) -> str:
     """Copy the examples, the first line of each underlined as the gallery wants its title, and return where to."""
     gallery.mkdir(parents=True, exist_ok=True)
     for path in examples.glob("*.py"):
-        title, rest = path.read_text().removeprefix('"""').split("\n", 1)
-        (gallery / path.name).write_text(f'"""{title.rstrip(".")}\n{"=" * len(title)}\n{rest}')
+        title, rest = path.read_text("utf-8").removeprefix('"""').split("\n", 1)
+        (gallery / path.name).write_text(f'"""{title.rstrip(".")}\n{"=" * len(title)}\n{rest}', "utf-8")
     introduction = "Examples\n========\n\nEach is a page to read and to run.\n"
-    (gallery / "GALLERY_HEADER.rst").write_text(introduction)
+    (gallery / "GALLERY_HEADER.rst").write_text(introduction, "utf-8")
     return str(gallery)
 
 

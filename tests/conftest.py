@@ -111,5 +111,5 @@ def tables_for_every_flag(tmp_path):
                 y,
             )
             lines.append("\t".join(map(str, fields)))
-        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
+        (tmp_path / f"{name}.csv").write_text("\n".join(lines), "utf-8")
     return tmp_path

@@ -93,7 +93,7 @@ def run(code, *arguments, cwd=None, **environment):
 def test_flags_of_the_environment_change_no_bit(tmp_path):
     pytest.importorskip("Cython")
     pytest.importorskip("setuptools")
-    (tmp_path / "probe.c").write_text(PROBE)
+    (tmp_path / "probe.c").write_text(PROBE, "utf-8")
     for code, *arguments in [(BUILD, str(ROOT), repr(FLAGS)), (RUN, *FLAGS)]:
         done = run(code, *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stderr

@@ -22,7 +22,7 @@ SOURCE = Path(gd.__file__).parent
 EXAMPLES = [
     path
     for path in sorted(SOURCE.rglob("*.py"))
-    if ">>> " in path.read_text() and path != SOURCE / "torch.py"  # which test_torch.py runs, where torch is
+    if ">>> " in path.read_text("utf-8") and path != SOURCE / "torch.py"  # which test_torch.py runs, where torch is
 ]
 
 
@@ -34,7 +34,7 @@ def test_examples_in_docstrings_run(path):
         pytest.importorskip("mpi4py")
     module = importlib.import_module(".".join(["gdcore", *(part for part in parts if part != "__init__")]))
     documented = ast.Module | ast.ClassDef | ast.FunctionDef
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, documented)]
+    nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, documented)]
     runner, examples = doctest.DocTestRunner(), 0
     for node in nodes:
         said = ast.get_docstring(node) or ""
@@ -54,7 +54,7 @@ def load(path):
 
 
 def blocks_of(page):
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", [page for page in ["README.md", *PAGES] if blocks_of(page)])
@@ -69,14 +69,14 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 def test_links_between_pages_lead_somewhere(page):
     """Whether to a heading that is there, the site finds out when it is built."""
     made = {"docs/reference/index.rst", "docs/gallery/index.rst"}  # of the site
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text()):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
         path = Path(os.path.normpath(Path(page).parent / target)).as_posix()
         assert target.startswith("https://") or (ROOT / path).exists() or path in made, target
 
 
 def table(page, first):
     """The rows below the header whose first two cells are ``first``, as dicts."""
-    lines = (ROOT / page).read_text().split(first, 1)[1].split("\n\n")[0].splitlines()
+    lines = (ROOT / page).read_text("utf-8").split(first, 1)[1].split("\n\n")[0].splitlines()
     head, _, *rows = [
         [cell.strip() for cell in line.strip("| ").split("|")] for line in [first + lines[0], *lines[1:]]
     ]
@@ -107,7 +107,7 @@ def test_links_of_the_readme_are_whole_on_a_package_index():
     command = [sys.executable, "-c", FOR_AN_INDEX]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8")
     as_built, whole = done.stdout.split("\n---\n")
-    here = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", (ROOT / "README.md").read_text())
+    here = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", (ROOT / "README.md").read_text("utf-8"))
     there = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", whole)
     assert as_built.partition("\n")[0] == whole.partition("\n")[0] == "# gdcore"
     for (picture, target), (_, found) in zip(here, there, strict=True):
@@ -119,7 +119,7 @@ def test_links_of_the_readme_are_whole_on_a_package_index():
 @pytest.mark.parametrize("name", gd.__all__)
 def test_every_public_name_is_documented(name):
     assert inspect.getdoc(getattr(gd, name))
-    assert re.search(rf"`gd\.{name}\b", (ROOT / "README.md").read_text())
+    assert re.search(rf"`gd\.{name}\b", (ROOT / "README.md").read_text("utf-8"))
 
 
 def public_names():

@@ -104,14 +104,16 @@ def test_error_bars_cover_the_truth():
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_examples_fit_on_a_page_and_are_listed(path):
-    assert len(path.read_text().splitlines()) <= 80
-    assert f"(examples/{path.name})" in (ROOT / "README.md").read_text()
+    assert len(path.read_text("utf-8").splitlines()) <= 80
+    assert f"(examples/{path.name})" in (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.ipynb")), ids=lambda path: path.stem)
 def test_a_notebook_is_its_example_cell_by_cell_and_runs(path, monkeypatch):
-    cells = json.loads(path.read_text())["cells"]
-    first, *rest = re.split(r"^# %%( \[markdown\])?\n", path.with_suffix(".py").read_text(), flags=re.MULTILINE)
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    first, *rest = re.split(
+        r"^# %%( \[markdown\])?\n", path.with_suffix(".py").read_text("utf-8"), flags=re.MULTILINE
+    )
     said = [("code", first.strip())]
     for marked, part in zip(rest[::2], rest[1::2], strict=True):
         text = re.sub("^# ", "", part, flags=re.MULTILINE) if marked else part

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -41,7 +42,10 @@ def test_the_old_file_stands_until_the_new_one_is_whole(tmp_path):
 def test_a_link_stays_a_link(tmp_path):
     path, link = tmp_path / "file", tmp_path / "link"
     path.write_bytes(b"old")
-    link.symlink_to(path)
+    with suppress(OSError):
+        link.symlink_to(path)
+    if not link.is_symlink():
+        pytest.skip("needs symbolic links, which Windows lets administrators make")
     with replacing(link) as file:
         file.write(b"new")
     assert link.is_symlink()

@@ -9,13 +9,13 @@ import pytest
 import gdcore as gd
 from gdcore.cli import example as worked_example
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "line_fit.json").read_text())
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "line_fit.json").read_text("utf-8"))
 
 
 STEPS = [
     run
     for path in sorted((Path(__file__).parent / "golden").glob("torch_*.json"))
-    for run in json.loads(path.read_text())
+    for run in json.loads(path.read_text("utf-8"))
 ]  # made by torch_steps.py, which lies beside them
 
 

@@ -27,7 +27,7 @@ def module_of(path):
 NAMED = {
     folder: {
         alias.asname or alias.name
-        for node in ast.walk(ast.parse((SOURCE / folder / "__init__.py").read_text()))
+        for node in ast.walk(ast.parse((SOURCE / folder / "__init__.py").read_text("utf-8")))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
@@ -51,7 +51,7 @@ def _imports(path):
     if path.suffix == ".pyx":
         found = [(m[1] or m[3], [n.split()[0] for n in (m[2] or "").split(",") if n.strip()]) for m in _lines(path)]
     else:
-        nodes = [*ast.walk(ast.parse(path.read_text()))]
+        nodes = [*ast.walk(ast.parse(path.read_text("utf-8")))]
         found = [
             ("." * node.level + (node.module or ""), [alias.name for alias in node.names])
             for node in nodes
@@ -73,7 +73,7 @@ def _imports(path):
 
 
 def _lines(path):
-    return LINE.finditer(path.read_text())
+    return LINE.finditer(path.read_text("utf-8"))
 
 
 def folder_of(module):
@@ -86,7 +86,7 @@ def test_the_folders_are_those_of_the_rule():
 
 def test_each_folder_begins_with_what_it_is():
     for folder in FOLDERS:
-        said = ast.get_docstring(ast.parse((SOURCE / folder / "__init__.py").read_text()))
+        said = ast.get_docstring(ast.parse((SOURCE / folder / "__init__.py").read_text("utf-8")))
         assert "Start reading at" in " ".join(said.split()), folder
 
 
@@ -172,4 +172,15 @@ def test_training_knows_no_rank_and_derivatives_no_optimizer():
 
 def test_no_file_has_more_than_400_lines():
     for path in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.pyx"), *SOURCE.rglob("*.pxd")]:
-        assert len(path.read_text().splitlines()) <= 400, path
+        assert len(path.read_text("utf-8").splitlines()) <= 400, path
+
+
+def test_a_text_says_its_encoding():
+    """Without one it is read and written as the system's, which on Windows is another one."""
+    for path in [*SOURCE.rglob("*.py"), *Path(__file__).parent.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(ast.Attribute(attr="read_text"), [], []) | ast.Call(
+                    ast.Attribute(attr="write_text"), [_], []
+                ):
+                    raise AssertionError(f"{path}:{node.lineno}")

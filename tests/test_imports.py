@@ -25,7 +25,7 @@ def said(tmp_path):
             if not path.name.startswith(without):
                 (tmp_path / package / path.name).symlink_to(path)
         for name, data in dict(others).items():
-            (tmp_path / name).write_text(data)
+            (tmp_path / name).write_text(data, "utf-8")
         done = subprocess.run(
             [sys.executable, "-c", f"import {package}"],
             env={**os.environ, "PYTHONPATH": str(tmp_path)},

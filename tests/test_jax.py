@@ -81,7 +81,7 @@ def test_gradients_of_jax_cannot_be_set_to_zero():
 
 def test_the_page_runs():
     namespace = {}
-    blocks = re.findall(r"^```py\n# jax\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```py\n# jax\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks
     for block in blocks:
         exec(compile(block, "torch.md", "exec"), namespace)

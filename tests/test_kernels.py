@@ -14,7 +14,7 @@ from rules_table import every_rule
 
 import gdcore as gd
 
-PAGE = (Path(__file__).parents[1] / "docs" / "kernels.md").read_text()
+PAGE = (Path(__file__).parents[1] / "docs" / "kernels.md").read_text("utf-8")
 KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t)
 UNIX = pytest.mark.skipif(sys.platform == "win32" or not shutil.which("cc"), reason="needs a C compiler like gcc")
 
@@ -122,7 +122,7 @@ def test_the_example_in_c_decays_weights(tmp_path):
 static PyMethodDef methods[] = {methods}{{PyModuleDef_HEAD_INIT, "example", "", -1, methods}};
 PyMODINIT_FUNC PyInit_example(void) {{ return PyModule_Create(&module); }}
 """
-    (tmp_path / "example.c").write_text(block("c") + source)
+    (tmp_path / "example.c").write_text(block("c") + source, "utf-8")
     compile_module(tmp_path, "example.c", gd.kernels.get_include())
     code = """
 import example, numpy as np
@@ -140,7 +140,7 @@ except ValueError as error:
 @UNIX
 @pytest.mark.slow
 def test_the_example_in_cython_steps_as_the_update(tmp_path):
-    (tmp_path / "example.pyx").write_text(block("cython"))
+    (tmp_path / "example.pyx").write_text(block("cython"), "utf-8")
     subprocess.run([sys.executable, "-m", "cython", "-3", "example.pyx"], check=True, cwd=tmp_path)
     compile_module(tmp_path, "example.c")
     code = """

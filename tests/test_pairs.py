@@ -172,12 +172,15 @@ def test_a_gradient_unlike_its_complex_parameter_is_refused(bad):
     np.testing.assert_array_equal(z, 1)
 
 
+LONG = "complex256" if np.dtype(np.clongdouble) != complex else "clongdouble"  # no longer, on Windows
+
+
 def test_complex_parameters_that_cannot_be_stepped_are_refused():
     z = np.ones(4, complex)
     z.flags.writeable = False
     for params, said in (
         (z, "params: expected a writeable array, got a read-only one"),
-        (np.ones(2, np.clongdouble), "params: expected complex64 or complex128, got complex256"),
+        (np.ones(2, np.clongdouble), f"params: expected complex64 or complex128, got {LONG}"),
         (np.ma.ones(2, dtype=complex), "params: expected an array without a mask"),
         (np.ones(2, ">c16"), "params: expected native byte order"),
         ([x := np.ones(4, complex), x[1:]], "params['1']: expected memory of its own"),

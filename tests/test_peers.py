@@ -9,7 +9,7 @@ from golden import peer_steps
 
 import gdcore as gd
 
-GOLDEN = json.loads(peer_steps.GOLDEN.read_text())
+GOLDEN = json.loads(peer_steps.GOLDEN.read_text("utf-8"))
 ROWS = peer_steps.rows()
 HERE = peer_steps.here()
 
@@ -35,7 +35,7 @@ PAGES = [
 def run_blocks(page, fence):
     """Run the blocks of a page that begin with ``fence``, one after the other, and return what they named."""
     path = peer_steps.PAGE.parent / f"{page}.md"
-    blocks = re.findall(rf"^```{fence}\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(rf"^```{fence}\n(.*?)^```", path.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 1
     names = {}
     exec(compile(blocks[0], path.name, "exec"), names)
@@ -75,7 +75,7 @@ def test_the_golden_numbers_are_those_of_what_is_installed(theirs):
 
 
 def test_the_table_and_the_golden_numbers_have_the_same_rows_of_six_libraries():
-    page = peer_steps.PAGE.read_text()
+    page = peer_steps.PAGE.read_text("utf-8")
     assert [theirs for theirs, _, _ in ROWS] == list(GOLDEN)
     assert len(ROWS) == len(re.findall(rf"^\| `(?:{'|'.join(peer_steps.RUNNERS)})\.", page, re.MULTILINE)) > 50
     assert {peer_steps.package(theirs) for theirs in GOLDEN} == set(peer_steps.RUNNERS)

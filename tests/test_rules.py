@@ -306,7 +306,7 @@ def test_scalars_are_gradients_of_0d_arrays_for_updates_too():
 def test_no_test_has_a_list_of_optimizers_of_its_own():
     """Such a list knows nothing of the next rule: what is true of all is walked by ``rules_table``."""
     for path in [*Path(__file__).parent.rglob("*.py"), *(Path(__file__).parents[1] / "bench").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.List | ast.Tuple | ast.Set | ast.Dict):
                 inside = [child for child in ast.walk(node) if isinstance(child, ast.Attribute)]
                 inner = [child.attr for child in inside if not ast.unparse(child.value).startswith("torch")]
@@ -327,10 +327,10 @@ def test_the_command_line_and_the_estimators_offer_each_rule(rule):
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_each_optimizer_is_in_the_tables_of_the_docs(kind):
     root = Path(__file__).parents[1]
-    page = (root / "docs" / "rules.md").read_text()
+    page = (root / "docs" / "rules.md").read_text("utf-8")
     assert re.search(rf"^\| {kind.__name__} \| ", page, re.MULTILINE)
     names, rate = [name for name, (other, _) in OPTIMIZERS.items() if other is kind], kind.rule.lr_for_tables
     assert all(re.search(rf"^\| `{name}` \| {rate:g} \|", page, re.MULTILINE) for name in names)
     assert re.search(
-        rf"^\| .*`gd\.{kind.__name__}`.* \| optimizers: ", (root / "README.md").read_text(), re.MULTILINE
+        rf"^\| .*`gd\.{kind.__name__}`.* \| optimizers: ", (root / "README.md").read_text("utf-8"), re.MULTILINE
     )

@@ -29,7 +29,7 @@ TARGETS = {
 def module_of_platforms():
     """Return the module that setup.py asks for the platform.
 
-    ``from setuptools._distutils import util`` is another one, of the same source, where ``distutils.util`` came first.
+    ``from setuptools._distutils import util`` is its twin ``distutils.util`` where that was imported before.
     """
     return importlib.import_module("setuptools._distutils.util")
 

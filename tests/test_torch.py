@@ -525,7 +525,7 @@ def test_what_is_no_optimizer_class_is_refused():
 def test_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {}
-    blocks = re.findall(r"^```py\n# torch\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```py\n# torch\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     assert blocks
     for block in blocks:
         exec(compile(block, "torch.md", "exec"), namespace)

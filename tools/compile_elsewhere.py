@@ -141,10 +141,10 @@ def branches_of_msvc():
     """Write what is for Microsoft's compiler alone into files, behind the system's headers, and return them."""
     found = []
     for path in sorted((PROJECT / "src").rglob("*.p[yx]*")):
-        for block in re.findall(r'cdef extern from \*:\n *"""\n(.*?)"""', path.read_text(), re.DOTALL):
+        for block in re.findall(r'cdef extern from \*:\n *"""\n(.*?)"""', path.read_text("utf-8"), re.DOTALL):
             if "_MSC_VER" in block:
                 found.append(PLACE / f"msvc{path.stem}.c")
-                found[-1].write_text(f"{BEFORE_MSVC}{block}")
+                found[-1].write_text(f"{BEFORE_MSVC}{block}", "utf-8")
     return found
 
 

@@ -100,7 +100,7 @@ def apt(place, architecture, suite):
     asked = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
     mirror = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()[0]
     lines = [f"{kind} [signed-by={KEYRING}] {mirror} {suite} main\n" for kind in ("deb", "deb-src")]
-    (place / "etc/sources.list").write_text("".join(lines))
+    (place / "etc/sources.list").write_text("".join(lines), "utf-8")
     options = {
         "Dir::State": place / "state",
         "Dir::State::status": place / "status",

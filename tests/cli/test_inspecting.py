@@ -32,7 +32,7 @@ def stdin(monkeypatch):
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial/start.md"])
 def test_the_commands_for_a_table_run_as_they_stand(gdc, page):
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
     block = next(block for block in blocks if "gdcore sample houses.csv" in block)
     lines = [line.removeprefix("gdcore ").split() for line in block.splitlines() if line.startswith("gdcore ")]
     assert [line[0] for line in lines if line[0] != "inspect"] == ["sample", "train", "predict"]
@@ -48,7 +48,7 @@ def test_coefficients_are_in_the_units_of_the_table(gdc):
     a, k = rng.uniform(100, 200, 60), rng.integers(0, 2, 60)
     y = 3 * a + np.array([10.0, 50.0])[k] - 7
     Path("t.csv").write_text(
-        "a,k,same,y\n" + "".join(f"{u},{'pq'[v]},1,{w}\n" for u, v, w in zip(a, k, y, strict=True))
+        "a,k,same,y\n" + "".join(f"{u},{'pq'[v]},1,{w}\n" for u, v, w in zip(a, k, y, strict=True)), "utf-8"
     )
     gdc("train", "t.csv", "--target", "y", "--validation", 0, "--schedule", "cosine", "--output", "m.npz")
     out = gdc("inspect", "m.npz")[1]
@@ -133,9 +133,9 @@ def test_test_is_the_score_that_predict_gives(gdc, houses):
     ],
 )
 def test_a_test_that_cannot_be_used_is_refused_before_a_step(gdc, content, said):
-    Path("t.csv").write_text("a,y\n" + "".join(f"{i},{2 * i}\n" for i in range(9)))
+    Path("t.csv").write_text("a,y\n" + "".join(f"{i},{2 * i}\n" for i in range(9)), "utf-8")
     if content is not None:
-        Path("test.csv").write_text(content)
+        Path("test.csv").write_text(content, "utf-8")
     status, out, err = gdc("train", "t.csv", "--target", "y", "--test", "test.csv")
     assert (status, out) == (1, "")
     assert err.endswith(f"gdcore: error: {said}\n")
@@ -144,9 +144,9 @@ def test_a_test_that_cannot_be_used_is_refused_before_a_step(gdc, content, said)
 def test_a_table_comes_from_standard_input(gdc, houses, stdin):
     argv = ("--target", "price", "--missing", "fill", "--epochs", 2, "--output")
     gdc("train", houses, *argv, "file.npz")
-    stdin(Path(houses).read_text())
+    stdin(Path(houses).read_text("utf-8"))
     assert gdc("train", "-", *argv, "piped.npz")[1].startswith("standard input: 192 rows to train on")
-    stdin(Path(houses).read_text())
+    stdin(Path(houses).read_text("utf-8"))
     assert gdc("predict", "piped.npz", "-") == gdc("predict", "file.npz", houses)
     stdin("a\n1\n")
     assert (
@@ -157,7 +157,7 @@ def test_a_table_comes_from_standard_input(gdc, houses, stdin):
 
 
 def test_sample_writes_a_new_file_or_prints(gdc, houses):
-    assert gdc("sample")[1] == Path(houses).read_text()
+    assert gdc("sample")[1] == Path(houses).read_text("utf-8")
     status, _, err = gdc("sample", houses)
     assert (status, err) == (2, "gdcore: error: FILE.csv: expected a new file, got 'houses.csv', which exists\n")
 

@@ -22,7 +22,7 @@ def test_bench_prints_a_line_for_each_rule_and_size_and_draws_them(gdc, monkeypa
     assert [(row[0], row[1]) for row in rows] == [(rule, size) for rule in OPTIMIZERS for size in ("7", "1,000")]
     assert all(float(cell) > 0 for row in rows for cell in row[2:6])
     assert out.endswith("saved roof.svg\n")
-    assert "<svg" in Path("roof.svg").read_text()
+    assert "<svg" in Path("roof.svg").read_text("utf-8")
 
 
 def test_figures_above_the_limit_by_more_than_the_rounds_differ_are_marked(gdc, monkeypatch):
@@ -68,6 +68,6 @@ def test_caches_are_those_that_linux_lists(tmp_path):
     ):
         (tmp_path / f"index{index}").mkdir()
         for name, value in (("type", kind), ("level", level), ("size", size)):
-            (tmp_path / f"index{index}" / name).write_text(f"{value}\n")
+            (tmp_path / f"index{index}" / name).write_text(f"{value}\n", "utf-8")
     assert bench.caches(tmp_path) == [("L1", 48 << 10), ("L2", 2 << 20)]
     assert bench.caches(tmp_path / "absent") == []

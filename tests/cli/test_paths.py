@@ -172,7 +172,7 @@ def test_paths_are_drawn(gdc, valley):
     status, out, err = gdc("paths", "--steps", "1", "--valley", valley, "--plot", "paths.svg")
     assert (status, err) == (0, "")
     assert out.endswith("saved paths.svg\n")
-    assert "<svg" in Path("paths.svg").read_text()
+    assert "<svg" in Path("paths.svg").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def listed(functions):
 
 def conventions():
     for path in [*sorted(GATES.glob("*.py")), *sorted(SPECIAL.glob("*.py"))]:
-        said = ast.get_docstring(ast.parse(path.read_text())) or ""
+        said = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
         first, _, more = said.partition("\n\n")
         if path.stem in {"__init__", "registry", "table", "rows"} or not more:
             continue
@@ -80,7 +80,7 @@ def page():
 @pytest.mark.skipif(not hasattr(np, "matvec"), reason="what is listed has all been there since NumPy 2.2")
 def test_the_page_is_that_of_the_table():
     pytest.importorskip("scipy")
-    assert PAGE.read_text() == page(), "write it anew: python tests/derivatives/test_page.py"
+    assert PAGE.read_text("utf-8") == page(), "write it anew: python tests/derivatives/test_page.py"
 
 
 def test_the_error_of_a_missing_gate_names_the_page():
@@ -91,4 +91,4 @@ def test_the_error_of_a_missing_gate_names_the_page():
 if __name__ == "__main__":
     import conftest  # noqa: F401  # it reads SciPy's rows
 
-    PAGE.write_text(page())
+    PAGE.write_text(page(), "utf-8")

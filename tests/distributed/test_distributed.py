@@ -39,7 +39,7 @@ ENVIRONMENT = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "MPIR_CVAR_ENABLE_HEAVY_YIELD": "1",  # MPICH's ranks that wait leave the cores to those that work
 }
-THEOREMS = re.findall(r"^def (test_\w+)", (HERE / "theorems.py").read_text(), re.MULTILINE)
+THEOREMS = re.findall(r"^def (test_\w+)", (HERE / "theorems.py").read_text("utf-8"), re.MULTILINE)
 
 under_mpiexec = pytest.mark.skipif(
     MPIEXEC is None or find_spec("mpi4py") is None, reason="needs mpi4py, and mpiexec beside python or on the path"
@@ -256,7 +256,7 @@ def trained(count, tmp_path, epochs=5, checkpoint="-", fault="-"):
     report = tmp_path / "report.json"
     report.unlink(missing_ok=True)
     done = run(count, "training.py", report, checkpoint, epochs, fault)
-    return done, json.loads(report.read_text()) if report.exists() else None
+    return done, json.loads(report.read_text("utf-8")) if report.exists() else None
 
 
 @under_mpiexec
@@ -411,7 +411,7 @@ def table(tmp_path):
     x = rng.standard_normal((203, 3))
     rows = np.column_stack([x, x @ [1.0, -2.0, 3.0] + 0.5 + 0.1 * rng.standard_normal(203)])
     path = tmp_path / "table.csv"
-    path.write_text("a,b,c,y\n" + "".join(f"{','.join(map(repr, row))}\n" for row in rows.tolist()))
+    path.write_text("a,b,c,y\n" + "".join(f"{','.join(map(repr, row))}\n" for row in rows.tolist()), "utf-8")
     return path
 
 

@@ -54,7 +54,7 @@ def test_steps_leave_no_memory_behind(make):
     reason="needs glibc and a C compiler",
 )
 def test_a_step_does_not_call_malloc(tmp_path):
-    (tmp_path / "counter.c").write_text(COUNTER)
+    (tmp_path / "counter.c").write_text(COUNTER, "utf-8")
     library = tmp_path / "counter.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, tmp_path / "counter.c"], check=True)
     code = """

@@ -240,18 +240,18 @@ def test_there_are_at_most_64_threads(set_num_threads):
 def test_the_default_follows_affinity_and_cgroup(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     own = tmp_path / "own"
-    own.write_text("0::/job/step\n")
+    own.write_text("0::/job/step\n", "utf-8")
     root = tmp_path / "cgroup"
     (root / "job" / "step").mkdir(parents=True)
     assert threads.default_threads(root, tmp_path / "absent") == 16
     assert threads.default_threads(root, own) == 16
-    (root / "job" / "step" / "cpu.max").write_text("max 100000\n")
+    (root / "job" / "step" / "cpu.max").write_text("max 100000\n", "utf-8")
     assert threads.default_threads(root, own) == 16
-    (root / "job" / "cpu.max").write_text("250000 100000\n")
+    (root / "job" / "cpu.max").write_text("250000 100000\n", "utf-8")
     assert threads.default_threads(root, own) == 3
     (root / "cpu").mkdir()
-    (root / "cpu" / "cpu.cfs_quota_us").write_text("50000\n")
-    (root / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    (root / "cpu" / "cpu.cfs_quota_us").write_text("50000\n", "utf-8")
+    (root / "cpu" / "cpu.cfs_period_us").write_text("100000\n", "utf-8")
     assert threads.default_threads(root, own) == 1
-    (root / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    (root / "cpu" / "cpu.cfs_quota_us").write_text("-1\n", "utf-8")
     assert threads.default_threads(root, own) == 3

@@ -53,7 +53,7 @@ def model(data):
     path = sealed(data, ".npz")
     rows = FOLDER / "rows.csv"
     if not rows.exists():
-        rows.write_text("a,b,k\n1,2.5,x\n3,,y\n")
+        rows.write_text("a,b,k\n1,2.5,x\n3,,y\n", "utf-8")
     with suppress(ModelError, TableError), warnings.catch_warnings(action="ignore"):
         found = TableModel.load(path)
         found.predict(Table(rows))

@@ -29,7 +29,7 @@ def gradient(t):
 
 def rows():
     """Return (their call, ours, what is done besides) of each row of the table whose first cell is a call."""
-    table = re.findall(r"^\| `([\w.]+\(.*?\))` \| `(gd\..*?)` \| (.*?) ?\|$", PAGE.read_text(), re.MULTILINE)
+    table = re.findall(r"^\| `([\w.]+\(.*?\))` \| `(gd\..*?)` \| (.*?) ?\|$", PAGE.read_text("utf-8"), re.MULTILINE)
     return [(theirs, ours, besides.strip()) for theirs, ours, besides in table]
 
 
@@ -158,4 +158,4 @@ if __name__ == "__main__":
         f"{json.dumps(theirs)}: {json.dumps({'made with': version(package(theirs)), 'points': run(theirs)})}"
         for theirs, _, _ in rows()
     ]
-    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")

@@ -38,7 +38,7 @@ def walk(optimizer, hyperparameters):
 
 if __name__ == "__main__":
     for path in map(Path, sys.argv[1:]):
-        runs = json.loads(path.read_text())
+        runs = json.loads(path.read_text("utf-8"))
         for run in runs:
             run.update(walk(run["optimizer"], run["hyperparameters"]))
-        path.write_text(json.dumps(runs, indent=1) + "\n")
+        path.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")

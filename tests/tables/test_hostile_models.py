@@ -56,7 +56,7 @@ def without(tree, path):
 @pytest.fixture(params=["y", "class"])
 def saved(request, gdc, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: None)  # a file a part need not survive a power cut
-    (tmp_path / "data.csv").write_text(TABLE)
+    (tmp_path / "data.csv").write_text(TABLE, "utf-8")
     argv = ("--target", request.param, "--missing", "fill", "--hidden", 2, "--epochs", 1, "--output", "m.npz")
     status, out, err = gdc("train", "data.csv", *argv)
     assert status == 0, err

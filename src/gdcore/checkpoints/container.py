@@ -28,10 +28,12 @@ STORABLE: Final = re.compile(r"\|[biu]1|[<>](?:[iu][248]|f[248]|c8|c16|U[1-9][0-
 class CheckpointError(ValueError):
     """A file that is no checkpoint, or is damaged.
 
-    >>> import tempfile, gdcore as gd
-    >>> with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+    >>> import pathlib, tempfile, gdcore as gd
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "run.npz")
+    ...     path.touch()
     ...     try:
-    ...         gd.load(file.name)
+    ...         gd.load(path)
     ...     except gd.CheckpointError:
     ...         print("damaged")
     damaged

@@ -139,7 +139,7 @@ def caches(root: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> list[tupl
     found = []
     for index in sorted(root.glob("index*")):
         try:
-            kind, level, size = ((index / field).read_text().strip() for field in ("type", "level", "size"))
+            kind, level, size = ((index / field).read_text("utf-8").strip() for field in ("type", "level", "size"))
             if kind != "Instruction":
                 found.append((f"L{level}", int(size[:-1]) * units[size[-1]]))
         except (OSError, ValueError, KeyError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from .. import __version__
-from .errors import FAILURE, SUCCESS, USAGE, CommandError
+from .errors import FAILURE, SUCCESS, USAGE, CommandError, is_unread
 
 COMMANDS: Final = {
     "train": "fit a model to a table, or run the worked example",
@@ -43,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = _run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read the output has seen enough. What is left must not fail again when Python flushes it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = FAILURE
     except (Exception, KeyboardInterrupt) as error:
+        if is_unread(error):
+            # They have seen enough. What is left must not fail again when Python flushes it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILURE
         from .ending import ended_by  # noqa: PLC0415  # it knows tables and ranks, which --help does without
 
         return ended_by(error)

@@ -61,7 +61,7 @@ NETS: Final[tuple[Callable[[Any], Any], ...]] = (
 
 def promised() -> dict[str, str]:
     """Return the hashes that every machine has to give."""
-    known: dict[str, str] = json.loads(Path(__file__).with_suffix(".json").read_text())
+    known: dict[str, str] = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
     return known
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ..models import shortcomings
 from ..training import History, Record, write
 from .aligned import Aligned
+from .errors import is_unread
 
 Titles = tuple[tuple[str, str], ...]
 """Keys of the record, each with its title."""
@@ -28,8 +29,8 @@ def say(text: str, *, needed: bool) -> None:
     """Print to standard output. Unless that is all a run is for, nobody need read it to the end."""
     try:
         write(text)
-    except BrokenPipeError:
-        if needed:
+    except OSError as error:
+        if needed or not is_unread(error):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

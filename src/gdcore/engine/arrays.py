@@ -25,16 +25,19 @@ def check_writable(where: str, array: Any, half: bool = False) -> None:
         raise TypeError(f"{where}: expected a NumPy array of float32 or float64, got {describe(array)}{way_out}")
     check_unmasked(where, array)
     array = np.asarray(array)  # what a subclass says of itself may be something else
+    found = str(array.dtype)
+    if found in {"float64", "complex128"}:
+        found = array.dtype.type.__name__  # a long double has that name where it has 64 bits, as on Windows
     if array.dtype.kind == "c":
         raise TypeError(
-            f"{where}: expected complex64 or complex128, got {array.dtype}; convert it with .astype(np.complex128)"
+            f"{where}: expected complex64 or complex128, got {found}; convert it with .astype(np.complex128)"
         )
     kind = half_of(array.dtype)
     if array.dtype.type not in (np.float32, np.float64) and not (half and kind):
         way = "convert it with .astype(np.float64)"
         if kind:
             way = "make the optimizer with master=True, which steps a float32 master of it"
-        raise TypeError(f"{where}: expected float32 or float64, got {kind or array.dtype}; {way}")
+        raise TypeError(f"{where}: expected float32 or float64, got {kind or found}; {way}")
     if not array.dtype.isnative:
         raise TypeError(
             f"{where}: expected native byte order, got {array.dtype.str}; "

@@ -102,18 +102,18 @@ def room() -> float:
     """Return how many bytes this process may still take; inf where the system does not say."""
     free = math.inf
     with contextlib.suppress(OSError, ValueError):
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text("utf-8").splitlines())
         free = min(free, 1024 * int(lines["MemAvailable"].split()[0]))
     with contextlib.suppress(OSError, ValueError):
         group = Path("/sys/fs/cgroup")
-        most, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        most, used = (int((group / f"memory.{name}").read_text("utf-8")) for name in ("max", "current"))
         free = min(free, most - used)
     with contextlib.suppress(OSError, ImportError):
         import resource  # noqa: PLC0415  # Unix alone has it
 
         most, _ = resource.getrlimit(resource.RLIMIT_AS)
         if most != resource.RLIM_INFINITY:
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            pages = int(Path("/proc/self/statm").read_text("utf-8").split()[0])
             free = min(free, most - pages * os.sysconf("SC_PAGE_SIZE"))
     return free
 

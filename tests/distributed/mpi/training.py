@@ -75,7 +75,7 @@ def main(report, checkpoint, epochs, fault):
     assert not any(one[4] for one in found[1:])  # rank 0 alone calls it
     if RANK == 0:
         values = {"w": params["w"].tolist(), "b": float(params["b"]), "stopped": history.stopped, "t": opt.t}
-        Path(report).write_text(json.dumps({"digest": digest, "records": records, **values}))
+        Path(report).write_text(json.dumps({"digest": digest, "records": records, **values}), "utf-8")
 
 
 if __name__ == "__main__":
