@@ -181,6 +181,20 @@ def test_what_cannot_be_read_is_one_line_that_says_where(gdc, case):
     refused(gdc("train", file(content), "--target", "y", "--features", "size"), f"data.csv: {said}")
 
 
+@pytest.mark.parametrize(("module", "name"), [("bz2", "bzip2"), ("lzma", "xz")])
+def test_a_python_without_what_unpacks_a_file_reads_all_others(module, name):
+    """As one that was compiled where a library was missing."""
+    code = f"import sys; sys.modules['{module}'] = None; from gdcore.cli import main; sys.exit(main(sys.argv[1:]))"
+
+    def train(content):
+        command = [sys.executable, "-c", code, "train", file(content), "--target", "y", "--epochs", "1"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        return run.returncode, run.stdout, run.stderr
+
+    assert train(gzip.compress(BASE.encode()))[0] == 0
+    refused(train(SAME[name]), f"data.csv: expected a Python that unpacks {name}, got one without it (")
+
+
 # What is missing
 
 

@@ -1,15 +1,13 @@
 """From the bytes of a file to those of a text: how it is packed and encoded, and whether there is memory for it."""
 
-import bz2
 import contextlib
 import gzip
 import io
-import lzma
 import math
 import os
 import zipfile
-import zlib
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -40,12 +38,12 @@ def _by_polars(file: IO[bytes]) -> IO[bytes]:
 
 PACKINGS: Final[dict[str, tuple[bytes, Callable[[IO[bytes]], Any]]]] = {
     "gzip": (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
-    "bzip2": (b"BZh", bz2.BZ2File),
-    "xz": (b"\xfd7zXZ\0", lzma.LZMAFile),
+    "bzip2": (b"BZh", lambda file: import_module("bz2").BZ2File(file)),
+    "xz": (b"\xfd7zXZ\0", lambda file: import_module("lzma").LZMAFile(file)),
     "zip": (b"PK\3\4", _one_of_zip),
     "zstd": (b"\x28\xb5\x2f\xfd", _by_polars),
 }
-"""What a packed file begins with, and what unpacks it."""
+"""What a packed file begins with, and what unpacks it. Modules that a Python may be without are imported late."""
 
 
 def unpacked(path: str | Path, name: str, unpack: Callable[[IO[bytes]], Any], packed: bytes) -> bytes:
@@ -62,9 +60,11 @@ def unpacked(path: str | Path, name: str, unpack: Callable[[IO[bytes]], Any], pa
                         f"{path}: expected a table for which there is memory, {free / 1e9:.3g} GB, "
                         f"got one of more than {size / 1e9:.3g} GB, packed by {name}"
                     )
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, ValueError) as error:
-        if isinstance(error, TableError):
-            raise
+    except (MemoryError, TableError):
+        raise
+    except ImportError as error:
+        raise TableError(f"{path}: expected a Python that unpacks {name}, got one without it ({error})") from error
+    except Exception as error:  # each has errors of its own
         raise TableError(f"{path}: expected a file packed by {name}: {error}") from error
     return b"".join(parts)
 
