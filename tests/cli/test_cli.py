@@ -546,6 +546,18 @@ def test_a_name_that_the_output_cannot_encode_is_one_line_and_status_1(table):
     assert "the output takes ascii alone" in err
 
 
+def test_a_table_that_is_written_to_a_file_can_be_read_again(table):
+    """Whatever encoding the system has for files."""
+    data = table(small().replace("a,b,y", "日本,größe,y"))
+
+    def output_of(*argv):
+        return subprocess.run([sys.executable, "-m", "gdcore", *argv], capture_output=True, check=True).stdout
+
+    assert "日本" in output_of("train", data, "--target", "日本", "--output", "m.npz").decode()
+    Path("p.csv").write_bytes(output_of("predict", "m.npz", data))
+    assert Path("p.csv").read_text("utf-8").startswith("日本")
+
+
 def test_version_is_that_of_the_package(gdc):
     assert gdc("--version") == (0, f"gdcore {gdcore.__version__}\n", "")
 

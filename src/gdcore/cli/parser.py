@@ -55,11 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started the process
+    # A table goes out in UTF-8, as it is read, where the system has an encoding of its own for files: Windows.
+    encoding = "utf-8" if os.name == "nt" and "PYTHONIOENCODING" not in os.environ else None
+    for name, errors in (("stdout", "surrogateescape"), ("stderr", "backslashreplace")):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started the process
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # for as long as the process lives
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="surrogateescape")  # the name of a file goes out as it came in
+        elif isinstance(stream, io.TextIOWrapper) and (encoding or stream.errors == "strict"):
+            stream.reconfigure(encoding=encoding, errors=errors)  # the name of a file goes out as it came in
 
 
 def _run(argv: Sequence[str]) -> int:
