@@ -546,6 +546,20 @@ def test_a_name_that_the_output_cannot_encode_is_one_line_and_status_1(table):
     assert "the output takes ascii alone" in err
 
 
+def test_what_a_killed_command_left_is_removed_by_the_next_that_writes_the_same_file(gdc, table):
+    data = table(small())
+    for output, *argv in (
+        ("m.npz", "train", data, "--target", "y", "--epochs", 2),
+        ("p.csv", "predict", "m.npz", data),
+    ):
+        for name in (output, "other"):
+            code = f"import os; from gdcore.files import replacing\nwith replacing({name!r}): os.abort()"
+            subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+        left = {*Path().glob(".*.tmp")}
+        assert gdc(*argv, "--output", output)[0] == 0
+        assert len(left - {*Path().glob(".*.tmp")}) == 1
+
+
 def test_a_table_that_is_written_to_a_file_can_be_read_again(table):
     """Whatever encoding the system has for files."""
     data = table(small().replace("a,b,y", "日本,größe,y"))

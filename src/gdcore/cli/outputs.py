@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from ..checkpoints import check_path
-from ..files import check_destination
+from ..files import check_destination, remove_leftovers
 from ..plots import check_format
 from .errors import USAGE, CommandError
 
 
 def check_plot(path: str) -> None:
     """Refuse a ``--plot`` that nothing can be drawn to."""
-    check_destination(path)
+    _check_place(path)
     try:
         check_format(path, "--plot")
     except ValueError as error:
@@ -28,7 +28,12 @@ def check_saved(flag: str, path: str, *read: str) -> None:
 
 def check_other(flag: str, path: str, *read: str) -> None:
     """Refuse a file of ``flag`` that cannot be written, or that is one of those ``read``."""
-    check_destination(path)
+    _check_place(path)
     for other in read:
         if Path(path).exists() and Path(other).exists() and Path(path).samefile(other):
             raise CommandError(f"{flag}: expected another file than {other!r}, which is read", USAGE)
+
+
+def _check_place(path: str) -> None:
+    check_destination(path)
+    remove_leftovers(path)  # of a command that was killed
